@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+/* Every size that the protocol limits, by name. docs/protocol.md lists the same numbers. */
+
+enum {
+        /* A call, its NUL included. A longer one ends the connection. */
+        CALL_SIZE_MAX = 64 * 1024,
+        /* A reply, its NUL included: what the broker sends and what the library takes. */
+        REPLY_SIZE_MAX = 16 * 1024 * 1024,
+        /* Nesting of objects and arrays in one message. */
+        JSON_DEPTH_MAX = 16,
+        /* Sockets in one Acquire, so descriptors in one reply. The kernel's own bound is 253. */
+        SOCKETS_MAX = 64,
+        /* Leases named in one Release, Ready, Drain or Resume. */
+        LEASES_PER_CALL_MAX = 1024,
+        /* Bytes of events waiting for a slow reader of Watch; above it events are dropped. */
+        WATCH_BACKLOG_MAX = 256 * 1024,
+        /* Calls of one connection served before the others have their turn. */
+        CALLS_PER_TURN = 16,
+        /* A name of an endpoint, without the NUL. */
+        NAME_SIZE_MAX = 64,
+        /* Ports in a range FIRST-LAST. */
+        PORT_RANGE_MAX = 4096,
+        /* Raw options in one request, and bytes of one. */
+        RAW_OPTIONS_MAX = 16,
+        RAW_VALUE_MAX = 256,
+        /* Multicast groups in one request. */
+        MULTICAST_GROUPS_MAX = 32,
+        /* Longest time a socket may be retained without a lease. */
+        RETAIN_SEC_MAX = 24 * 60 * 60,
+};

@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Network names and address strings to socket addresses and back.
+ *
+ * An endpoint is found by comparing addresses, so each socket must have one form: whatever a client
+ * writes for the same socket ("tcp" with ::ffff:1.2.3.4, "tcp4" with 1.2.3.4) comes out as the same
+ * bytes. The internal steps return NULL, or the reason of a refusal as a static text.
+ */
+
+#include "proto/address.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <limits.h>
+#include <net/if.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "proto/limits.h"
+
+#define ELEMENTS(x) (sizeof(x) / sizeof((x)[0]))
+#define DIGITS "0123456789"
+
+#define FORMS "give HOST:PORT, [IPV6]:PORT or :PORT"
+#define PORT_FORM "give a decimal number from 0 to 65535, or FIRST-LAST"
+
+static_assert(PORT_RANGE_MAX == 4096, "the reason for a refusal names the number");
+
+/* The bytes of sun_path that name a socket: one is left for the NUL after a path or before a name. */
+enum {
+        UNIX_NAME_MAX = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1,
+};
+
+typedef struct Network {
+        const char *name;
+        Transport transport;
+        /* AF_UNSPEC: the host of the address decides. */
+        int family;
+} Network;
+
+static const Network networks[] = {
+        { "tcp", TRANSPORT_TCP, AF_UNSPEC },
+        { "tcp4", TRANSPORT_TCP, AF_INET },
+        { "tcp6", TRANSPORT_TCP, AF_INET6 },
+        { "udp", TRANSPORT_UDP, AF_UNSPEC },
+        { "udp4", TRANSPORT_UDP, AF_INET },
+        { "udp6", TRANSPORT_UDP, AF_INET6 },
+        { "unix", TRANSPORT_UNIX, AF_UNIX },
+        { "unixgram", TRANSPORT_UNIXGRAM, AF_UNIX },
+        { "unixpacket", TRANSPORT_UNIXPACKET, AF_UNIX },
+};
+
+/* Of the protocol, but not of this version. Behind a colon there must be a protocol. */
+static const char *const networks_not_built[] = {
+        "mptcp",    "mptcp4",   "mptcp6", "sctp", "sctp4", "sctp6", "udplite",
+        "udplite4", "udplite6", "vsock",  "ip:",  "ip4:",  "ip6:",
+};
+
+static const int socket_types[_TRANSPORT_N] = {
+        [TRANSPORT_TCP] = SOCK_STREAM,           [TRANSPORT_UDP] = SOCK_DGRAM,
+        [TRANSPORT_UNIX] = SOCK_STREAM,          [TRANSPORT_UNIXGRAM] = SOCK_DGRAM,
+        [TRANSPORT_UNIXPACKET] = SOCK_SEQPACKET,
+};
+
+/* What stands before the port, before the network has its say about the family. */
+typedef struct Host {
+        /* AF_UNSPEC: an empty host or "localhost", which exist in both families. */
+        int family;
+        bool loopback;
+        struct in_addr in;
+        struct in6_addr in6;
+        uint32_t scope;
+} Host;
+
+static const Network *network_find(const char *name) {
+        for (size_t i = 0; i < ELEMENTS(networks); i++)
+                if (strcmp(name, networks[i].name) == 0)
+                        return &networks[i];
+        return NULL;
+}
+
+static bool network_is_not_built(const char *name) {
+        for (size_t i = 0; i < ELEMENTS(networks_not_built); i++) {
+                size_t n = strlen(networks_not_built[i]);
+                bool has_more = networks_not_built[i][n - 1] == ':';
+
+                if (strncmp(name, networks_not_built[i], n) == 0 && (name[n] != '\0') == has_more)
+                        return true;
+        }
+        return false;
+}
+
+/* Cuts @text at the brackets and the last colon, and refuses what Go's SplitHostPort() refuses. */
+static const char *split_host_port(char *text, char **ret_host, char **ret_port) {
+        char *colon = strrchr(text, ':'), *host = text, *end = colon;
+
+        if (!colon)
+                return "missing port in address; " FORMS;
+
+        if (*text == '[') {
+                host = text + 1;
+                end = strchr(host, ']');
+                if (!end)
+                        return "missing ']' in address; give [IPV6]:PORT";
+                if (end[1] != ':')
+                        return "missing port in address; give [IPV6]:PORT";
+                if (end + 1 != colon)
+                        return "too many colons in address; give [IPV6]:PORT";
+        } else if (memchr(host, ':', colon - host))
+                return "too many colons in address; give [IPV6]:PORT, with the brackets, or HOST:PORT";
+
+        if (strchr(host, '['))
+                return "unexpected '[' in address; " FORMS;
+        if (strchr(*text == '[' ? end + 1 : text, ']'))
+                return "unexpected ']' in address; " FORMS;
+
+        *end = '\0';
+        *ret_host = host;
+        *ret_port = colon + 1;
+        return NULL;
+}
+
+static const char *port_parse(const char *text, uint16_t *ret) {
+        size_t n = strspn(text, DIGITS);
+        unsigned long port;
+
+        if (n == 0 || text[n] != '\0')
+                return "port is not a number; " PORT_FORM " (service names are not looked up)";
+        if (n > 5)
+                return "port has more than five digits; " PORT_FORM;
+
+        port = strtoul(text, NULL, 10);
+        if (port > UINT16_MAX)
+                return "port is above 65535; " PORT_FORM;
+
+        *ret = (uint16_t)port;
+        return NULL;
+}
+
+static const char *ports_parse(char *text, uint16_t *ret_first, uint16_t *ret_last) {
+        char *dash = strchr(text, '-');
+        uint16_t first = 0, last;
+        const char *reason;
+
+        if (dash)
+                *dash = '\0';
+        if (dash || *text != '\0') {
+                reason = port_parse(text, &first);
+                if (reason)
+                        return reason;
+        }
+
+        last = first;
+        if (dash) {
+                reason = port_parse(dash + 1, &last);
+                if (reason)
+                        return reason;
+                if (first == 0)
+                        return "port range starts at 0; give FIRST-LAST with FIRST at least 1, or port "
+                               "0 alone";
+                if (first > last)
+                        return "port range is backwards; give FIRST-LAST with FIRST not above LAST";
+                if (last - first >= PORT_RANGE_MAX)
+                        return "port range is too large; give FIRST-LAST with at most 4096 ports";
+        }
+
+        *ret_first = first;
+        *ret_last = last;
+        return NULL;
+}
+
+/* An interface name or, as Go takes it too, an index. The index need not exist: bind() will tell. */
+static const char *zone_parse(const char *zone, uint32_t *ret) {
+        unsigned long index;
+
+        index = if_nametoindex(zone);
+        if (index == 0 && zone[strspn(zone, DIGITS)] == '\0')
+                index = strtoul(zone, NULL, 10);
+        if (index == 0 || index > INT_MAX)
+                return "no such zone; give the name or the index of a network interface of this host "
+                       "after '%'";
+
+        *ret = (uint32_t)index;
+        return NULL;
+}
+
+static const char *host_explain(const char *text) {
+        if (strchr(text, ':'))
+                return "not an IPv6 address; give eight groups of hexadecimal digits, '::' for zeros";
+        if (text[strspn(text, DIGITS ".")] == '\0')
+                return "not an IPv4 address; give four decimal numbers from 0 to 255, without leading "
+                       "zeros";
+        return "host names are not looked up by the broker; give a numeric address, or localhost";
+}
+
+static const char *host_parse(char *text, Host *ret) {
+        Host host = { .family = AF_UNSPEC };
+        char *zone = strchr(text, '%');
+
+        if (zone)
+                *zone++ = '\0';
+
+        if (inet_pton(AF_INET, text, &host.in) == 1)
+                host.family = AF_INET;
+        else if (inet_pton(AF_INET6, text, &host.in6) == 1)
+                host.family = AF_INET6;
+        else if (strcasecmp(text, "localhost") == 0)
+                host.loopback = true;
+        else if (*text != '\0')
+                return host_explain(text);
+
+        if (host.family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&host.in6)) {
+                host.family = AF_INET;
+                memcpy(&host.in, &host.in6.s6_addr[12], sizeof(host.in));
+        }
+
+        if (zone) {
+                const char *reason;
+
+                /* The kernel ignores the zone of other addresses: one socket would have many names. */
+                if (host.family != AF_INET6 ||
+                    !(IN6_IS_ADDR_LINKLOCAL(&host.in6) || IN6_IS_ADDR_MC_LINKLOCAL(&host.in6)))
+                        return "a zone (%) belongs to a link-local IPv6 address only; give the address "
+                               "without it";
+                reason = zone_parse(zone, &host.scope);
+                if (reason)
+                        return reason;
+        }
+
+        *ret = host;
+        return NULL;
+}
+
+/* An empty host and "localhost" are IPv4 where that is possible, as in Go. */
+static void host_settle(Host *host, int wanted, const AddressFamilies *families) {
+        if (host->family != AF_UNSPEC)
+                return;
+
+        host->family = wanted;
+        if (wanted == AF_UNSPEC)
+                host->family = families->ipv4 ? AF_INET : AF_INET6;
+        host->in.s_addr = htonl(host->loopback ? INADDR_LOOPBACK : INADDR_ANY);
+        host->in6 = host->loopback ? in6addr_loopback : in6addr_any;
+}
+
+static bool host_is_wildcard(const Host *host) {
+        if (host->family == AF_INET)
+                return host->in.s_addr == htonl(INADDR_ANY);
+        return IN6_IS_ADDR_UNSPECIFIED(&host->in6);
+}
+
+static const char *host_apply(Host *host, int wanted, const AddressFamilies *families,
+                              Address *address) {
+        bool dual;
+
+        host_settle(host, wanted, families);
+        if (wanted == AF_INET && host->family == AF_INET6)
+                return "an IPv6 address on a network of IPv4; give an IPv4 address, or a network that "
+                       "ends in 6";
+        if (wanted == AF_INET6 && host->family == AF_INET)
+                return "an IPv4 address on a network of IPv6; give [IPV6]:PORT, or a network that ends "
+                       "in 4";
+
+        /* As in Go, even for 0.0.0.0: without a digit in the network, a wildcard serves both. */
+        dual = wanted == AF_UNSPEC && families->mapped && host_is_wildcard(host);
+        if (dual) {
+                host->family = AF_INET6;
+                host->in6 = in6addr_any;
+        }
+
+        if (host->family == AF_INET) {
+                if (!families->ipv4)
+                        return "this host has no IPv4; give an IPv6 address";
+                address->len = sizeof(address->u.in);
+                address->u.in.sin_family = AF_INET;
+                address->u.in.sin_addr = host->in;
+        } else {
+                if (!families->ipv6)
+                        return "this host has no IPv6; give an IPv4 address";
+                address->len = sizeof(address->u.in6);
+                address->u.in6.sin6_family = AF_INET6;
+                address->u.in6.sin6_addr = host->in6;
+                address->u.in6.sin6_scope_id = host->scope;
+                /* A specific address cannot serve IPv4 anyway. */
+                address->ipv6_only = !dual;
+        }
+        return NULL;
+}
+
+static const char *ip_parse(const char *text, int wanted, const AddressFamilies *families,
+                            Address *address) {
+        char buffer[ADDRESS_TEXT_MAX], *host_text, *port_text;
+        uint16_t first, last;
+        const char *reason;
+        Host host;
+
+        if (strlen(text) >= sizeof(buffer))
+                return "address is too long for an IP address; " FORMS;
+        strcpy(buffer, text);
+
+        reason = split_host_port(buffer, &host_text, &port_text);
+        if (!reason)
+                reason = host_parse(host_text, &host);
+        if (!reason)
+                reason = ports_parse(port_text, &first, &last);
+        if (!reason)
+                reason = host_apply(&host, wanted, families, address);
+        if (reason)
+                return reason;
+
+        address_set_port(address, first == last ? first : 0);
+        address->port_first = first;
+        address->port_last = last;
+        return NULL;
+}
+
+/* One file must have one name, or two endpoints could stand for it. Symbolic links are not seen here. */
+static const char *path_check(const char *path) {
+        while (*path != '\0') {
+                const char *component = path + 1;
+                size_t n = strcspn(component, "/");
+
+                if (n == 0)
+                        return "path has an empty component; give it without '//' and without '/' at "
+                               "the end";
+                if (strncmp(component, "..", n) == 0) /* "." too */
+                        return "path has a component '.' or '..'; give it without";
+                path = component + n;
+        }
+        return NULL;
+}
+
+static const char *unix_parse(const char *text, Address *address) {
+        bool abstract = *text == '@';
+        const char *name = abstract ? text + 1 : text, *reason;
+        size_t n = strlen(name);
+
+        if (!abstract && *text != '/')
+                return "not a UNIX address; give an absolute path (/PATH) or an abstract name (@NAME)";
+        if (n == 0)
+                return "abstract name is empty and the kernel would choose one; give @NAME";
+        if (n > UNIX_NAME_MAX)
+                return "path or abstract name is too long; give at most 107 bytes";
+        for (const char *p = name; *p != '\0'; p++)
+                if ((unsigned char)*p < 0x20 || *p == 0x7f)
+                        return "control character in a path or abstract name; give printable characters";
+
+        if (!abstract) {
+                reason = path_check(name);
+                if (reason)
+                        return reason;
+        }
+
+        /* A path takes its NUL along; an abstract name starts with one and is as long as @len says. */
+        address->u.un.sun_family = AF_UNIX;
+        address->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + 1);
+        memcpy(address->u.un.sun_path + abstract, name, n);
+        return NULL;
+}
+
+int address_parse(const char *network, const char *address, const AddressFamilies *families,
+                  Address *ret, const char **ret_reason) {
+        const Network *found = network_find(network);
+        const char *reason;
+        Address parsed;
+
+        if (!found) {
+                if (network_is_not_built(network)) {
+                        *ret_reason =
+                                "this version does not make sockets of this network; give tcp[46], "
+                                "udp[46], unix, unixgram or unixpacket";
+                        return ADDRESS_E_NETWORK_NOT_BUILT;
+                }
+                *ret_reason = "unknown network; give tcp[46], udp[46], unix, unixgram or unixpacket";
+                return ADDRESS_E_NETWORK_UNKNOWN;
+        }
+
+        memset(&parsed, 0, sizeof(parsed));
+        parsed.transport = found->transport;
+        if (found->family == AF_UNIX)
+                reason = unix_parse(address, &parsed);
+        else
+                reason = ip_parse(address, found->family, families, &parsed);
+        if (reason) {
+                *ret_reason = reason;
+                return ADDRESS_E_INVALID;
+        }
+
+        /* An assignment need not copy the padding. */
+        memcpy(ret, &parsed, sizeof(parsed));
+        return 0;
+}
+
+const char *address_network(const Address *address) {
+        int family = address_family(address);
+
+        if (family == AF_INET6 && !address->ipv6_only)
+                family = AF_UNSPEC;
+        for (size_t i = 0; i < ELEMENTS(networks); i++)
+                if (networks[i].transport == address->transport && networks[i].family == family)
+                        return networks[i].name;
+
+        assert(!"transport and family agree");
+        return "";
+}
+
+/* A name that would not parse again, or not print, is given as its index; so is one that is gone. */
+static void zone_format(uint32_t scope, char buffer[static IF_NAMESIZE]) {
+        const char *name = if_indextoname(scope, buffer);
+
+        for (const char *p = name; p && *p != '\0'; p++)
+                if (*p <= 0x20 || *p >= 0x7f || *p == '[' || *p == ']')
+                        name = NULL;
+        if (!name)
+                snprintf(buffer, IF_NAMESIZE, "%u", scope);
+}
+
+static void unix_format(const Address *address, char buffer[static ADDRESS_TEXT_MAX]) {
+        const char *path = address->u.un.sun_path;
+        size_t n = address->len - offsetof(struct sockaddr_un, sun_path);
+
+        /* A socket that was never bound has no name at all. */
+        if (n == 0)
+                *buffer = '\0';
+        else if (*path == '\0')
+                snprintf(buffer, ADDRESS_TEXT_MAX, "@%.*s", (int)n - 1, path + 1);
+        else
+                snprintf(buffer, ADDRESS_TEXT_MAX, "%.*s", (int)n, path);
+}
+
+const char *address_format(const Address *address, char buffer[static ADDRESS_TEXT_MAX]) {
+        char host[INET6_ADDRSTRLEN], zone[IF_NAMESIZE] = "";
+
+        switch (address_family(address)) {
+        case AF_INET:
+                inet_ntop(AF_INET, &address->u.in.sin_addr, host, sizeof(host));
+                snprintf(buffer, ADDRESS_TEXT_MAX, "%s:%u", host, address_port(address));
+                break;
+        case AF_INET6:
+                inet_ntop(AF_INET6, &address->u.in6.sin6_addr, host, sizeof(host));
+                if (address->u.in6.sin6_scope_id != 0)
+                        zone_format(address->u.in6.sin6_scope_id, zone);
+                snprintf(buffer, ADDRESS_TEXT_MAX, "[%s%s%s]:%u", host, *zone ? "%" : "", zone,
+                         address_port(address));
+                break;
+        default:
+                unix_format(address, buffer);
+        }
+        return buffer;
+}
+
+int address_socket_type(const Address *address) {
+        return socket_types[address->transport];
+}
+
+bool address_is_ip(const Address *address) {
+        return address_family(address) != AF_UNIX;
+}
+
+bool address_is_wildcard(const Address *address) {
+        if (address_family(address) == AF_INET)
+                return address->u.in.sin_addr.s_addr == htonl(INADDR_ANY);
+        return address_is_ip(address) && IN6_IS_ADDR_UNSPECIFIED(&address->u.in6.sin6_addr);
+}
+
+bool address_is_multicast(const Address *address) {
+        if (address_family(address) == AF_INET)
+                return IN_MULTICAST(ntohl(address->u.in.sin_addr.s_addr));
+        return address_is_ip(address) && IN6_IS_ADDR_MULTICAST(&address->u.in6.sin6_addr);
+}
+
+uint16_t address_port(const Address *address) {
+        if (address_family(address) == AF_INET)
+                return ntohs(address->u.in.sin_port);
+        return address_is_ip(address) ? ntohs(address->u.in6.sin6_port) : 0;
+}
+
+void address_set_port(Address *address, uint16_t port) {
+        if (!address_is_ip(address))
+                return;
+        if (address_family(address) == AF_INET)
+                address->u.in.sin_port = htons(port);
+        else
+                address->u.in6.sin6_port = htons(port);
+        address->port_first = address->port_last = port;
+}
+
+void address_set_sockaddr(Address *address, const struct sockaddr_storage *ss, socklen_t len) {
+        /* getsockname() counts a NUL behind a path that fills sun_path, though it is not in there. */
+        if (len > sizeof(address->u.un))
+                len = sizeof(address->u.un);
+
+        memset(&address->u, 0, sizeof(address->u));
+        memcpy(&address->u, ss, len);
+        address->len = len;
+        address->port_first = address->port_last = address_port(address);
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+/*
+ * Network names and address strings to socket addresses and back. Pure: no name is looked up and no
+ * state kept. One exception: the zone of an IPv6 address asks the kernel for an interface of the calling
+ * thread's network namespace, which does not block.
+ * The rules are those of Go's net package; docs/protocol.md has the table.
+ */
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+typedef enum Transport {
+        TRANSPORT_TCP,
+        TRANSPORT_UDP,
+        TRANSPORT_UNIX,
+        TRANSPORT_UNIXGRAM,
+        TRANSPORT_UNIXPACKET,
+        _TRANSPORT_N,
+} Transport;
+
+/* What this host's IP stack can do; decides what "tcp" and "udp" without a digit mean. */
+typedef struct AddressFamilies {
+        bool ipv4;
+        bool ipv6;
+        /* An IPv6 socket can serve IPv4 as well. Implies ipv6. */
+        bool mapped;
+} AddressFamilies;
+
+/* Every byte that means nothing is zero, padding too: two equal addresses compare equal with memcmp().
+ */
+typedef struct Address {
+        Transport transport;
+        /* AF_INET6 only: the socket serves IPv6 alone. */
+        bool ipv6_only;
+        /* First and last port that will do. 0, 0: the broker chooses. Zero for AF_UNIX. */
+        uint16_t port_first;
+        uint16_t port_last;
+        socklen_t len;
+        union {
+                struct sockaddr sa;
+                struct sockaddr_in in;
+                struct sockaddr_in6 in6;
+                struct sockaddr_un un;
+        } u;
+} Address;
+
+/* Enough for any address text: a UNIX path, or an IPv6 address with zone, brackets and port range. */
+enum {
+        ADDRESS_TEXT_MAX = 128,
+};
+
+enum {
+        _ADDRESS_E_SUCCESS,
+        /* No such network. */
+        ADDRESS_E_NETWORK_UNKNOWN,
+        /* A network of the protocol that this version does not make (mptcp, sctp, udplite, vsock, ip:N).
+         */
+        ADDRESS_E_NETWORK_NOT_BUILT,
+        /* The address does not fit the network; the reason says why. */
+        ADDRESS_E_INVALID,
+};
+
+/*
+ * Parses @network ("tcp", "udp6", "unix", ...) and @address into *@ret. With one port, the sockaddr
+ * holds it; with a range or port 0 the sockaddr's port is 0 until address_set_port().
+ * On an answer other than 0, *@ret_reason is a static text for people.
+ * Returns 0, or ADDRESS_E_*.
+ */
+int address_parse(const char *network, const char *address, const AddressFamilies *families,
+                  Address *ret, const char **ret_reason);
+
+/* The network name that stands for exactly this kind of socket: tcp4, tcp6, tcp (dual-stack), udp...,
+ * unix... */
+const char *address_network(const Address *address);
+
+/*
+ * Writes the address as it is given to address_parse(); the port is the sockaddr's own. With the name
+ * from address_network() it parses to the same Address again. Returns @buffer.
+ */
+const char *address_format(const Address *address, char buffer[static ADDRESS_TEXT_MAX]);
+
+/* AF_UNSPEC never occurs in a parsed address. */
+static inline int address_family(const Address *address) {
+        return address->u.sa.sa_family;
+}
+
+/* SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET. */
+int address_socket_type(const Address *address);
+
+/* Everything but AF_UNIX. */
+bool address_is_ip(const Address *address);
+/* 0.0.0.0 or ::, dual-stack or not. */
+bool address_is_wildcard(const Address *address);
+/* 224.0.0.0/4 or ff00::/8. */
+bool address_is_multicast(const Address *address);
+
+/* The sockaddr's port in host order; 0 for AF_UNIX. */
+uint16_t address_port(const Address *address);
+
+/* This very port from now on: the sockaddr's, and port_first and port_last. Nothing for AF_UNIX. */
+void address_set_port(Address *address, uint16_t port);
+
+/*
+ * Takes over a sockaddr read from the kernel (getsockname), keeping transport and ipv6_only. Its port
+ * becomes port_first and port_last.
+ */
+void address_set_sockaddr(Address *address, const struct sockaddr_storage *ss, socklen_t len);

@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Files to one struct. inih splits lines into keys and values and knows comments. As it is usually
+ * built it tells neither line numbers nor sections without keys, cuts section names at 49 bytes, splits
+ * long lines, and takes an indented key for the last one's second value. So its reader, which sees each
+ * line first, counts them, refuses long ones, strips them, and deals with the sections itself.
+ */
+
+#include "daemon/config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <ini.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/pattern.h"
+#include "daemon/policy.h"
+#include "daemon/reason.h"
+#include "proto/cleanup.h"
+#include "proto/error.h"
+#include "proto/limits.h"
+
+#define USEC_PER_SEC UINT64_C(1000000)
+#define DIGITS "0123456789"
+#define BLANKS " \t\r"
+#define NAME_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz._-" DIGITS
+#define ELEMENTSOF(array) (sizeof(array) / sizeof(*(array)))
+
+enum {
+        COUNT_MAX = 1000000,
+};
+
+static const Config config_defaults = {
+        .socket_mode = CONFIG_SOCKET_MODE,
+        .socket_group = (gid_t)-1,
+        .retain_usec = CONFIG_RETAIN_SEC * USEC_PER_SEC,
+        .max_connections = CONFIG_MAX_CONNECTIONS,
+        .max_connections_per_user = CONFIG_MAX_CONNECTIONS_PER_USER,
+        .max_leases_per_user = CONFIG_MAX_LEASES_PER_USER,
+};
+
+/* One load, from the first file to the last. */
+typedef struct Loader {
+        Config *config;
+        const char *file;
+        FILE *stream;
+        unsigned line;
+        enum { SECTION_NONE, SECTION_BROKER, SECTION_RULE } section;
+        Rule *rule; /* of SECTION_RULE */
+        int r;      /* the first failure; nothing is read after it */
+        char *reason;
+} Loader;
+
+/* An answer about @line of the file at hand, or about the whole file with 0. */
+__attribute__((format(printf, 3, 4))) static int loader_refuse(Loader *loader, unsigned line,
+                                                               const char *format, ...) {
+        _cleanup_(freep) char *text = NULL;
+        va_list args;
+        int n;
+
+        va_start(args, format);
+        n = vasprintf(&text, format, args);
+        va_end(args);
+        if (n < 0) {
+                text = NULL;
+                return error_origin(-ENOMEM);
+        }
+
+        free(ptr_take(loader->reason));
+        if (line == 0)
+                return reason_write(&loader->reason, CONFIG_E_INVALID, "%s: %s", loader->file, text);
+        return reason_write(&loader->reason, CONFIG_E_INVALID, "%s:%u: %s", loader->file, line, text);
+}
+
+static int parse_mode(const char *value, void *field, char **ret_reason) {
+        size_t n = strspn(value, "01234567");
+        unsigned long mode;
+
+        mode = strtoul(value, NULL, 8);
+        if (value[n] || mode > 0777)
+                return reason_write(ret_reason, CONFIG_E_INVALID,
+                                    "\"%s\" is no file mode; give an octal number of 0 to 0777", value);
+
+        *(mode_t *)field = (mode_t)mode;
+        return 0;
+}
+
+static int parse_group(const char *value, void *field, char **ret_reason) {
+        Pattern pattern;
+        int r;
+
+        r = pattern_parse_group(value, &pattern, ret_reason);
+        if (r == PATTERN_E_INVALID)
+                return CONFIG_E_INVALID;
+        if (r < 0)
+                return error_trace(r);
+
+        *(gid_t *)field = pattern.id;
+        return 0;
+}
+
+static int parse_count(const char *value, void *field, char **ret_reason) {
+        unsigned long long n;
+
+        n = strtoull(value, NULL, 10);
+        if (value[strspn(value, DIGITS)] || n == 0 || n > COUNT_MAX)
+                return reason_write(ret_reason, CONFIG_E_INVALID, "\"%s\" is no number of 1 to %d",
+                                    value, COUNT_MAX);
+
+        *(size_t *)field = n;
+        return 0;
+}
+
+/* systemd's notation: "90", "1min 30s", "500ms". */
+static int parse_span(const char *value, void *field, char **ret_reason) {
+        static const struct {
+                const char *name;
+                uint64_t usec;
+        } units[] = {
+                { "", USEC_PER_SEC },
+                { "s", USEC_PER_SEC },
+                { "sec", USEC_PER_SEC },
+                { "us", 1 },
+                { "ms", USEC_PER_SEC / 1000 },
+                { "m", 60 * USEC_PER_SEC },
+                { "min", 60 * USEC_PER_SEC },
+                { "h", 60 * 60 * USEC_PER_SEC },
+                { "hr", 60 * 60 * USEC_PER_SEC },
+        };
+        const uint64_t max = RETAIN_SEC_MAX * USEC_PER_SEC;
+        const char *text = value;
+        uint64_t total = 0;
+
+        while (*text) {
+                size_t n_digits = strspn(text, DIGITS), n_unit, i;
+                unsigned long long n = strtoull(text, NULL, 10);
+
+                text += n_digits;
+                text += strspn(text, BLANKS);
+                n_unit = strcspn(text, BLANKS DIGITS);
+                for (i = 0; i < ELEMENTSOF(units); i++)
+                        if (strlen(units[i].name) == n_unit && strncmp(units[i].name, text, n_unit) == 0)
+                                break;
+                if (n_digits == 0 || i == ELEMENTSOF(units))
+                        return reason_write(
+                                ret_reason, CONFIG_E_INVALID,
+                                "\"%s\" is no time span; give seconds, or units like 500ms, 10s, "
+                                "5min, 1h",
+                                value);
+                if (n > (max - total) / units[i].usec)
+                        return reason_write(ret_reason, CONFIG_E_INVALID,
+                                            "%s is longer than a day (%d s)", value, RETAIN_SEC_MAX);
+                total += n * units[i].usec;
+                text += n_unit;
+                text += strspn(text, BLANKS);
+        }
+
+        *(uint64_t *)field = total;
+        return 0;
+}
+
+#define BROKER_FIELD(field) offsetof(Config, field), sizeof(((Config *)NULL)->field)
+
+static const struct {
+        const char *name;
+        int (*parse)(const char *value, void *field, char **ret_reason);
+        size_t offset;
+        size_t size;
+} broker_keys[] = {
+        { "SocketMode", parse_mode, BROKER_FIELD(socket_mode) },
+        { "SocketGroup", parse_group, BROKER_FIELD(socket_group) },
+        { "RetainSec", parse_span, BROKER_FIELD(retain_usec) },
+        { "MaxConnections", parse_count, BROKER_FIELD(max_connections) },
+        { "MaxConnectionsPerUser", parse_count, BROKER_FIELD(max_connections_per_user) },
+        { "MaxLeasesPerUser", parse_count, BROKER_FIELD(max_leases_per_user) },
+};
+
+/* Returns 0, CONFIG_E_INVALID, or -ENOMEM. */
+static int broker_set(Config *config, const char *key, const char *value, char **ret_reason) {
+        const char *near = NULL;
+
+        for (size_t i = 0; i < ELEMENTSOF(broker_keys); i++) {
+                void *field = (char *)config + broker_keys[i].offset;
+
+                if (strcmp(broker_keys[i].name, key) == 0) {
+                        if (*value)
+                                return broker_keys[i].parse(value, field, ret_reason);
+                        memcpy(field, (const char *)&config_defaults + broker_keys[i].offset,
+                               broker_keys[i].size);
+                        return 0;
+                }
+                if (strcasecmp(broker_keys[i].name, key) == 0)
+                        near = broker_keys[i].name;
+        }
+        return reason_unknown_key(ret_reason, CONFIG_E_INVALID, near);
+}
+
+static int loader_begin_rule(Loader *loader, const char *name) {
+        const Rule *same;
+        size_t n = strlen(name);
+        int r;
+
+        if (n == 0 || n > NAME_SIZE_MAX || name[strspn(name, NAME_CHARACTERS)])
+                return loader_refuse(loader, loader->line,
+                                     "\"%s\" is no name of a rule; give 1 to %d of A-Z a-z 0-9 . _ -",
+                                     name, NAME_SIZE_MAX);
+        same = policy_find_rule(loader->config->policy, name);
+        if (same)
+                return loader_refuse(
+                        loader, loader->line,
+                        "there is a [Rule %s] already, at %s:%u; give this one another name", name,
+                        rule_file(same), rule_line(same));
+
+        r = policy_add_rule(loader->config->policy, name, loader->file, loader->line, &loader->rule);
+        if (r < 0)
+                return error_trace(r);
+        loader->section = SECTION_RULE;
+        return 0;
+}
+
+static int loader_end_section(Loader *loader) {
+        if (loader->section == SECTION_RULE && !rule_has_subject(loader->rule))
+                return loader_refuse(
+                        loader, rule_line(loader->rule),
+                        "[Rule %s] says for nobody; add User= or Group=, or User=* for everybody",
+                        rule_name(loader->rule));
+        loader->section = SECTION_NONE;
+        return 0;
+}
+
+/* @text: the line from its bracket on; changed. */
+static int loader_begin_section(Loader *loader, char *text) {
+        char *name = text + 1, *end, *after;
+        int r;
+
+        r = loader_end_section(loader);
+        if (r)
+                return r;
+
+        end = strchr(name, ']');
+        after = end ? end + 1 + strspn(end + 1, BLANKS) : name;
+        if (!end || !strchr(";#", *after))
+                return loader_refuse(loader, loader->line,
+                                     "no section; write [Broker] or [Rule NAME] on a line");
+        *end = '\0';
+
+        if (strcmp(name, "Broker") == 0) {
+                loader->section = SECTION_BROKER;
+                return 0;
+        }
+        if (strncmp(name, "Rule ", 5) == 0)
+                return loader_begin_rule(loader, name + 5);
+        return loader_refuse(loader, loader->line,
+                             "unknown section [%s]; there are [Broker] and [Rule NAME]", name);
+}
+
+/* The reader that inih calls: one line a call, without its end. */
+static char *loader_read_line(char *buffer, int size, void *userdata) {
+        Loader *loader = userdata;
+        int c, n = 0;
+
+        if (loader->r != 0)
+                return NULL;
+
+        loader->line++;
+        while ((c = getc(loader->stream)) != EOF && c != '\n') {
+                if (n == 0 && strchr(BLANKS, c) && c != '\0')
+                        continue;
+                if (c == '\0')
+                        loader->r = loader_refuse(loader, loader->line,
+                                                  "the line has a NUL byte; remove it");
+                else if (n + 1 >= size)
+                        loader->r = loader_refuse(
+                                loader, loader->line,
+                                "the line is longer than %d bytes; give the key again for the rest "
+                                "of a list",
+                                size - 1);
+                if (loader->r != 0)
+                        return NULL;
+                buffer[n++] = (char)c;
+        }
+        if (ferror(loader->stream))
+                loader->r = loader_refuse(loader, 0, "cannot be read: %m");
+        if (loader->r != 0 || (c == EOF && n == 0))
+                return NULL;
+        buffer[n] = '\0';
+
+        if (*buffer == '[') {
+                loader->r = loader_begin_section(loader, buffer);
+                *buffer = '\0';
+        }
+        return buffer;
+}
+
+static int loader_set_key(Loader *loader, const char *key, const char *value) {
+        _cleanup_(freep) char *reason = NULL;
+        int r = 0;
+
+        switch (loader->section) {
+        case SECTION_NONE:
+                return loader_refuse(loader, loader->line,
+                                     "%s= stands before any section; begin with [Broker] or [Rule NAME]",
+                                     key);
+        case SECTION_BROKER:
+                r = broker_set(loader->config, key, value, &reason);
+                break;
+        case SECTION_RULE:
+                r = rule_set(loader->rule, key, value, &reason);
+                break;
+        }
+
+        if (r > 0)
+                return loader_refuse(loader, loader->line, "%s=: %s", key, reason);
+        return r < 0 ? error_trace(r) : 0;
+}
+
+/* What inih calls for each key. Returns whether it was taken. */
+static int loader_take_key(void *userdata, const char *section __attribute__((unused)), const char *key,
+                           const char *value) {
+        Loader *loader = userdata;
+
+        loader->r = loader_set_key(loader, key, value);
+        return loader->r == 0;
+}
+
+static void stream_closep(FILE **stream) {
+        if (*stream)
+                fclose(*stream);
+}
+
+static int loader_read_file(Loader *loader, const char *file, bool required) {
+        _cleanup_(stream_closep) FILE *stream = NULL;
+        int r;
+
+        loader->file = file;
+        stream = fopen(file, "re");
+        if (!stream) {
+                if (errno == ENOENT && !required)
+                        return 0;
+                return loader_refuse(loader, 0, "cannot be opened: %m");
+        }
+
+        loader->config->from_files = true;
+        loader->stream = stream;
+        loader->line = 0;
+        loader->section = SECTION_NONE;
+        r = ini_parse_stream(loader_read_line, loader, loader_take_key, loader);
+        if (r == -2)
+                return error_origin(-ENOMEM);
+        if (loader->r == 0)
+                loader->r = loader_end_section(loader);
+        /* inih goes on after a line it does not understand, so the loader may have met a later failure.
+         */
+        if (loader->r >= 0 && r > 0 && (loader->r == 0 || (unsigned)r < loader->line))
+                loader->r = loader_refuse(loader, (unsigned)r,
+                                          "neither KEY=VALUE, a section in brackets nor a comment");
+        return loader->r;
+}
+
+/* Drop-in files, but not editors' backups and hidden files. */
+static int entry_is_conf(const struct dirent *entry) {
+        const char *suffix = strrchr(entry->d_name, '.');
+
+        return entry->d_name[0] != '.' && suffix && strcmp(suffix, ".conf") == 0;
+}
+
+/* By bytes: alphasort() would follow the locale. */
+static int entry_compare(const struct dirent **a, const struct dirent **b) {
+        return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int loader_read_folder(Loader *loader, const char *folder) {
+        struct dirent **entries;
+        int n, r = 0;
+
+        loader->file = folder;
+        n = scandir(folder, &entries, entry_is_conf, entry_compare);
+        if (n < 0)
+                return errno == ENOENT ? 0 : loader_refuse(loader, 0, "cannot be read: %m");
+
+        for (int i = 0; i < n; i++) {
+                _cleanup_(freep) struct dirent *entry = entries[i];
+                _cleanup_(freep) char *file = NULL;
+
+                if (r != 0)
+                        continue;
+                if (asprintf(&file, "%s/%s", folder, entry->d_name) < 0) {
+                        file = NULL;
+                        r = error_origin(-ENOMEM);
+                        continue;
+                }
+                r = loader_read_file(loader, file, true);
+        }
+        free(entries);
+        return r;
+}
+
+Config *config_free(Config *config) {
+        if (!config)
+                return NULL;
+
+        policy_free(config->policy);
+        free(config);
+        return NULL;
+}
+
+CLEANUP_DEFINE(Config, config_free)
+
+int config_load_from(const char *file, const char *folder, bool required, uid_t uid, Config **ret,
+                     char **ret_reason) {
+        _cleanup_(config_freep) Config *config = NULL;
+        Loader loader = {};
+        int r = 0;
+
+        config = malloc(sizeof(*config));
+        if (!config)
+                return error_origin(-ENOMEM);
+        *config = config_defaults;
+        config->policy = policy_new();
+        if (!config->policy)
+                return error_origin(-ENOMEM);
+
+        loader.config = config;
+        if (file)
+                r = loader_read_file(&loader, file, required);
+        if (r == 0 && folder)
+                r = loader_read_folder(&loader, folder);
+        if (r == 0 && !config->from_files)
+                r = policy_add_own(config->policy, uid);
+        if (r > 0)
+                *ret_reason = ptr_take(loader.reason);
+        free(loader.reason);
+        if (r)
+                return r < 0 ? error_trace(r) : r;
+
+        *ret = ptr_take(config);
+        return 0;
+}
+
+int config_load(const char *file, bool own_only, uid_t uid, Config **ret, char **ret_reason) {
+        int r;
+
+        if (file)
+                r = config_load_from(file, NULL, true, uid, ret, ret_reason);
+        else if (own_only)
+                r = config_load_from(NULL, NULL, false, uid, ret, ret_reason);
+        else
+                r = config_load_from(CONFIG_FILE_DEFAULT, CONFIG_FOLDER_DEFAULT, false, uid, ret,
+                                     ret_reason);
+        return r < 0 ? error_trace(r) : r;
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+/*
+ * One rule of the policy: who, which sockets, and whether they may. A key that is absent leaves its
+ * point open, but for Options=: a granting rule gives only the rights it names.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "proto/address.h"
+#include "proto/cleanup.h"
+#include "proto/wire.h"
+
+typedef struct Rule Rule;
+
+/* Options that need a right of their own (Options= of a rule). */
+typedef enum PolicyRight {
+        POLICY_RIGHT_MARK = 1 << 0,
+        POLICY_RIGHT_TRANSPARENT = 1 << 1,
+        POLICY_RIGHT_FREE_BIND = 1 << 2,
+        POLICY_RIGHT_BIND_TO_DEVICE = 1 << 3,
+        POLICY_RIGHT_RAW = 1 << 4,
+        POLICY_RIGHT_PRIORITY = 1 << 5,
+        POLICY_RIGHTS_ALL = (1 << 6) - 1,
+} PolicyRight;
+
+/* Who asks: as the kernel recorded it when the connection was made. Borrowed. */
+typedef struct PolicySubject {
+        uid_t uid;
+        gid_t gid;
+        const gid_t *groups; /* supplementary */
+        size_t n_groups;
+} PolicySubject;
+
+/* What is asked for. The address carries the very port that would be bound. Borrowed. */
+typedef struct PolicyQuery {
+        const PolicySubject *subject;
+        const Address *address;
+        Sharing sharing;
+        unsigned rights; /* PolicyRight bits that the request's options need */
+} PolicyQuery;
+
+/* What keeps a rule from covering a query. */
+typedef enum RuleMiss {
+        RULE_MISS_NETWORK = 1 << 0,
+        RULE_MISS_ADDRESS = 1 << 1,
+        RULE_MISS_PORT = 1 << 2,
+        RULE_MISS_PATH = 1 << 3,
+        RULE_MISS_SHARING = 1 << 4,
+        RULE_MISS_OPTIONS = 1 << 5,
+        RULE_MISS_SUBJECT = 1 << 6,
+} RuleMiss;
+
+enum {
+        RULE_MISS_TEXT_MAX = 96,
+};
+
+enum {
+        _RULE_E_SUCCESS,
+        RULE_E_KEY_UNKNOWN,
+        RULE_E_VALUE_INVALID,
+};
+
+/*
+ * A rule named @name, read at @file:@line (both are copied), that names nobody and grants every socket
+ * that needs no right. Owned by the caller. Returns 0, or -ENOMEM.
+ */
+int rule_new(const char *name, const char *file, unsigned line, Rule **ret);
+
+/* Takes NULL; returns NULL. */
+Rule *rule_free(Rule *rule);
+CLEANUP_DEFINE(Rule, rule_free)
+
+/*
+ * Sets one key of a rule ("User", "Port", ...) from its value as written. Several words are a list;
+ * a key given again adds to its list; an empty value takes back what was given before. User and group
+ * names are looked up here, once, at load: that may block.
+ * On an answer other than 0, *@ret_reason is a malloc'ed text for people, owned by the caller.
+ * Returns 0, RULE_E_*, or -ENOMEM.
+ */
+int rule_set(Rule *rule, const char *key, const char *value, char **ret_reason);
+
+/* The name as written after "Rule ", and where. Belong to the rule. */
+const char *rule_name(const Rule *rule);
+const char *rule_file(const Rule *rule);
+unsigned rule_line(const Rule *rule);
+
+/* Whether the rule says whom it is for; one that does not is an error of the configuration. */
+bool rule_has_subject(const Rule *rule);
+
+/* Whether it grants what it covers, or refuses it. */
+bool rule_allows(const Rule *rule);
+
+/* RuleMiss bits; 0 if the rule covers @query. A refusing rule covers whatever it touches. */
+unsigned rule_misses(const Rule *rule, const PolicyQuery *query);
+
+/* Says of one of the bits of rule_misses() why: "its Port= does not cover 80". Returns @buffer. */
+const char *rule_describe_miss(const Rule *rule, const PolicyQuery *query, RuleMiss miss,
+                               char buffer[static RULE_MISS_TEXT_MAX]);

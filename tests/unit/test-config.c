@@ -1,0 +1,526 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* Configuration files: where each error is said to be, what later files change, and broken input. */
+
+#include "daemon/config.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/policy.h"
+#include "proto/cleanup.h"
+#include "proto/limits.h"
+#include "tests/unit/leaks.h"
+
+CLEANUP_DEFINE(Config, config_free)
+
+#define TEN "0123456789"
+#define HUNDRED TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
+#define NAME64 TEN TEN TEN TEN TEN TEN "abcd"
+
+static char folder[] = "/tmp/test-config-XXXXXX";
+static char main_file[64];
+static char drop_in_folder[64];
+
+static void setup(void) {
+        cr_assert(ne(ptr, mkdtemp(folder), NULL));
+        snprintf(main_file, sizeof(main_file), "%s/main.conf", folder);
+        snprintf(drop_in_folder, sizeof(drop_in_folder), "%s/main.conf.d", folder);
+        cr_assert(zero(int, mkdir(drop_in_folder, 0700)));
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *where) {
+        (void)st, (void)type, (void)where;
+        return remove(path);
+}
+
+static void cleanup(void) {
+        nftw(folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static void write_bytes(const char *path, const void *bytes, size_t n) {
+        FILE *stream = fopen(path, "we");
+
+        cr_assert(ne(ptr, stream, NULL));
+        cr_assert(eq(sz, fwrite(bytes, 1, n, stream), n));
+        cr_assert(zero(int, fclose(stream)));
+}
+
+static void write_main(const char *text) {
+        write_bytes(main_file, text, strlen(text));
+}
+
+static void write_drop_in(const char *name, const char *text) {
+        char path[128];
+
+        snprintf(path, sizeof(path), "%s/%s", drop_in_folder, name);
+        write_bytes(path, text, strlen(text));
+}
+
+static Config *load(void) {
+        _cleanup_(freep) char *reason = NULL;
+        Config *config = NULL;
+
+        cr_assert(zero(int, config_load_from(main_file, drop_in_folder, false, 1000, &config, &reason)),
+                  "%s", reason);
+        return config;
+}
+
+/* Expects a refusal whose text begins with @name of the test's folder, colon, @where, and has @what in
+ * it. */
+static void expect_refusal(const char *name, const char *where, const char *what) {
+        _cleanup_(freep) char *reason = NULL;
+        Config *config = (Config *)folder;
+        char prefix[128];
+
+        snprintf(prefix, sizeof(prefix), "%s/%s:%s", folder, name, where);
+        cr_assert(eq(int, config_load_from(main_file, drop_in_folder, true, 1000, &config, &reason),
+                     CONFIG_E_INVALID),
+                  "expected: %s %s", prefix, what);
+        cr_assert(eq(ptr, config, folder));
+        cr_assert(zero(int, strncmp(reason, prefix, strlen(prefix))), "%s; expected: %s", reason,
+                  prefix);
+        cr_assert(ne(ptr, strstr(reason, what), NULL), "%s; expected: %s", reason, what);
+}
+
+static bool allows(const Config *config, uid_t uid, const char *network, const char *text) {
+        static const AddressFamilies families = { .ipv4 = true, .ipv6 = true, .mapped = true };
+        PolicySubject subject = { .uid = uid, .gid = uid };
+        PolicyVerdict verdict;
+        const char *reason;
+        Address address;
+
+        cr_assert(zero(int, address_parse(network, text, &families, &address, &reason)));
+        policy_decide(
+                config->policy,
+                &(PolicyQuery){ .subject = &subject, .address = &address, .sharing = SHARING_SHARED },
+                &verdict);
+        return verdict.allowed;
+}
+
+TestSuite(config, .init = setup, .fini = cleanup, .timeout = 60);
+
+Test(config, refusals_name_file_and_line) {
+        static const struct {
+                const char *text, *line, *what;
+        } rows[] = {
+                /* Structure. */
+                { "Port=80\n", "1: ", "Port= stands before any section" },
+                { "\n# x\n; y\nSocketMode=0600\n[Broker]\n", "4: ", "stands before any section" },
+                { "[Server]\n", "1: ", "unknown section [Server]; there are [Broker] and [Rule NAME]" },
+                { "[broker]\n", "1: ", "unknown section [broker]" },
+                { "[Brokers]\n", "1: ", "unknown section" },
+                { "[]\n", "1: ", "unknown section []" },
+                { "[Rule]\n", "1: ", "unknown section [Rule]" },
+                { "\n[Rules x]\nUser=*\n", "2: ", "unknown section" },
+                { "[rule x]\nUser=*\n", "1: ", "unknown section" },
+                { "[Rule ]\nUser=*\n", "1: ", "no name of a rule" },
+                { "[Rule a b]\nUser=*\n", "1: ", "\"a b\" is no name of a rule" },
+                { "[Rule  a]\nUser=*\n", "1: ", "no name of a rule" },
+                { "[Rule a/b]\nUser=*\n", "1: ", "no name of a rule" },
+                { "[Rule \xc3\xa4]\nUser=*\n", "1: ", "no name of a rule" },
+                { "[Rule " NAME64 "e]\nUser=*\n", "1: ", "no name of a rule; give 1 to 64" },
+                { "[Rule x\nUser=*\n", "1: ", "no section" },
+                { "[Rule x] User=*\n", "1: ", "no section" },
+                { "[Broker][Rule x]\n", "1: ", "no section" },
+                { "[\n", "1: ", "no section" },
+                { "[Broker]\nfoo\n", "2: ", "neither KEY=VALUE" },
+                { "[Broker]\nfoo\nMaxConnections=0\n", "2: ", "neither KEY=VALUE" },
+                { "[Broker]\nMaxConnections=0\nfoo\n", "2: ", "MaxConnections=" },
+                { "[Broker]\nfoo\n[Nothing]\n", "2: ", "neither KEY=VALUE" },
+                { "[Rule x]\nfoo\n", "2: ", "neither KEY=VALUE" },
+                { "[Broker]\n=5\n", "2: ", "unknown key" },
+                { "[Broker]\n]\n", "2: ", "neither KEY=VALUE" },
+                { "[Rule x]\nUser=*\n\n[Rule x]\nUser=*\n",
+                  "4: ", "main.conf:1; give this one another name" },
+                { "[Rule x]\nUser=*\n[Broker]\n[Rule x]\n", "4: ", "there is a [Rule x] already" },
+                /* A rule for nobody. */
+                { "[Rule x]\n", "1: ", "[Rule x] says for nobody" },
+                { "[Rule x]", "1: ", "[Rule x] says for nobody" },
+                { "\n[Rule x]\nPort=80\n[Rule y]\nUser=*\n", "2: ", "add User= or Group=" },
+                { "[Rule x]\nPort=80\n[Broker]\n", "1: ", "says for nobody" },
+                { "[Rule x]\nUser=1\nUser=\n\n\n", "1: ", "says for nobody" },
+                /* Keys. */
+                { "[Broker]\nsocketmode=0600\n",
+                  "2: ", "socketmode=: unknown key; did you mean SocketMode=?" },
+                { "[Broker]\n\nPort=80\n", "3: ", "Port=: unknown key in this section" },
+                { "[Broker]\nRetain=10\n", "2: ", "unknown key" },
+                { "[Rule x]\nUser=*\nSocketMode=0600\n", "3: ", "SocketMode=: unknown key" },
+                { "[Rule x]\nuser=*\n", "2: ", "did you mean User=?" },
+                /* Values of [Broker]. */
+                { "[Broker]\nSocketMode=0800\n", "2: ", "SocketMode=: \"0800\" is no file mode" },
+                { "[Broker]\nSocketMode=01000\n", "2: ", "octal number of 0 to 0777" },
+                { "[Broker]\nSocketMode=rw\n", "2: ", "no file mode" },
+                { "[Broker]\nSocketMode=-1\n", "2: ", "no file mode" },
+                { "[Broker]\nSocketMode=0600 0\n", "2: ", "no file mode" },
+                { "[Broker]\nSocketMode=7777777777777777777777777\n", "2: ", "no file mode" },
+                { "[Broker]\nSocketGroup=no-such-group\n", "2: ", "SocketGroup=: there is no group" },
+                { "[Broker]\nSocketGroup=*\n", "2: ", "there is no group \"*\"" },
+                { "[Broker]\nSocketGroup=4294967295\n", "2: ", "there is no group" },
+                { "[Broker]\nRetainSec=ten\n", "2: ", "RetainSec=: \"ten\" is no time span" },
+                { "[Broker]\nRetainSec=10x\n", "2: ", "no time span" },
+                { "[Broker]\nRetainSec=-1\n", "2: ", "no time span" },
+                { "[Broker]\nRetainSec=1.5s\n", "2: ", "no time span" },
+                { "[Broker]\nRetainSec=10 S\n", "2: ", "no time span" },
+                { "[Broker]\nRetainSec=infinity\n", "2: ", "no time span" },
+                { "[Broker]\nRetainSec=86401\n", "2: ", "longer than a day" },
+                { "[Broker]\nRetainSec=25h\n", "2: ", "longer than a day" },
+                { "[Broker]\nRetainSec=24h 1us\n", "2: ", "longer than a day" },
+                { "[Broker]\nRetainSec=18446744073709551616\n", "2: ", "longer than a day" },
+                { "[Broker]\nRetainSec=18446744073709551us\n", "2: ", "longer than a day" },
+                { "[Broker]\nMaxConnections=0\n",
+                  "2: ", "MaxConnections=: \"0\" is no number of 1 to 1000000" },
+                { "[Broker]\nMaxConnections=1000001\n", "2: ", "1 to 1000000" },
+                { "[Broker]\nMaxConnections=many\n", "2: ", "1 to 1000000" },
+                { "[Broker]\nMaxConnections=1 2\n", "2: ", "1 to 1000000" },
+                { "[Broker]\nMaxConnectionsPerUser=-5\n", "2: ", "MaxConnectionsPerUser=:" },
+                { "[Broker]\nMaxConnectionsPerUser=0x10\n", "2: ", "1 to 1000000" },
+                { "[Broker]\nMaxLeasesPerUser=99999999999999999999999\n", "2: ", "MaxLeasesPerUser=:" },
+                /* Values of [Rule]. */
+                { "[Rule x]\nUser=no-such-user\n", "2: ", "User=: there is no user \"no-such-user\"" },
+                { "[Rule x]\nUser=*\nGroup=no-such-group\n", "3: ", "Group=: there is no group" },
+                { "[Rule x]\nUser=*\nNetwork=sctp\n", "3: ", "Network=: \"sctp\" is none of tcp" },
+                { "[Rule x]\nUser=*\n\n\nAddress=10.0.0.1/8\n",
+                  "5: ", "Address=: 10.0.0.1/8 has bits set" },
+                { "[Rule x]\nUser=*\nPort=http\n", "3: ", "Port=: \"http\" is no port" },
+                { "[Rule x]\nUser=*\nPath=run/x\n", "3: ", "Path=: \"run/x\" is no path" },
+                { "[Rule x]\nUser=*\nSharing=none\n", "3: ", "Sharing=: \"none\" is none of" },
+                { "[Rule x]\nUser=*\nOptions=backlog\n", "3: ", "Options=: \"backlog\" is none of" },
+                { "[Rule x]\nUser=*\nAllow=maybe\n", "3: ", "Allow=: \"maybe\" is none of" },
+                /* An indented line is a line of its own. */
+                { "[Rule x]\nUser=*\n  Port=http\n", "3: ", "Port=: \"http\" is no port" },
+                { "[Rule x]\nUser=*\n\tbob\n", "3: ", "neither KEY=VALUE" },
+                { "[Rule x]\r\nUser=*\r\nPort=http\r\n", "3: ", "\"http\" is no port" },
+        };
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+                int n_fds = leaks_count_fds();
+
+                write_main(rows[i].text);
+                expect_refusal("main.conf", rows[i].line, rows[i].what);
+                leaks_expect_fds(n_fds);
+        }
+}
+
+Test(config, long_lines_are_refused) {
+        char line[201];
+
+        /* What is beyond the limit must not become a line of its own. */
+        write_main("[Rule x]\n#" HUNDRED HUNDRED "\nUser=*\n");
+        expect_refusal("main.conf", "2: ", "longer than 199 bytes");
+        write_main("[Rule " HUNDRED HUNDRED "]\n");
+        expect_refusal("main.conf", "1: ", "longer than 199 bytes");
+        write_main("[Rule x]\nUser=*\nPort=80 " HUNDRED HUNDRED HUNDRED);
+        expect_refusal("main.conf", "3: ", "longer than 199 bytes");
+
+        memset(line, '#', sizeof(line) - 1);
+        line[200] = '\0';
+        write_main(line);
+        expect_refusal("main.conf", "1: ", "longer than 199 bytes");
+
+        /* 199 bytes fit, and blanks before them do not count. */
+        line[199] = '\0';
+        write_main(line);
+        config_free(load());
+        line[199] = '#';
+        line[0] = ' ';
+        write_main(line);
+        config_free(load());
+}
+
+Test(config, nul_bytes_are_refused) {
+        static const char in_line[] = "[Rule x]\nUser=*\nPort=80\0,81\n",
+                          alone[] = "[Rule x]\nUser=*\n\0", in_section[] = "[Rule x\0]\n";
+
+        write_bytes(main_file, in_line, sizeof(in_line) - 1);
+        expect_refusal("main.conf", "3: ", "NUL byte");
+        write_bytes(main_file, alone, sizeof(alone) - 1);
+        expect_refusal("main.conf", "3: ", "NUL byte");
+        write_bytes(main_file, in_section, sizeof(in_section) - 1);
+        expect_refusal("main.conf", "1: ", "NUL byte");
+}
+
+Test(config, files_that_cannot_be_read) {
+        _cleanup_(freep) char *reason = NULL, *of_load = NULL;
+        int n_fds = leaks_count_fds();
+        Config *config = NULL;
+        char path[128];
+
+        expect_refusal("main.conf", " ", "cannot be opened: No such file or directory");
+
+        cr_assert(eq(int, config_load(main_file, true, 1000, &config, &of_load), CONFIG_E_INVALID));
+        cr_assert(ne(ptr, strstr(of_load, "main.conf: cannot be opened"), NULL));
+
+        cr_assert(zero(int, mkdir(main_file, 0700)));
+        expect_refusal("main.conf", " ", "cannot be read: Is a directory");
+        cr_assert(zero(int, rmdir(main_file)));
+
+        /* What is listed must be there: a dangling link is a mistake, not an absent file. */
+        write_main("");
+        snprintf(path, sizeof(path), "%s/10-link.conf", drop_in_folder);
+        cr_assert(zero(int, symlink("/nonexistent", path)));
+        expect_refusal("main.conf.d/10-link.conf", " ", "No such file");
+        cr_assert(zero(int, unlink(path)));
+
+        snprintf(path, sizeof(path), "%s/10-folder.conf", drop_in_folder);
+        cr_assert(zero(int, mkdir(path, 0700)));
+        expect_refusal("main.conf.d/10-folder.conf", " ", "Is a directory");
+        cr_assert(zero(int, rmdir(path)));
+
+        cr_assert(eq(int, config_load_from(NULL, main_file, false, 1000, &config, &reason),
+                     CONFIG_E_INVALID));
+        cr_assert(ne(ptr, strstr(reason, "Not a directory"), NULL));
+        leaks_expect_fds(n_fds);
+}
+
+Test(config, errors_of_drop_in_files) {
+        write_main("[Broker]\nMaxConnections=5\n\n\n\n[Rule x]\nUser=*\n");
+        write_drop_in("10-a.conf", "[Rule y]\nUser=*\n");
+        write_drop_in("20-b.conf", "Port=80\n");
+        expect_refusal("main.conf.d/20-b.conf", "1: ", "stands before any section");
+
+        write_drop_in("20-b.conf", "#\n[Rule x]\nUser=*\n");
+        expect_refusal("main.conf.d/20-b.conf", "2: ", "main.conf:6; give");
+
+        write_drop_in("20-b.conf", "[Rule y]\nUser=*\n");
+        expect_refusal("main.conf.d/20-b.conf", "1: ", "10-a.conf:1; give");
+
+        /* The first error, in the order of the files. */
+        write_drop_in("05-c.conf", "[Rule z]\n");
+        expect_refusal("main.conf.d/05-c.conf", "1: ", "says for nobody");
+        write_main("x\n");
+        expect_refusal("main.conf", "1: ", "neither KEY=VALUE");
+}
+
+Test(config, without_files_the_own_user_alone) {
+        _cleanup_(config_freep) Config *config = NULL;
+        _cleanup_(freep) char *reason = NULL;
+
+        cr_assert(zero(int, config_load_from(main_file, "/nonexistent", false, 1000, &config, &reason)));
+        cr_assert(not(config->from_files));
+        cr_assert(not(allows(config, 0, "tcp", ":80")));
+        cr_assert(not(allows(config, 1001, "tcp", ":80")));
+        cr_assert(allows(config, 1000, "tcp", ":80"));
+        cr_assert(allows(config, 1000, "unix", "@x"));
+        leaks_expect_none();
+}
+
+Test(config, own_only_reads_nothing) {
+        _cleanup_(config_freep) Config *config = NULL, *named = NULL;
+        _cleanup_(freep) char *reason = NULL;
+
+        cr_assert(zero(int, config_load(NULL, true, 1000, &config, &reason)));
+        cr_assert(not(config->from_files));
+        cr_assert(allows(config, 1000, "tcp", ":80"));
+
+        write_main("[Rule x]\nUser=1001\n");
+        cr_assert(zero(int, config_load(main_file, true, 1000, &named, &reason)));
+        cr_assert(named->from_files);
+        cr_assert(not(allows(named, 1000, "tcp", ":80")));
+        cr_assert(allows(named, 1001, "tcp", ":80"));
+}
+
+Test(config, an_empty_file_gives_nobody_anything) {
+        _cleanup_(config_freep) Config *config = NULL;
+
+        write_main("");
+        config = load();
+        cr_assert(config->from_files);
+        cr_assert(not(allows(config, 1000, "tcp", ":80")));
+        cr_assert(not(allows(config, 0, "tcp", ":80")));
+        cr_assert(eq(uint, config->socket_mode, CONFIG_SOCKET_MODE));
+        cr_assert(eq(uint, config->socket_group, (gid_t)-1));
+        cr_assert(eq(u64, config->retain_usec, CONFIG_RETAIN_SEC * UINT64_C(1000000)));
+        cr_assert(eq(sz, config->max_connections, CONFIG_MAX_CONNECTIONS));
+        cr_assert(eq(sz, config->max_connections_per_user, CONFIG_MAX_CONNECTIONS_PER_USER));
+        cr_assert(eq(sz, config->max_leases_per_user, CONFIG_MAX_LEASES_PER_USER));
+}
+
+Test(config, hidden_and_other_files_are_skipped) {
+        _cleanup_(config_freep) Config *config = NULL;
+
+        write_drop_in(".10-hidden.conf", "error\n");
+        write_drop_in("10-backup.conf~", "error\n");
+        write_drop_in("README", "error\n");
+        write_drop_in("conf", "error\n");
+        write_drop_in("10.conf.dpkg-new", "error\n");
+        config = load();
+        cr_assert(not(config->from_files));
+}
+
+Test(config, later_files_override) {
+        _cleanup_(config_freep) Config *config = NULL;
+
+        write_main("[Broker]\nMaxConnections=1\nMaxLeasesPerUser=1\nMaxConnectionsPerUser=1\nRetainSec="
+                   "1\n");
+        write_drop_in("b.conf", "[Broker]\nMaxConnections=4\nRetainSec=\n");
+        write_drop_in("B.conf", "[Broker]\nMaxConnections=3\n[Broker]\nMaxLeasesPerUser=3\n");
+        write_drop_in("10.conf", "[Broker]\nMaxConnections=2\nMaxLeasesPerUser=2\n");
+        config = load();
+        cr_assert(eq(sz, config->max_connections, 4));
+        cr_assert(eq(sz, config->max_leases_per_user, 3));
+        cr_assert(eq(sz, config->max_connections_per_user, 1));
+        cr_assert(eq(u64, config->retain_usec, CONFIG_RETAIN_SEC * UINT64_C(1000000)));
+}
+
+Test(config, rules_are_tried_in_the_order_of_files) {
+        _cleanup_(config_freep) Config *config = NULL;
+
+        write_drop_in("20.conf", "[Rule late]\nUser=*\nPort=80-90\n");
+        write_drop_in("10.conf", "[Rule early]\nUser=1000\nPort=81\nAllow=no\n");
+        write_main("[Rule main]\nUser=1000\nPort=82\n[Rule second]\nUser=*\nPort=82\nAllow=no\n");
+        config = load();
+        cr_assert(not(allows(config, 1000, "tcp", ":81")));
+        cr_assert(not(allows(config, 1001, "tcp", ":82")));
+        cr_assert(allows(config, 1001, "tcp", ":81"));
+        cr_assert(allows(config, 1000, "tcp", ":82"));
+        leaks_expect_none();
+}
+
+Test(config, values_are_read) {
+        _cleanup_(config_freep) Config *config = NULL;
+
+        write_main("  [Broker]  ; with a comment\r\n"
+                   "\tSocketMode = 0660 ; inline\n"
+                   "SocketGroup=0\n"
+                   "  # comment\n"
+                   "MaxConnections=1000000\n"
+                   "MaxConnectionsPerUser=1\n"
+                   "MaxLeasesPerUser=7\n"
+                   "RetainSec=1min 30s\n"
+                   "[Rule " NAME64 "]# x\n"
+                   "User=60001\n"
+                   "User=60002\n"
+                   "  Port=80\n"
+                   "[Rule last]\n"
+                   "User=60003");
+        config = load();
+        cr_assert(eq(uint, config->socket_mode, 0660));
+        cr_assert(eq(uint, config->socket_group, 0));
+        cr_assert(eq(sz, config->max_connections, 1000000));
+        cr_assert(eq(sz, config->max_connections_per_user, 1));
+        cr_assert(eq(sz, config->max_leases_per_user, 7));
+        cr_assert(eq(u64, config->retain_usec, 90 * UINT64_C(1000000)));
+        cr_assert(not(allows(config, 60001, "tcp", ":81")));
+        cr_assert(allows(config, 60001, "tcp", ":80"));
+        cr_assert(allows(config, 60002, "tcp", ":80"));
+        cr_assert(allows(config, 60003, "unix", "@x"));
+        cr_assert(ne(ptr, (void *)policy_find_rule(config->policy, NAME64), NULL));
+}
+
+Test(config, time_spans) {
+        static const struct {
+                const char *value;
+                uint64_t usec;
+        } rows[] = {
+                { "0", 0 },
+                { "10", 10000000 },
+                { "10s", 10000000 },
+                { "10 sec", 10000000 },
+                { "500ms", 500000 },
+                { "7us", 7 },
+                { "5min", 300000000 },
+                { "5m", 300000000 },
+                { "1h", UINT64_C(3600000000) },
+                { "2hr", UINT64_C(7200000000) },
+                { "1h2min3s4ms5us", UINT64_C(3723004005) },
+                { "1h  2 min", UINT64_C(3720000000) },
+                { "24h", RETAIN_SEC_MAX * UINT64_C(1000000) },
+                { "86400", RETAIN_SEC_MAX * UINT64_C(1000000) },
+        };
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+                _cleanup_(config_freep) Config *config = NULL;
+                char text[128];
+
+                snprintf(text, sizeof(text), "[Broker]\nRetainSec=%s\n", rows[i].value);
+                write_main(text);
+                config = load();
+                cr_assert(eq(u64, config->retain_usec, rows[i].usec), "%s", rows[i].value);
+        }
+}
+
+/* Where the tests run from elsewhere, $SOURCE_ROOT says where the sample is. */
+Test(config, sample_loads) {
+        _cleanup_(config_freep) Config *config = NULL;
+        _cleanup_(freep) char *reason = NULL;
+        const char *root = getenv("SOURCE_ROOT") ?: ".";
+        char path[4096];
+
+        snprintf(path, sizeof(path), "%s/contrib/reuseportd.conf", root);
+        if (access(path, R_OK) < 0)
+                cr_skip_test("the sample is not here; set SOURCE_ROOT");
+        cr_assert(zero(int, config_load(path, false, 1000, &config, &reason)), "%s", reason);
+        cr_assert(not(allows(config, 0, "tcp", ":80")));
+        cr_assert(not(allows(config, 1000, "unix", "/run/x")));
+        cr_assert(allows(config, 1000, "tcp", ":8080"));
+        cr_assert(eq(uint, config->socket_mode, CONFIG_SOCKET_MODE));
+}
+
+/* Bytes changed, cut out, doubled and inserted at random: any answer will do, but an answer it must be.
+ */
+Test(config, mutations_never_crash) {
+        static const char valid[] =
+                "# comment\n[Broker]\nSocketMode=0660\nSocketGroup=0\nRetainSec=1min 30s\n"
+                "MaxConnections=10\n\n[Rule a]\nUser=0 60001\nGroup=0,1\nNetwork=tcp udp4\n"
+                "Address=10.0.0.0/8 fe80::/10 ::1\nPort=80 8000-8099\nSharing=group\n"
+                "Options=mark freeBind\n[Rule b] ; x\nUser=*\nPath=/run/x /run/app/* @web*\n"
+                "Allow=no\n[Rule c]\nGroup=*\nNetwork=unix\nOptions=*\n";
+        static const char special[] = "[]=:;#*@/\\ \t\r\n,.-0\xff\x01%%";
+        int n_fds = leaks_count_fds(), n_loaded = 0;
+
+        srand(1);
+        for (size_t i = 0; i < 4000; i++) {
+                _cleanup_(config_freep) Config *config = NULL;
+                _cleanup_(freep) char *reason = NULL;
+                char text[2 * sizeof(valid) + 512];
+                size_t n = sizeof(valid) - 1;
+
+                memcpy(text, valid, n);
+                for (int changes = rand() % 4; changes >= 0; changes--) {
+                        size_t at = (size_t)rand() % n, length = (size_t)rand() % 24;
+
+                        length = length < n - at ? length : n - at;
+                        switch (rand() % 5) {
+                        case 0:
+                                text[at] = (char)rand();
+                                break;
+                        case 1:
+                                text[at] = special[(size_t)rand() % sizeof(special)];
+                                break;
+                        case 2:
+                                memmove(text + at, text + at + length, n - at - length);
+                                n = n - length ?: 1;
+                                break;
+                        case 3:
+                                memmove(text + at + length, text + at, n - at);
+                                n += length;
+                                break;
+                        case 4:
+                                memmove(text + at + 1, text + at, n - at);
+                                text[at] = special[(size_t)rand() % sizeof(special)];
+                                n++;
+                                break;
+                        }
+                }
+
+                write_bytes(main_file, text, n);
+                if (config_load_from(main_file, NULL, true, 1000, &config, &reason) == 0) {
+                        n_loaded++;
+                        allows(config, 60001, "tcp", ":80");
+                        allows(config, 60001, "unix", "/run/app/x");
+                } else {
+                        cr_assert(zero(int, strncmp(reason, main_file, strlen(main_file))));
+                }
+        }
+        /* The seed is fixed, so this only says that both ends were seen. */
+        cr_assert(gt(int, n_loaded, 100));
+        cr_assert(lt(int, n_loaded, 3900));
+        leaks_expect_fds(n_fds);
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * The broker picks the port for "port 0" itself: once thousands of ports are held the kernel's own
+ * search takes milliseconds, and of a group it may return a port that is taken already. All candidates
+ * are shuffled once; a cursor then goes round, so a search over the whole pool never meets a port twice.
+ */
+
+#include "daemon/port-pool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "proto/cleanup.h"
+#include "proto/error.h"
+
+enum {
+        RANGE_FIRST_DEFAULT = 32768,
+        RANGE_LAST_DEFAULT = 60999,
+        PORTS = 65536,
+        /* "1,3,5,...": every second port reserved makes the longest list. */
+        SYSCTL_SIZE_MAX = PORTS / 2 * (int)sizeof("65535"),
+};
+
+struct PortPool {
+        size_t n;
+        size_t next;
+        uint16_t ports[];
+};
+
+/*
+ * The kernel answers only the first read of these files: what does not fit is lost, so stdio with its
+ * small buffer will not do. @buffer is the empty string if the file cannot be read.
+ */
+static void sysctl_read(const char *path, char *buffer, size_t size) {
+        _cleanup_(fd_closep) int fd = -1;
+        ssize_t n = 0;
+
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd >= 0)
+                n = read(fd, buffer, size - 1);
+        buffer[n > 0 ? n : 0] = '\0';
+}
+
+/* Marks the ports of a list like "8080,9148-9150". */
+static void reserved_parse(const char *text, bool reserved[static PORTS]) {
+        for (;;) {
+                unsigned first, last;
+                int n;
+
+                n = sscanf(text, "%5u-%5u", &first, &last);
+                if (n < 1)
+                        return;
+                if (n == 1)
+                        last = first;
+                for (unsigned port = first; port <= last && port < PORTS; port++)
+                        reserved[port] = true;
+                text = strchr(text, ',');
+                if (!text)
+                        return;
+                text++;
+        }
+}
+
+static void shuffle(uint16_t *ports, size_t n) {
+        unsigned short seed[3] = { 0 };
+
+        /* The order need not be secret, only different each time: should there be no random bits, any
+         * will do. */
+        if (getrandom(seed, sizeof(seed), GRND_NONBLOCK) < 0)
+                seed[0] = (unsigned short)getpid();
+        for (size_t i = n; i > 1; i--) {
+                size_t j = (size_t)nrand48(seed) % i;
+                uint16_t port = ports[i - 1];
+
+                ports[i - 1] = ports[j];
+                ports[j] = port;
+        }
+}
+
+int port_pool_new(PortPool **ret) {
+        _cleanup_(freep) PortPool *pool = NULL;
+        _cleanup_(freep) char *text = NULL;
+        _cleanup_(freep) bool *reserved = NULL;
+        unsigned first, last;
+
+        text = malloc(SYSCTL_SIZE_MAX);
+        reserved = calloc(PORTS, sizeof(*reserved));
+        if (!text || !reserved)
+                return error_origin(-ENOMEM);
+
+        sysctl_read("/proc/sys/net/ipv4/ip_local_port_range", text, SYSCTL_SIZE_MAX);
+        if (sscanf(text, "%5u %5u", &first, &last) != 2 || first < 1 || last >= PORTS || first > last) {
+                first = RANGE_FIRST_DEFAULT;
+                last = RANGE_LAST_DEFAULT;
+        }
+        sysctl_read("/proc/sys/net/ipv4/ip_local_reserved_ports", text, SYSCTL_SIZE_MAX);
+        reserved_parse(text, reserved);
+
+        pool = calloc(1, sizeof(*pool) + (last - first + 1) * sizeof(pool->ports[0]));
+        if (!pool)
+                return error_origin(-ENOMEM);
+        for (unsigned port = first; port <= last; port++)
+                if (!reserved[port])
+                        pool->ports[pool->n++] = (uint16_t)port;
+        shuffle(pool->ports, pool->n);
+
+        *ret = ptr_take(pool);
+        return 0;
+}
+
+PortPool *port_pool_free(PortPool *pool) {
+        free(pool);
+        return NULL;
+}
+
+size_t port_pool_size(const PortPool *pool) {
+        return pool->n;
+}
+
+uint16_t port_pool_next(PortPool *pool) {
+        if (pool->n == 0)
+                return 0;
+        if (pool->next == pool->n)
+                pool->next = 0;
+        return pool->ports[pool->next++];
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+/*
+ * Ports to try for "port 0": the kernel's ip_local_port_range less ip_local_reserved_ports, in an order
+ * nobody can guess.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct PortPool PortPool;
+
+/*
+ * Reads the sysctls of the calling thread's network namespace; what cannot be read has the kernel's
+ * default. Returns 0 with *@ret owned by the caller, or -ENOMEM.
+ */
+int port_pool_new(PortPool **ret);
+
+/* Takes NULL; returns NULL. */
+PortPool *port_pool_free(PortPool *pool);
+
+/* How many ports there are: so many calls of port_pool_next() show each once. */
+size_t port_pool_size(const PortPool *pool);
+
+/* The next port to try: each once before any twice. 0 if the pool is empty: every port is reserved. */
+uint16_t port_pool_next(PortPool *pool);

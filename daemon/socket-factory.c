@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Makes sockets. What each kind gets besides the options asked for, and when, is in here.
+ *
+ * SO_REUSEPORT makes a group member and nothing else does; other sockets do without (it costs 2 kB).
+ *
+ * SO_REUSEADDR on UDP would let any local user take the datagrams, and on a TCP socket that is bound
+ * but not yet listening, the port. But a TCP listener that never had it leaves a port that cannot be
+ * opened again for as long as a connection accepted from it lives or is in TIME_WAIT: the kernel takes
+ * such a connection for another user of the port, unless both it and the newcomer have SO_REUSEADDR,
+ * or both SO_REUSEPORT and one owner. The owner of a connection is who accepted it, so not even the next
+ * member of the same group is sure to get in. Hence:
+ *  - a TCP listener gets SO_REUSEADDR after listen(), and its connections inherit it;
+ *  - TCP binds without; only when the port seems to be in use it tries again with, and listens at once.
+ *    A listener, of anybody, still refuses that. Should somebody take the port between bind and listen,
+ *    then it is our listen() that fails.
+ * Whoever shuts a listener down but keeps it must clear SO_REUSEADDR first: it is bound and not
+ * listening then, and any local user could take the port.
+ */
+
+#include "daemon/socket-factory.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "proto/cleanup.h"
+
+static int fail(SocketFailure *failure, const char *step, const char *option) {
+        int error = errno;
+
+        *failure = (SocketFailure){ .step = step, .refusal = { .option = option, .error = error } };
+        switch (error) {
+        case EADDRINUSE:
+                return SOCKET_FACTORY_E_IN_USE;
+        case EADDRNOTAVAIL:
+                return SOCKET_FACTORY_E_NOT_LOCAL;
+        default:
+                return SOCKET_FACTORY_E_SYSTEM;
+        }
+}
+
+static int switch_on(int fd, int optname, const char *option, SocketFailure *failure) {
+        if (setsockopt(fd, SOL_SOCKET, optname, &(int){ 1 }, sizeof(int)) < 0)
+                return fail(failure, "setsockopt", option);
+        return 0;
+}
+
+static int apply(int fd, const SocketSpec *spec, OptionStage stage, SocketFailure *failure) {
+        OptionRefusal refusal;
+
+        switch (socket_options_apply(fd, spec->options, &spec->address, stage, &refusal)) {
+        case 0:
+                return 0;
+        case SOCKET_OPTIONS_E_INVALID:
+                *failure = (SocketFailure){ .step = "setsockopt", .refusal = refusal };
+                return SOCKET_FACTORY_E_OPTION_INVALID;
+        default:
+                *failure = (SocketFailure){ .step = "setsockopt", .refusal = refusal };
+                return SOCKET_FACTORY_E_SYSTEM;
+        }
+}
+
+static bool is_group(const SocketSpec *spec) {
+        return spec->sharing == SHARING_GROUP && address_is_ip(&spec->address);
+}
+
+static bool is_tcp(const SocketSpec *spec) {
+        return spec->address.transport == TRANSPORT_TCP;
+}
+
+static int prepare(int fd, const SocketSpec *spec, bool reuse_address, SocketFailure *failure) {
+        const Address *address = &spec->address;
+        int r = 0;
+
+        /* Not left to net.ipv6.bindv6only. */
+        if (address_family(address) == AF_INET6 &&
+            setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, &(int){ address->ipv6_only }, sizeof(int)) < 0)
+                return fail(failure, "setsockopt", "ipv6Only");
+        if (address->transport == TRANSPORT_UDP)
+                r = switch_on(fd, SO_BROADCAST, "broadcast", failure);
+        if (r == 0 && reuse_address)
+                r = switch_on(fd, SO_REUSEADDR, "reuseAddress", failure);
+        if (r == 0 && is_group(spec) && !spec->unused_port)
+                r = switch_on(fd, SO_REUSEPORT, NULL, failure);
+        return r ?: apply(fd, spec, OPTION_BEFORE_BIND, failure);
+}
+
+static int bind_address(int fd, const Address *address, SocketFailure *failure) {
+        /*
+         * Who may connect is policy's business, not the umask's: the file gets 0777 less this mask. It
+         * is the whole process's, but the daemon has one thread.
+         */
+        bool file = address_family(address) == AF_UNIX;
+        mode_t mask = file ? umask(0111) : 0;
+        int r;
+
+        r = bind(fd, &address->u.sa, address->len);
+        if (file)
+                umask(mask);
+        return r < 0 ? fail(failure, "bind", NULL) : 0;
+}
+
+static int start_listening(int fd, const SocketSpec *spec, SocketFailure *failure) {
+        if (address_socket_type(&spec->address) == SOCK_DGRAM)
+                return 0;
+        if (listen(fd, socket_options_backlog(spec->options)) < 0)
+                return fail(failure, "listen", NULL);
+        if (is_tcp(spec)) {
+                int r = switch_on(fd, SO_REUSEADDR, "reuseAddress", failure);
+
+                if (r != 0)
+                        return r;
+        }
+        return apply(fd, spec, OPTION_AFTER_LISTEN, failure);
+}
+
+static int read_name(int fd, const SocketSpec *spec, Address *ret_bound, SocketFailure *failure) {
+        struct sockaddr_storage ss = { 0 };
+        socklen_t len = sizeof(ss);
+
+        *ret_bound = spec->address;
+        if (!address_is_ip(&spec->address) || address_port(&spec->address) > 0)
+                return 0; /* nothing was left to the kernel */
+        if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0)
+                return fail(failure, "getsockname", NULL);
+        address_set_sockaddr(ret_bound, &ss, len);
+        return 0;
+}
+
+static int attempt(const SocketSpec *spec, bool reuse_address, int *ret_fd, Address *ret_bound,
+                   SocketFailure *failure) {
+        const Address *address = &spec->address;
+        _cleanup_(fd_closep) int fd = -1;
+        int r;
+
+        fd = socket(address_family(address), address_socket_type(address) | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                    0);
+        if (fd < 0)
+                return fail(failure, "socket", NULL);
+        r = prepare(fd, spec, reuse_address, failure);
+        if (r == 0)
+                r = bind_address(fd, address, failure);
+        /*
+         * Set before bind, it would let this socket into a group that has the port, and on UDP the
+         * kernel's own choice of a port would not be a free one. Later members join all the same.
+         */
+        if (r == 0 && is_group(spec) && spec->unused_port)
+                r = switch_on(fd, SO_REUSEPORT, NULL, failure);
+        if (r == 0)
+                r = apply(fd, spec, OPTION_AFTER_BIND, failure);
+        if (r == 0)
+                r = start_listening(fd, spec, failure);
+        /* A holder could steer the whole group with a program of its own. */
+        if (r == 0 && is_group(spec))
+                r = switch_on(fd, SO_LOCK_FILTER, NULL, failure);
+        if (r == 0)
+                r = read_name(fd, spec, ret_bound, failure);
+        if (r == 0)
+                *ret_fd = fd_take(&fd);
+        return r;
+}
+
+int socket_factory_open(const SocketSpec *spec, int *ret_fd, Address *ret_bound,
+                        SocketFailure *ret_failure) {
+        bool may_reuse = is_tcp(spec) && !(spec->options && spec->options->reuse_address == 0);
+        OptionRefusal refusal;
+        int r;
+
+        if (socket_options_check(spec->options, &spec->address, &refusal) != 0) {
+                *ret_failure = (SocketFailure){ .step = "setsockopt", .refusal = refusal };
+                return SOCKET_FACTORY_E_OPTION_INVALID;
+        }
+        r = attempt(spec, false, ret_fd, ret_bound, ret_failure);
+        if (r == SOCKET_FACTORY_E_IN_USE && may_reuse)
+                r = attempt(spec, true, ret_fd, ret_bound, ret_failure);
+        return r;
+}
+
+int socket_factory_reshape(int fd, const SocketSpec *spec, SocketFailure *ret_failure) {
+        OptionRefusal refusal;
+        int r = 0;
+
+        if (socket_options_check(spec->options, &spec->address, &refusal) != 0) {
+                *ret_failure = (SocketFailure){ .step = "setsockopt", .refusal = refusal };
+                return SOCKET_FACTORY_E_OPTION_INVALID;
+        }
+        for (OptionStage stage = OPTION_BEFORE_BIND; stage <= OPTION_AFTER_LISTEN && r == 0; stage++)
+                r = apply(fd, spec, stage, ret_failure);
+        if (r == 0 && address_socket_type(&spec->address) != SOCK_DGRAM && spec->options &&
+            spec->options->backlog != WIRE_ABSENT &&
+            listen(fd, socket_options_backlog(spec->options)) < 0)
+                return fail(ret_failure, "listen", NULL);
+        /* Joining and leaving a group late is not documented, and works: later members join this one. */
+        if (r == 0 && address_is_ip(&spec->address) &&
+            setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &(int){ is_group(spec) }, sizeof(int)) < 0)
+                return fail(ret_failure, "setsockopt", NULL);
+        return r;
+}
+
+/* Whether an IPv6 socket can be bound to @host, with IPv4 as well or without. */
+static bool probe_ipv6(const char *host, bool ipv6_only) {
+        struct sockaddr_in6 sin6 = { .sin6_family = AF_INET6 };
+        _cleanup_(fd_closep) int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        return fd >= 0 && inet_pton(AF_INET6, host, &sin6.sin6_addr) == 1 &&
+               setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, &(int){ ipv6_only }, sizeof(int)) == 0 &&
+               bind(fd, (const struct sockaddr *)&sin6, sizeof(sin6)) == 0;
+}
+
+void socket_factory_probe(AddressFamilies *ret) {
+        _cleanup_(fd_closep) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        ret->ipv4 = fd >= 0;
+        ret->ipv6 = probe_ipv6("::1", true);
+        ret->mapped = ret->ipv6 && probe_ipv6("::ffff:127.0.0.1", false);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+/*
+ * What was asked for to a descriptor: the only caller of socket(), bind() and listen().
+ */
+
+#include <stdbool.h>
+
+#include "daemon/socket-options.h"
+#include "proto/address.h"
+#include "proto/wire.h"
+
+typedef struct SocketSpec {
+        /* With the very port wanted; 0 leaves the choice to the kernel. Nobody chooses of a range here.
+         */
+        Address address;
+        Sharing sharing;
+        /* What the client asked for; may be NULL. Borrowed. */
+        const Options *options;
+        /*
+         * A free port is being looked for: the bind must fail if anybody else has it, even a group that
+         * would let this socket join.
+         */
+        bool unused_port;
+} SocketSpec;
+
+enum {
+        _SOCKET_FACTORY_E_SUCCESS,
+        SOCKET_FACTORY_E_IN_USE,
+        SOCKET_FACTORY_E_NOT_LOCAL,      /* no interface of this host has the address */
+        SOCKET_FACTORY_E_OPTION_INVALID, /* refusal.option, refusal.reason */
+        SOCKET_FACTORY_E_SYSTEM, /* the kernel refused: step, refusal.error, maybe refusal.option */
+};
+
+typedef struct SocketFailure {
+        OptionRefusal refusal;
+        const char *step; /* "socket", "setsockopt", "bind", "listen", "getsockname"; static */
+} SocketFailure;
+
+/*
+ * Makes the socket: close-on-exec and non-blocking from birth, every option before bind (but see
+ * OptionStage), listening where its kind listens, and on a group member SO_REUSEPORT alone. The file of
+ * a UNIX path has mode 0666.
+ * On 0, *@ret_fd is the caller's, and *@ret_bound is what getsockname says.
+ * Returns 0, or SOCKET_FACTORY_E_* with *@ret_failure filled and nothing left open.
+ */
+int socket_factory_open(const SocketSpec *spec, int *ret_fd, Address *ret_bound,
+                        SocketFailure *ret_failure);
+
+/*
+ * Makes a bound, listening socket that nobody holds into what @spec asks for, its queue untouched, as
+ * far as the kernel lets a bound socket change. The address stays. Returns 0 or SOCKET_FACTORY_E_*.
+ */
+int socket_factory_reshape(int fd, const SocketSpec *spec, SocketFailure *ret_failure);
+
+/* What this host's IP stack can do, tried with real sockets. */
+void socket_factory_probe(AddressFamilies *ret);

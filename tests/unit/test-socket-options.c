@@ -1,0 +1,722 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Every option on every kind of socket: refused where it does not exist or is out of range, and where it
+ * does exist, set and read back from the kernel.
+ */
+
+#include "daemon/socket-options.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/socket-factory.h"
+#include "tests/unit/leaks.h"
+#include "tests/unit/socket-kit.h"
+
+#define ELEMENTS(x) (sizeof(x) / sizeof((x)[0]))
+
+enum {
+        TCP4 = 1 << 0,
+        TCP6 = 1 << 1,
+        TCP46 = 1 << 2,
+        UDP4 = 1 << 3,
+        UDP6 = 1 << 4,
+        UDP46 = 1 << 5,
+        STREAM = 1 << 6,
+        GRAM = 1 << 7,
+        PACKET = 1 << 8,
+        TCP = TCP4 | TCP6 | TCP46,
+        UDP = UDP4 | UDP6 | UDP46,
+        IP = TCP | UDP,
+        UNIX = STREAM | GRAM | PACKET,
+        LISTENERS = TCP | STREAM | PACKET,
+};
+
+typedef struct Kind {
+        const char *network, *address;
+} Kind;
+
+/* In the order of the bits. */
+static const Kind kinds[] = {
+        { "tcp4", "127.0.0.1:0" }, { "tcp6", "[::1]:0" },      { "tcp", "[::]:0" },
+        { "udp4", "127.0.0.1:0" }, { "udp6", "[::1]:0" },      { "udp", "[::]:0" },
+        { "unix", "@options" },    { "unixgram", "@options" }, { "unixpacket", "@options" },
+};
+
+/* Numbers and booleans: two values that can be set, what the kernel then says, and the two nearest that
+ * cannot. */
+typedef struct Number {
+        const char *name;
+        unsigned on;
+        bool tristate;
+        bool privileged;
+        int64_t set[2], read[2];
+        int64_t below, above;
+} Number;
+
+#define FLAG(wire, kinds)                                                                               \
+        .name = (wire), .on = (kinds), .tristate = true, .set = { 1, 0 }, .read = { 1, 0 }
+#define READ_AS(wire, kinds, set0, set1, read0, read1, first, last)                                     \
+        .name = (wire), .on = (kinds), .set = { set0, set1 }, .read = { read0, read1 },                 \
+        .below = (int64_t)(first)-1, .above = (int64_t)(last) + 1
+#define NUMBER(wire, kinds, set0, set1, first, last)                                                    \
+        READ_AS(wire, kinds, set0, set1, set0, set1, first, last)
+
+static const Number numbers[] = {
+        { NUMBER("backlog", LISTENERS, 1, 100, 1, INT32_MAX) },
+        { FLAG("reuseAddress", TCP) },
+        { FLAG("broadcast", UDP) },
+        { FLAG("freeBind", IP) },
+        { FLAG("transparent", IP), .privileged = true },
+        { NUMBER("mark", IP, 1, UINT32_MAX, 0, UINT32_MAX), .privileged = true },
+        { NUMBER("priority", IP, 7, 8, 0, INT32_MAX), .privileged = true },
+        { NUMBER("typeOfService", IP, 8, 252, 0, 255) },
+        { NUMBER("timeToLive", IP, 1, 255, 1, 255) },
+        { FLAG("keepAlive", TCP) },
+        { NUMBER("keepAliveIdleSec", TCP, 1, 32767, 1, 32767) },
+        { NUMBER("keepAliveIntervalSec", TCP, 1, 32767, 1, 32767) },
+        { NUMBER("keepAliveProbes", TCP, 1, 127, 1, 127) },
+        { FLAG("noDelay", TCP) },
+        /* In whole retransmissions, so rounded up. */
+        { READ_AS("deferAcceptSec", TCP, 1, 2, 1, 3, 0, INT32_MAX) },
+        { NUMBER("fastOpenQueue", TCP, 5, 16, 0, INT32_MAX) },
+        { NUMBER("userTimeoutMsec", TCP, 1500, 0, 0, INT32_MAX) },
+        { READ_AS("lingerSec", TCP, 0, -1, 0, WIRE_ABSENT, -1, 65535) },
+        /* The kernel doubles what is asked for. */
+        { READ_AS("receiveBuffer", IP | UNIX, 8192, 65536, 16384, 131072, 1, INT32_MAX / 2) },
+        { READ_AS("sendBuffer", IP | UNIX, 8192, 65536, 16384, 131072, 1, INT32_MAX / 2) },
+        { FLAG("packetInfo", UDP) },
+        { FLAG("timestamp", UDP | GRAM) },
+        { FLAG("passCredentials", UNIX) },
+        { FLAG("multicastLoop", UDP) },
+};
+
+static OptionRefusal refusal;
+
+static void *field(Options *options, const char *name) {
+        for (size_t i = 0; i < wire_options.n_fields; i++)
+                if (strcmp(wire_options.fields[i].name, name) == 0)
+                        return (char *)options + wire_options.fields[i].offset;
+        cr_fatal("no option %s", name);
+}
+
+static void number_put(Options *options, const Number *row, int64_t value) {
+        if (row->tristate)
+                *(Tristate *)field(options, row->name) = (Tristate)value;
+        else
+                *(int64_t *)field(options, row->name) = value;
+}
+
+static int64_t number_get(Options *options, const Number *row) {
+        if (row->tristate)
+                return *(Tristate *)field(options, row->name);
+        return *(int64_t *)field(options, row->name);
+}
+
+static Options no_options(void) {
+        Options options;
+
+        wire_init(&wire_options, &options);
+        return options;
+}
+
+static Address kind_address(size_t kind) {
+        return kit_address(kinds[kind].network, kinds[kind].address);
+}
+
+static int check(const Options *options, const Address *address) {
+        refusal = (OptionRefusal){ 0 };
+        return socket_options_check(options, address, &refusal);
+}
+
+static void expect_refused(const Options *options, const Address *address, const char *name,
+                           const char *reason) {
+        cr_assert(eq(int, check(options, address), SOCKET_OPTIONS_E_INVALID), "%s on %s", name,
+                  address_network(address));
+        KIT_EXPECT_TEXT(refusal.option, name);
+        if (reason)
+                cr_assert(ne(ptr, strstr(refusal.reason, reason), NULL), "%s: %s, not: %s", name,
+                          refusal.reason, reason);
+}
+
+/* A socket with @options, by way of the factory. */
+static int open_with(const Address *address, const Options *options) {
+        const SocketSpec spec = { .address = *address, .options = options };
+        SocketFailure failure = { 0 };
+        Address bound;
+        int fd = -1;
+
+        cr_assert(zero(int, socket_factory_open(&spec, &fd, &bound, &failure)), "%s %s: %s, %s: %s",
+                  address_network(address), failure.step, failure.refusal.option, failure.refusal.reason,
+                  strerror(failure.refusal.error));
+        return fd;
+}
+
+/* What the kernel makes of an option that the check lets pass. */
+static int open_refused(const Address *address, const Options *options) {
+        const SocketSpec spec = { .address = *address, .options = options };
+        SocketFailure failure = { 0 };
+        int fd = -1, n_fds = leaks_count_fds(), r;
+        Address bound;
+
+        r = socket_factory_open(&spec, &fd, &bound, &failure);
+        cr_assert(eq(int, fd, -1));
+        cr_assert(eq(int, leaks_count_fds(), n_fds));
+        refusal = failure.refusal;
+        return r;
+}
+
+static int option(int fd, int level, int name) {
+        int value = -1;
+        socklen_t n = sizeof(value);
+
+        cr_assert(zero(int, getsockopt(fd, level, name, &value, &n)));
+        return value;
+}
+
+static void own_network(void) {
+        kit_own_network();
+}
+
+TestSuite(socket_options, .init = own_network, .timeout = 10);
+
+/* Refusals by the check */
+
+Test(socket_options, every_option_of_the_protocol_is_tested_here) {
+        static const char *const others[] = { "ipv6Only",        "bindToDevice",       "congestion",
+                                              "multicastGroups", "multicastInterface", "raw" };
+
+        cr_assert(eq(sz, ELEMENTS(numbers) + ELEMENTS(others), wire_options.n_fields));
+}
+
+Test(socket_options, numbers_refused_where_they_do_not_exist) {
+        for (size_t i = 0; i < ELEMENTS(numbers); i++)
+                for (size_t kind = 0; kind < ELEMENTS(kinds); kind++) {
+                        Address address = kind_address(kind);
+
+                        if (numbers[i].on & 1u << kind || strcmp(numbers[i].name, "reuseAddress") == 0)
+                                continue;
+                        for (int j = 0; j < 2; j++) {
+                                Options options = no_options();
+
+                                number_put(&options, &numbers[i], numbers[i].set[j]);
+                                expect_refused(&options, &address, numbers[i].name, "no such option");
+                        }
+                }
+}
+
+static void expect_out_of_range(const Number *row, const Address *address, int64_t value) {
+        Options options = no_options();
+        char range[64];
+
+        snprintf(range, sizeof(range), "must be from %lld to %lld", (long long)row->below + 1,
+                 (long long)row->above - 1);
+        number_put(&options, row, value);
+        expect_refused(&options, address, row->name, range);
+}
+
+Test(socket_options, numbers_refused_out_of_range) {
+        for (size_t i = 0; i < ELEMENTS(numbers); i++)
+                for (size_t kind = 0; kind < ELEMENTS(kinds); kind++) {
+                        const Number *row = &numbers[i];
+                        Address address = kind_address(kind);
+
+                        if (row->tristate || !(row->on & 1u << kind))
+                                continue;
+                        expect_out_of_range(row, &address, row->below);
+                        expect_out_of_range(row, &address, row->above);
+                        expect_out_of_range(row, &address, INT64_MIN + 1);
+                        expect_out_of_range(row, &address, INT64_MAX);
+                }
+}
+
+Test(socket_options, reuse_address_of_udp_is_for_multicast) {
+        static const char *const unicast[] = { "127.0.0.1:0", "0.0.0.0:5353", "192.0.2.1:9" };
+        static const char *const groups[] = { "239.1.1.1" };
+        Options options = no_options();
+        Address address;
+
+        options.reuse_address = 1;
+        for (size_t i = 0; i < ELEMENTS(unicast); i++) {
+                address = kit_address("udp4", unicast[i]);
+                expect_refused(&options, &address, "reuseAddress",
+                               "any local user could take the datagrams");
+        }
+        for (size_t kind = 6; kind < ELEMENTS(kinds); kind++) {
+                address = kind_address(kind);
+                expect_refused(&options, &address, "reuseAddress", "no such option");
+        }
+        address = kit_address("udp6", "[ff02::1]:5353");
+        cr_assert(zero(int, check(&options, &address)));
+        address = kit_address("udp4", "239.1.1.1:5353");
+        cr_assert(zero(int, check(&options, &address)));
+        address = kit_address("udp4", "0.0.0.0:5353");
+        options.multicast_groups = (WireList){ (void *)groups, 1 };
+        cr_assert(zero(int, check(&options, &address)));
+        options = no_options();
+        options.reuse_address = 0;
+        cr_assert(zero(int, check(&options, &address)));
+}
+
+Test(socket_options, ipv6_only_has_to_agree) {
+        for (size_t kind = 0; kind < ELEMENTS(kinds); kind++)
+                for (Tristate value = 0; value < 2; value++) {
+                        Address address = kind_address(kind);
+                        Options options = no_options();
+
+                        options.ipv6_only = value;
+                        if (!((TCP6 | TCP46 | UDP6 | UDP46) & 1u << kind))
+                                expect_refused(&options, &address, "ipv6Only", "no such option");
+                        else if (value != address.ipv6_only)
+                                expect_refused(&options, &address, "ipv6Only", "say otherwise");
+                        else
+                                cr_assert(zero(int, check(&options, &address)));
+                }
+}
+
+Test(socket_options, names_refused) {
+        static const char *const bad[] = { "",   "0123456789abcdef", "a b", "a/b", "eth0:1",
+                                           "\n", "caf\xc3\xa9" };
+        Address tcp = kind_address(0), udp = kind_address(3), gram = kind_address(7);
+        Options options = no_options();
+
+        for (size_t i = 0; i < ELEMENTS(bad); i++) {
+                options = no_options();
+                options.bind_to_device = bad[i];
+                expect_refused(&options, &tcp, "bindToDevice", NULL);
+                options = no_options();
+                options.congestion = bad[i];
+                expect_refused(&options, &tcp, "congestion", NULL);
+                options = no_options();
+                options.multicast_interface = bad[i];
+                expect_refused(&options, &udp, "multicastInterface", NULL);
+        }
+        options = no_options();
+        options.congestion = "reno";
+        expect_refused(&options, &udp, "congestion", "no such option");
+        expect_refused(&options, &gram, "congestion", "no such option");
+        options = no_options();
+        options.bind_to_device = "lo";
+        expect_refused(&options, &gram, "bindToDevice", "no such option");
+        options = no_options();
+        options.multicast_interface = "lo";
+        expect_refused(&options, &tcp, "multicastInterface", "no such option");
+        expect_refused(&options, &gram, "multicastInterface", "no such option");
+}
+
+Test(socket_options, nothing_asked_is_nothing_refused) {
+        Address address = kind_address(0);
+        Options options = no_options();
+
+        cr_assert(zero(int, check(NULL, &address)));
+        cr_assert(zero(int, check(&options, &address)));
+        cr_assert(zero(int, socket_options_apply(-1, NULL, &address, OPTION_BEFORE_BIND, &refusal)));
+        cr_assert(zero(int, socket_options_apply(-1, &options, &address, OPTION_BEFORE_BIND, &refusal)));
+        cr_assert(zero(int, socket_options_compare(NULL, NULL, -1, &address, &refusal)));
+        cr_assert(zero(int, socket_options_compare(&options, NULL, -1, &address, &refusal)));
+}
+
+Test(socket_options, lists_refused) {
+        const char *groups[] = { "239.1.1.1", "10.0.0.1" };
+        RawOption raw[] = { { SOL_SOCKET, SO_REUSEPORT, "01000000" } };
+
+        for (size_t kind = 0; kind < ELEMENTS(kinds); kind++) {
+                Address address = kind_address(kind);
+                Options options = no_options();
+
+                options.multicast_groups = (WireList){ groups, 2 };
+                expect_refused(&options, &address, "multicastGroups",
+                               UDP & 1u << kind ? NULL : "no such option");
+                options = no_options();
+                options.raw = (WireList){ raw, 1 };
+                expect_refused(&options, &address, "raw", "who shares a port");
+        }
+}
+
+/* Refusals by the kernel */
+
+Test(socket_options, values_that_the_kernel_does_not_like) {
+        static const char *const twice[] = { "239.1.1.1%lo", "239.1.1.1%lo" };
+        static RawOption raw[] = { { SOL_TCP, TCP_NODELAY, "01" } };
+        Address tcp = kind_address(0), udp = kind_address(3);
+        Options options = no_options();
+
+        options.bind_to_device = "nosuchdevice";
+        cr_assert(eq(int, open_refused(&tcp, &options), SOCKET_FACTORY_E_OPTION_INVALID));
+        KIT_EXPECT_TEXT(refusal.option, "bindToDevice");
+        KIT_EXPECT_TEXT(refusal.reason, "No such device");
+        options = no_options();
+        options.congestion = "nosuchcontrol";
+        cr_assert(eq(int, open_refused(&tcp, &options), SOCKET_FACTORY_E_OPTION_INVALID));
+        KIT_EXPECT_TEXT(refusal.option, "congestion");
+        options = no_options();
+        options.multicast_interface = "nosuchdevice";
+        cr_assert(eq(int, open_refused(&udp, &options), SOCKET_FACTORY_E_OPTION_INVALID));
+        KIT_EXPECT_TEXT(refusal.option, "multicastInterface");
+        options = no_options();
+        options.multicast_groups = (WireList){ (void *)twice, 2 };
+        cr_assert(eq(int, open_refused(&udp, &options), SOCKET_FACTORY_E_OPTION_INVALID));
+        KIT_EXPECT_TEXT(refusal.option, "multicastGroups");
+        options = no_options();
+        options.raw = (WireList){ raw, 1 };
+        cr_assert(eq(int, open_refused(&tcp, &options), SOCKET_FACTORY_E_OPTION_INVALID));
+        KIT_EXPECT_TEXT(refusal.option, "raw");
+        KIT_EXPECT_TEXT(refusal.reason, "Invalid argument");
+}
+
+Test(socket_options, rights_that_are_missing_are_not_the_value_s_fault) {
+        Address address = kind_address(0);
+        Options options;
+
+        if (geteuid() != 0)
+                cr_skip_test("needs root, to become another user");
+        cr_assert(zero(int, seteuid(KIT_OTHER_UID)));
+        for (size_t i = 0; i < ELEMENTS(numbers); i++) {
+                if (!numbers[i].privileged)
+                        continue;
+                options = no_options();
+                number_put(&options, &numbers[i], numbers[i].set[0]);
+                cr_assert(eq(int, open_refused(&address, &options), SOCKET_FACTORY_E_SYSTEM));
+                KIT_EXPECT_TEXT(refusal.option, numbers[i].name);
+                cr_assert(eq(int, refusal.error, EPERM));
+        }
+        cr_assert(zero(int, seteuid(0)));
+}
+
+/* Set and read back */
+
+Test(socket_options, numbers_set_and_read_back) {
+        int n_fds = leaks_count_fds();
+
+        for (size_t i = 0; i < ELEMENTS(numbers); i++)
+                for (size_t kind = 0; kind < ELEMENTS(kinds); kind++)
+                        for (int j = 0; j < 2; j++) {
+                                const Number *row = &numbers[i];
+                                Address address = kind_address(kind);
+                                Options options = no_options();
+                                OptionsReadBack back;
+                                int fd;
+
+                                if (!(row->on & 1u << kind) || (row->privileged && geteuid() != 0))
+                                        continue;
+                                number_put(&options, row, row->set[j]);
+                                cr_assert(zero(int, check(&options, &address)));
+                                fd = open_with(&address, &options);
+                                socket_options_read(fd, &address, &options, OPTIONS_ALL, &back);
+                                cr_assert(eq(i64, number_get(&back.options, row), row->read[j]),
+                                          "%s on %s", row->name, kinds[kind].network);
+                                close(fd);
+                        }
+        leaks_expect_fds(n_fds);
+}
+
+/* Of an option that is not on a kind of socket nothing may be read, of all others something must. */
+Test(socket_options, read_back_has_the_rows_of_its_kind_and_no_others) {
+        for (size_t kind = 0; kind < ELEMENTS(kinds); kind++) {
+                Address address = kind_address(kind);
+                OptionsReadBack back;
+                int fd = open_with(&address, NULL);
+
+                socket_options_read(fd, &address, NULL, OPTIONS_ALL, &back);
+                close(fd);
+                for (size_t i = 0; i < ELEMENTS(numbers); i++) {
+                        bool udp_reuse =
+                                strcmp(numbers[i].name, "reuseAddress") == 0 && UDP & 1u << kind;
+                        bool expected = numbers[i].on & 1u << kind || udp_reuse;
+                        int64_t absent = numbers[i].tristate ? TRISTATE_ABSENT : WIRE_ABSENT;
+
+                        if (strcmp(numbers[i].name, "lingerSec") == 0)
+                                expected = false;
+                        cr_assert(eq(int, number_get(&back.options, &numbers[i]) != absent, expected),
+                                  "%s on %s", numbers[i].name, kinds[kind].network);
+                }
+                cr_assert(eq(int, back.options.ipv6_only,
+                             (TCP6 | UDP6) & 1u << kind     ? 1
+                             : (TCP46 | UDP46) & 1u << kind ? 0
+                                                            : TRISTATE_ABSENT));
+                cr_assert(eq(int, back.options.congestion != NULL, (TCP & 1u << kind) != 0));
+                cr_assert(eq(ptr, (void *)back.options.bind_to_device, NULL));
+                cr_assert(eq(ptr, (void *)back.options.multicast_interface, NULL));
+                cr_assert(eq(ptr, back.options.multicast_groups.items, NULL));
+                cr_assert(eq(ptr, back.options.raw.items, NULL));
+                if (UDP & 1u << kind) {
+                        cr_assert(zero(int, back.options.reuse_address));
+                        cr_assert(eq(int, back.options.broadcast, 1));
+                }
+        }
+}
+
+Test(socket_options, a_dual_stack_socket_has_both_families_values) {
+        static const size_t dual[] = { 2, 5 };
+
+        for (size_t i = 0; i < ELEMENTS(dual); i++) {
+                Address address = kind_address(dual[i]);
+                Options options = no_options();
+                int fd;
+
+                options.type_of_service = 32;
+                options.time_to_live = 3;
+                if (i == 1)
+                        options.multicast_loop = 0;
+                fd = open_with(&address, &options);
+                cr_assert(eq(int, option(fd, SOL_IP, IP_TOS), 32));
+                cr_assert(eq(int, option(fd, SOL_IPV6, IPV6_TCLASS), 32));
+                cr_assert(eq(int, option(fd, SOL_IP, IP_TTL), 3));
+                cr_assert(eq(int, option(fd, SOL_IPV6, IPV6_UNICAST_HOPS), 3));
+                if (i == 1) {
+                        cr_assert(zero(int, option(fd, SOL_IP, IP_MULTICAST_LOOP)));
+                        cr_assert(zero(int, option(fd, SOL_IPV6, IPV6_MULTICAST_LOOP)));
+                }
+                close(fd);
+        }
+}
+
+Test(socket_options, a_priority_asked_for_outlives_the_type_of_service) {
+        Address address = kind_address(0);
+        Options options = no_options();
+        int fd;
+
+        options.type_of_service = 16;
+        options.priority = 1;
+        fd = open_with(&address, &options);
+        cr_assert(eq(int, option(fd, SOL_SOCKET, SO_PRIORITY), 1));
+        close(fd);
+}
+
+Test(socket_options, reuse_address_of_multicast_is_set_before_bind) {
+        Address address = kit_address("udp4", "239.1.1.1:5353");
+        Options options = no_options();
+        OptionsReadBack back;
+        int first, second;
+
+        if (!kit_own_network())
+                cr_skip_test("needs root, for a port that nobody has");
+        options.reuse_address = 1;
+        first = open_with(&address, &options);
+        second = open_with(&address, &options);
+        socket_options_read(second, &address, NULL, OPTIONS_ALL, &back);
+        cr_assert(eq(int, back.options.reuse_address, 1));
+        close(first);
+        close(second);
+}
+
+Test(socket_options, backlog_is_what_the_kernel_has) {
+        for (size_t kind = 0; kind < ELEMENTS(kinds); kind++) {
+                Address address = kind_address(kind);
+                Options options = no_options();
+                OptionsReadBack back;
+                int fd;
+
+                if (!(LISTENERS & 1u << kind))
+                        continue;
+                options.backlog = 2147483647;
+                fd = open_with(&address, &options);
+                socket_options_read(fd, &address, &options, OPTIONS_ALL, &back);
+                cr_assert(eq(i64, back.options.backlog, socket_options_backlog(NULL)));
+                if (TCP & 1u << kind) {
+                        cr_assert(zero(int, listen(fd, 7)));
+                        socket_options_read(fd, &address, &options, OPTIONS_ALL, &back);
+                        cr_assert(eq(i64, back.options.backlog, 7));
+                }
+                close(fd);
+        }
+        cr_assert(eq(int, socket_options_backlog(&(Options){ .backlog = 9 }), 9));
+        cr_assert(gt(int, socket_options_backlog(NULL), 0));
+}
+
+Test(socket_options, names_set_and_read_back) {
+        for (size_t kind = 0; kind < 6; kind++) {
+                Address address = kind_address(kind);
+                Options options = no_options();
+                OptionsReadBack back;
+                int fd;
+
+                options.bind_to_device = "lo";
+                if (TCP & 1u << kind)
+                        options.congestion = "reno";
+                else
+                        options.multicast_interface = "lo";
+                fd = open_with(&address, &options);
+                socket_options_read(fd, &address, &options, OPTIONS_ALL, &back);
+                KIT_EXPECT_TEXT(back.options.bind_to_device, "lo");
+                if (TCP & 1u << kind)
+                        KIT_EXPECT_TEXT(back.options.congestion, "reno");
+                else
+                        KIT_EXPECT_TEXT(back.options.multicast_interface, "lo");
+                close(fd);
+        }
+}
+
+Test(socket_options, lists_set_and_read_back) {
+        const char *groups[] = { "239.1.1.1", "239.1.1.2%lo" };
+        /* In order: the second is what stays. */
+        RawOption raw[] = { { SOL_SOCKET, SO_PRIORITY, "01000000" },
+                            { SOL_SOCKET, SO_PRIORITY, "02000000" } };
+        Address address = kind_address(3);
+        Options options = no_options();
+        OptionsReadBack back;
+        int fd;
+
+        options.multicast_groups = (WireList){ groups, 2 };
+        options.multicast_interface = "lo";
+        options.raw = (WireList){ raw, 2 };
+        fd = open_with(&address, &options);
+        socket_options_read(fd, &address, &options, OPTIONS_ALL, &back);
+        cr_assert(eq(ptr, back.options.multicast_groups.items, groups));
+        cr_assert(eq(sz, back.options.multicast_groups.n, 2));
+        cr_assert(eq(sz, back.options.raw.n, 2));
+        cr_assert(eq(ptr, back.options.raw.items, back.raw));
+        KIT_EXPECT_TEXT(back.raw[0].value, "02000000");
+        KIT_EXPECT_TEXT(back.raw[1].value, "02000000");
+        cr_assert(eq(i64, back.options.priority, 2));
+        close(fd);
+}
+
+/* Comparing */
+
+static void expect_conflict(const Options *want, const Options *had, int fd, const Address *address,
+                            const char *name, const char *have_text, const char *want_text) {
+        refusal = (OptionRefusal){ 0 };
+        cr_assert(eq(int, socket_options_compare(want, had, fd, address, &refusal),
+                     SOCKET_OPTIONS_E_CONFLICT),
+                  "%s", name);
+        KIT_EXPECT_TEXT(refusal.option, name);
+        KIT_EXPECT_TEXT(refusal.have, have_text);
+        KIT_EXPECT_TEXT(refusal.want, want_text);
+}
+
+static int compare(const Options *want, const Options *had, int fd, const Address *address) {
+        return socket_options_compare(want, had, fd, address, &refusal);
+}
+
+Test(socket_options, conflicts_of_tcp) {
+        RawOption raw_had[] = { { 6, 1, "01000000" }, { 6, 9, "03" } };
+        RawOption raw_want[] = { { 6, 9, "03" }, { 6, 1, "01000000" } };
+        Address address = kind_address(0);
+        Options had = no_options(), want = no_options();
+        int fd;
+
+        had.backlog = 512;
+        had.keep_alive = 1;
+        had.congestion = "reno";
+        fd = open_with(&address, &had);
+        had.raw = (WireList){ raw_had, 2 };
+
+        want.backlog = 128;
+        expect_conflict(&want, &had, fd, &address, "backlog", "512", "128");
+        expect_conflict(&want, NULL, fd, &address, "backlog", "512", "128");
+        want = no_options();
+        want.keep_alive = 0;
+        expect_conflict(&want, &had, fd, &address, "keepAlive", "true", "false");
+        expect_conflict(&want, NULL, fd, &address, "keepAlive", "true", "false");
+        want = no_options();
+        want.no_delay = 1;
+        expect_conflict(&want, &had, fd, &address, "noDelay", "false", "true");
+        want = no_options();
+        want.congestion = "cubic";
+        expect_conflict(&want, &had, fd, &address, "congestion", "reno", "cubic");
+        want = no_options();
+        want.bind_to_device = "lo";
+        expect_conflict(&want, &had, fd, &address, "bindToDevice", "", "lo");
+        want = no_options();
+        want.linger_sec = 3;
+        expect_conflict(&want, &had, fd, &address, "lingerSec", "", "3");
+        want = no_options();
+        want.raw = (WireList){ raw_want, 2 };
+        expect_conflict(&want, &had, fd, &address, "raw", "6:1=01000000 6:9=03", "6:9=03 6:1=01000000");
+        expect_conflict(&want, NULL, fd, &address, "raw", "", "6:9=03 6:1=01000000");
+        want.raw.n = 1;
+        expect_conflict(&want, &had, fd, &address, "raw", "6:1=01000000 6:9=03", "6:9=03");
+        close(fd);
+}
+
+Test(socket_options, conflicts_of_udp) {
+        static const char *const two[] = { "239.1.1.1%lo", "239.1.1.2%lo" };
+        static const char *const swapped[] = { "239.1.1.2%lo", "239.1.1.1%lo" };
+        static const char *const long_names[] = { "ff02:1111:2222:3333:4444:5555:6666:7777%interface",
+                                                  "ff02:1111:2222:3333:4444:5555:6666:8888%interface" };
+        Address address = kind_address(3);
+        Options had = no_options(), want = no_options();
+        int fd;
+
+        had.multicast_groups = (WireList){ (void *)two, 2 };
+        had.multicast_interface = "lo";
+        fd = open_with(&address, &had);
+        want.multicast_groups = (WireList){ (void *)two, 1 };
+        expect_conflict(&want, &had, fd, &address, "multicastGroups", "239.1.1.1%lo 239.1.1.2%lo",
+                        "239.1.1.1%lo");
+        expect_conflict(&want, NULL, fd, &address, "multicastGroups", "", "239.1.1.1%lo");
+        want.multicast_groups = (WireList){ (void *)swapped, 2 };
+        cr_assert(zero(int, compare(&want, &had, fd, &address)));
+        want.multicast_groups = (WireList){ (void *)long_names, 2 };
+        cr_assert(eq(int, compare(&want, &had, fd, &address), SOCKET_OPTIONS_E_CONFLICT));
+        cr_assert(eq(sz, strlen(refusal.want), sizeof(refusal.want) - 1), "cut, not lost");
+        want = no_options();
+        want.multicast_interface = "eth0";
+        expect_conflict(&want, &had, fd, &address, "multicastInterface", "lo", "eth0");
+        want = no_options();
+        want.broadcast = 0;
+        expect_conflict(&want, &had, fd, &address, "broadcast", "true", "false");
+        close(fd);
+}
+
+Test(socket_options, what_was_asked_for_at_first_agrees_whatever_the_kernel_made_of_it) {
+        RawOption raw[] = { { 6, 1, "0a000000" } }, upper[] = { { 6, 1, "0A000000" } };
+        Address address = kind_address(0);
+        Options had = no_options(), want = no_options();
+        int fd;
+
+        had.receive_buffer = 65536;
+        had.defer_accept_sec = 2;
+        had.backlog = 2147483647;
+        had.linger_sec = -1;
+        fd = open_with(&address, &had);
+        had.raw = (WireList){ raw, 1 };
+        cr_assert(zero(int, compare(&had, &had, fd, &address)));
+        want = had;
+        want.raw = (WireList){ upper, 1 };
+        cr_assert(zero(int, compare(&want, &had, fd, &address)));
+        close(fd);
+}
+
+Test(socket_options, reads_what_is_asked_for_and_what_the_broker_decides) {
+        for (size_t kind = 0; kind < ELEMENTS(kinds); kind++) {
+                Address address = kind_address(kind);
+                Options asked = no_options();
+                OptionsReadBack back;
+                int fd = open_with(&address, NULL);
+
+                cr_assert(zero(u64, socket_options_given(NULL)));
+                cr_assert(zero(u64, socket_options_given(&asked)));
+                asked.send_buffer = 4096;
+                socket_options_read(fd, &address, NULL, socket_options_given(&asked), &back);
+                cr_assert(ne(i64, back.options.send_buffer, WIRE_ABSENT));
+                cr_assert(eq(i64, back.options.receive_buffer, WIRE_ABSENT));
+                cr_assert(eq(int, back.options.no_delay, TRISTATE_ABSENT));
+                if (TCP & 1u << kind)
+                        cr_assert(ge(i64, back.options.backlog, 1));
+                close(fd);
+        }
+}
+
+Test(socket_options, what_the_kernel_has_agrees_when_nothing_was_asked_for) {
+        for (size_t kind = 0; kind < ELEMENTS(kinds); kind++) {
+                Address address = kind_address(kind);
+                Options had = no_options();
+                OptionsReadBack back;
+                int fd = open_with(&address, NULL);
+
+                socket_options_read(fd, &address, NULL, OPTIONS_ALL, &back);
+                if (TCP & 1u << kind)
+                        back.options.linger_sec = -1;
+                cr_assert(zero(int, compare(&back.options, NULL, fd, &address)), "%s: %s",
+                          kinds[kind].network, refusal.option);
+                cr_assert(zero(int, compare(&back.options, &had, fd, &address)));
+                close(fd);
+        }
+}

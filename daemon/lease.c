@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* A lease ties a client to a member; every list it is in is left in one place, lease_end(). */
+
+#include "daemon/lease.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "daemon/clock.h"
+#include "daemon/process.h"
+#include "proto/error.h"
+
+int lease_new(LeaseRegistry *registry, Member *member, const LeaseTerms *terms, Lease **ret) {
+        LeaseOwner *owner = terms->process ? &terms->process->owner : terms->connection;
+        Lease *lease;
+        int r;
+
+        lease = calloc(1, sizeof(*lease));
+        if (!lease)
+                return error_origin(-ENOMEM);
+        r = user_charge(terms->user, RESOURCE_LEASES, &lease->charge);
+        if (r != 0) {
+                free(lease);
+                return r;
+        }
+        lease->id = id_next(member->endpoint->registry->ids);
+        HASH_ADD(hh, registry->by_id, id, sizeof(lease->id), lease);
+        if (hash_add_failed(hh, lease)) {
+                charge_deinit(&lease->charge);
+                free(lease);
+                return error_origin(-ENOMEM);
+        }
+        lease->since_usec = clock_usec(CLOCK_REALTIME);
+        lease->registry = registry;
+        lease->member = member;
+        lease->subject = subject_ref(terms->subject);
+        if (terms->process)
+                lease->process = process_ref(terms->process);
+        LIST_INSERT_HEAD(&member->leases, lease, by_member);
+        LIST_INSERT_HEAD(&owner->leases, lease, by_owner);
+        *ret = lease;
+        return 0;
+}
+
+static void lease_emit(const Lease *lease, const char *what, const char *reason) {
+        event_hub_emit(lease->member->endpoint->registry->hub,
+                       &(Event){
+                               .what = what,
+                               .endpoint = lease->member->endpoint,
+                               .member = lease->member,
+                               .lease = lease,
+                               .subject = lease->subject,
+                               .reason = reason,
+                       });
+}
+
+void lease_commit(Lease *lease, bool adopted) {
+        member_commit(lease->member, lease->subject);
+        lease_emit(lease, adopted ? "adopted" : "acquired", NULL);
+}
+
+void lease_end(Lease *lease, MemberLeave how, const char *reason) {
+        Member *member = lease->member;
+
+        if (how != MEMBER_LEAVE_UNDONE) {
+                lease_emit(lease, "released", reason);
+                member_set_holder(member, lease->subject);
+        }
+        HASH_DEL(lease->registry->by_id, lease);
+        LIST_REMOVE(lease, by_owner);
+        LIST_REMOVE(lease, by_member);
+        charge_deinit(&lease->charge);
+        subject_unref(lease->subject);
+        process_unref(lease->process);
+        free(lease);
+        if (LIST_EMPTY(&member->leases))
+                member_leave(member, how, reason);
+}
+
+void lease_owner_end(LeaseOwner *owner, MemberLeave how, const char *reason) {
+        while (!LIST_EMPTY(&owner->leases))
+                lease_end(LIST_FIRST(&owner->leases), how, reason);
+}
+
+void lease_registry_deinit(LeaseRegistry *registry, const char *reason) {
+        Lease *lease, *next;
+
+        HASH_ITER (hh, registry->by_id, lease, next)
+                lease_end(lease, MEMBER_LEAVE_RELEASED, reason);
+}
+
+size_t lease_registry_count(const LeaseRegistry *registry) {
+        return HASH_COUNT(registry->by_id);
+}
+
+Lease *lease_find(const LeaseRegistry *registry, const IdSource *ids, const char *text) {
+        uint64_t id = id_parse(ids, 'l', text);
+        Lease *lease;
+
+        HASH_FIND(hh, registry->by_id, &id, sizeof(id), lease);
+        return lease;
+}
+
+Lifetime lease_lifetime(const Lease *lease) {
+        return lease->process ? LIFETIME_PROCESS : LIFETIME_CONNECTION;
+}

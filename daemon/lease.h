@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+/*
+ * One client's hold on one member, and the three ways it ends: Release, the end of its connection, the
+ * exit of its process.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "daemon/account.h"
+#include "daemon/endpoint.h"
+#include "daemon/hash.h"
+#include "daemon/subject.h"
+
+typedef struct Process Process;
+
+/* What leases depend on: a connection, or a process. */
+typedef struct LeaseOwner {
+        LIST_HEAD(, Lease) leases;
+} LeaseOwner;
+
+typedef struct LeaseRegistry {
+        Lease *by_id;
+} LeaseRegistry;
+
+struct Lease {
+        uint64_t id;
+        LeaseRegistry *registry;
+        Member *member;
+        LIST_ENTRY(Lease) by_member;
+        LIST_ENTRY(Lease) by_owner;
+        Subject *subject;
+        Process *process;    /* NULL: ends with the connection */
+        uint64_t since_usec; /* CLOCK_REALTIME */
+        Charge charge;
+        UT_hash_handle hh;
+};
+
+/* A lease before it exists: everything is borrowed, but for what lease_new() takes references of. */
+typedef struct LeaseTerms {
+        Subject *subject;
+        User *user;
+        LeaseOwner *connection;
+        Process *process; /* for lifetime process, else NULL */
+} LeaseTerms;
+
+/*
+ * Charges the user. On success *@ret is a lease on @member; until lease_commit() it can be undone.
+ * Returns 0, ACCOUNT_E_*, or -ENOMEM; @member is left alone if there is no lease.
+ */
+int lease_new(LeaseRegistry *registry, Member *member, const LeaseTerms *terms, Lease **ret);
+
+/* The descriptor was handed over: tells the watchers. @adopted: its member was parked before. */
+void lease_commit(Lease *lease, bool adopted);
+
+/* Ends one lease, and its member if it was the last: see member_leave(). */
+void lease_end(Lease *lease, MemberLeave how, const char *reason);
+
+/* Ends all leases of a connection or process. */
+void lease_owner_end(LeaseOwner *owner, MemberLeave how, const char *reason);
+
+/* Ends every lease, whatever it depends on. */
+void lease_registry_deinit(LeaseRegistry *registry, const char *reason);
+
+size_t lease_registry_count(const LeaseRegistry *registry);
+
+/* By its id as text; NULL if there is none. */
+Lease *lease_find(const LeaseRegistry *registry, const IdSource *ids, const char *text);
+
+Lifetime lease_lifetime(const Lease *lease);

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* A pidfd becomes readable when its process has exited; exec does not change it. */
+
+#include "daemon/process.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+#include "proto/cleanup.h"
+#include "proto/error.h"
+
+static int process_exited(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+        Process *process = userdata;
+
+        sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        process_ref(process); /* the leases hold the other references */
+        lease_owner_end(&process->owner, MEMBER_LEAVE_LOST, "the process has exited");
+        process_unref(process);
+        return 0;
+}
+
+int process_new(sd_event *event, int pidfd, Process **ret) {
+        Process *process = calloc(1, sizeof(*process));
+        int r;
+
+        if (!process) {
+                fd_close(pidfd);
+                return error_origin(-ENOMEM);
+        }
+        process->n_refs = 1;
+        process->pidfd = pidfd;
+        LIST_INIT(&process->owner.leases);
+        r = sd_event_add_io(event, &process->exit_source, pidfd, EPOLLIN, process_exited, process);
+        if (r < 0) {
+                process_unref(process);
+                return error_origin(r);
+        }
+        *ret = process;
+        return 0;
+}
+
+Process *process_ref(Process *process) {
+        process->n_refs++;
+        return process;
+}
+
+Process *process_unref(Process *process) {
+        if (process && --process->n_refs == 0) {
+                sd_event_source_disable_unref(process->exit_source);
+                fd_close(process->pidfd);
+                free(process);
+        }
+        return NULL;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+/* A process whose exit ends leases, watched by a pidfd. Lives while a connection or a lease refers to
+ * it. */
+
+#include <sys/queue.h>
+#include <systemd/sd-event.h>
+
+#include "daemon/lease.h"
+
+typedef struct Process {
+        size_t n_refs;
+        LeaseOwner owner; /* the leases that end with it */
+        int pidfd;
+        sd_event_source *exit_source;
+} Process;
+
+/* Watches @pidfd, which is consumed, also on failure. Returns 0 with a reference for the caller, or a
+ * negative errno. */
+int process_new(sd_event *event, int pidfd, Process **ret);
+
+Process *process_ref(Process *process);
+Process *process_unref(Process *process);

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* The methods that need no chapter of their own. */
+
+#include "daemon/methods.h"
+
+#include <errno.h>
+
+#include "build-config.h"
+#include "daemon/describe.h"
+#include "proto/error.h"
+#include "proto/interface.h"
+#include "proto/limits.h"
+
+static int refuse_lease(Context *context, const char *lease) {
+        return context_refuse(context, WIRE_ERROR_NO_SUCH_LEASE, &(ErrorParameters){ .lease = lease });
+}
+
+/* All or none: with one unknown lease nothing is released. Another user's lease is as good as unknown.
+ */
+int method_release(Context *context, const void *p) {
+        const LeasesIn *in = p;
+        const char *const *texts = in->leases.items;
+        Lease **leases;
+
+        if (in->leases.n > LEASES_PER_CALL_MAX)
+                return context_refuse(context, WIRE_ERROR_QUOTA_EXCEEDED,
+                                      &(ErrorParameters){ .resource = "leases in one call",
+                                                          .limit = LEASES_PER_CALL_MAX });
+        leases = message_allocate(context->message, in->leases.n * sizeof(*leases));
+        if (!leases)
+                return error_origin(-ENOMEM);
+        for (size_t i = 0; i < in->leases.n; i++) {
+                leases[i] = lease_find(&context->services->leases, &context->services->ids, texts[i]);
+                if (!leases[i] || leases[i]->subject->uid != context->subject->uid)
+                        return refuse_lease(context, texts[i]);
+                for (size_t j = 0; j < i; j++)
+                        if (leases[j] == leases[i])
+                                return refuse_lease(context, texts[i]);
+        }
+        for (size_t i = 0; i < in->leases.n; i++)
+                lease_end(leases[i], MEMBER_LEAVE_RELEASED, "released by its holder");
+        return context_reply(context, NULL);
+}
+
+int method_list(Context *context, const void *p) {
+        const ListIn *in = p;
+        EndpointRegistry *registry = &context->services->endpoints;
+        bool migrate_req = describe_migrate_req();
+        size_t n = endpoint_registry_count(registry), i = 0;
+        EndpointInfo *infos;
+        Endpoint *endpoint;
+        int r;
+
+        infos = message_allocate(context->message, n * sizeof(*infos));
+        if (!infos)
+                return error_origin(-ENOMEM);
+        endpoint = in->endpoint ? endpoint_find_any(registry, in->endpoint) : registry->by_key;
+        if (in->endpoint && (!endpoint || !describe_may_see(context->subject, endpoint)))
+                return context_refuse(context, WIRE_ERROR_NO_SUCH_ENDPOINT,
+                                      &(ErrorParameters){ .endpoint = in->endpoint });
+        for (; endpoint; endpoint = in->endpoint ? NULL : endpoint->hh.next) {
+                if (!describe_may_see(context->subject, endpoint))
+                        continue;
+                r = describe_endpoint(endpoint, migrate_req, context->message, &infos[i++]);
+                if (r < 0)
+                        return error_trace(r);
+        }
+        return context_reply(context, &(ListOut){ .endpoints = { .items = infos, .n = i } });
+}
+
+int method_watch(Context *context, const void *p) {
+        if (!context->more)
+                return context_refuse(context, WIRE_ERROR_EXPECTED_MORE, NULL);
+        context->watch(context);
+        return 0;
+}
+
+/* Names of what this broker can do here: what the interface promises for GetStatus. */
+static size_t status_capabilities(const Services *services, const char *ret[static 8]) {
+        size_t n = 0;
+
+        if (services->families.ipv4)
+                ret[n++] = "ipv4";
+        if (services->families.ipv6)
+                ret[n++] = "ipv6";
+        if (services->families.mapped)
+                ret[n++] = "dualStack";
+        if (services->peer_pidfd)
+                ret[n++] = "peerPidfd";
+        if (services->pass_rights)
+                ret[n++] = "passRights";
+        if (services->privileged_ports)
+                ret[n++] = "privilegedPorts";
+        if (describe_migrate_req())
+                ret[n++] = "migrate";
+        return n;
+}
+
+int method_get_status(Context *context, const void *p) {
+        const Services *services = context->services;
+        const char *capabilities[8];
+        size_t n = status_capabilities(services, capabilities);
+
+        return context_reply(
+                context,
+                &(GetStatusOut){
+                        .version = PROJECT_VERSION,
+                        .started_usec = (int64_t)services->started_usec,
+                        .connections = (int64_t)services->accounts.used[RESOURCE_CONNECTIONS],
+                        .endpoints = (int64_t)endpoint_registry_count(&services->endpoints),
+                        .leases = (int64_t)lease_registry_count(&services->leases),
+                        .capabilities = { .items = capabilities, .n = n },
+                        .warnings = { .items = (void *)services->warnings, .n = services->n_warnings },
+                });
+}
+
+int method_get_info(Context *context, const void *p) {
+        static const char *const interfaces[] = { "io.reuseportd", "org.varlink.service" };
+
+        return context_reply(context, &(GetInfoOut){
+                                              .vendor = "reuseportd",
+                                              .product = "reuseportd",
+                                              .version = PROJECT_VERSION,
+                                              .url = PROJECT_URL,
+                                              .interfaces = { .items = (void *)interfaces, .n = 2 },
+                                      });
+}
+
+int method_get_interface_description(Context *context, const void *p) {
+        const GetInterfaceDescriptionIn *in = p;
+        const char *description = interface_description(in->interface);
+
+        if (!description)
+                return context_refuse(context, WIRE_ERROR_INTERFACE_NOT_FOUND,
+                                      &(ErrorParameters){ .interface = in->interface });
+        return context_reply(context, &(GetInterfaceDescriptionOut){ .description = description });
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+/*
+ * One function per method. @in is the struct of the method's parameters, decoded and typed. Each answers
+ * the call, with a reply or an error, and returns 0; or returns a negative errno, a fault of the broker.
+ */
+
+#include "daemon/context.h"
+
+typedef int (*MethodFunction)(Context *context, const void *in);
+
+int method_acquire(Context *context, const void *in); /* acquire.c */
+int method_release(Context *context, const void *in);
+int method_list(Context *context, const void *in);
+int method_watch(Context *context, const void *in);
+int method_get_status(Context *context, const void *in);
+int method_get_info(Context *context, const void *in);
+int method_get_interface_description(Context *context, const void *in);

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+/*
+ * Waits for many clients and for the event loop together. sd-event looks at every ready descriptor again
+ * for each one it dispatches; with many clients at once that is most of the work. Here a batch that was
+ * found ready is served before anything is asked again, and sd-event is one descriptor among the others.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+typedef struct PollItem PollItem;
+
+typedef struct Poller {
+        int epoll_fd;
+        TAILQ_HEAD(PollItemQueue, PollItem) waiting; /* for a turn without anything from their socket */
+        size_t n_waiting;
+} Poller;
+
+/* Embedded in what it belongs to. Both callbacks may remove their own item, and no other. */
+struct PollItem {
+        Poller *poller;
+        TAILQ_ENTRY(PollItem) entry;
+        int fd;
+        uint32_t events; /* EPOLLIN, ... as registered */
+        bool waiting;
+        void (*on_ready)(PollItem *item, uint32_t revents);
+        void (*on_turn)(PollItem *item);
+};
+
+/* @loop_fd: what sd_event_get_fd() gives. Returns 0 or a negative errno; poller_deinit() may follow
+ * either. */
+int poller_init(Poller *poller, int loop_fd);
+
+/* No item may be left. */
+void poller_deinit(Poller *poller);
+
+/*
+ * Waits, and serves one batch. Returns 1 if the event loop has something to do, 0 if not, or a negative
+ * errno.
+ */
+int poller_run(Poller *poller);
+
+/* Starts to wait for @events of item->fd; fd and callbacks are set. Returns 0 or a negative errno. */
+int poll_item_add(PollItem *item, Poller *poller, uint32_t events);
+
+/* An item that was never added is left alone. */
+void poll_item_remove(PollItem *item);
+
+/* Returns 0 or a negative errno. */
+int poll_item_set_events(PollItem *item, uint32_t events);
+
+/* on_turn() is called once, after the others that are ready. */
+void poll_item_request_turn(PollItem *item);

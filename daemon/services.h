@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+/* The long-lived objects that methods work on. Owned by the broker, borrowed by everybody else. */
+
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "daemon/account.h"
+#include "daemon/config.h"
+#include "daemon/endpoint.h"
+#include "daemon/events.h"
+#include "daemon/id.h"
+#include "daemon/lease.h"
+#include "daemon/poller.h"
+#include "daemon/port-pool.h"
+#include "proto/message.h"
+
+typedef struct Services {
+        sd_event *event;
+        Poller poller;
+        Config *config;
+        AddressFamilies families;
+        PortPool *ports;
+        IdSource ids;
+        EventHub hub;
+        Accounts accounts;
+        EndpointRegistry endpoints;
+        LeaseRegistry leases;
+        /* Every reply is encoded in here and sent, or copied, before the next. */
+        MessageBuffer buffer;
+        /* Events are encoded apart: they happen while a reply is waiting in the other. */
+        MessageBuffer event_buffer;
+        uint64_t started_usec; /* CLOCK_REALTIME */
+        /* What this kernel and these privileges allow; for GetStatus. */
+        bool peer_pidfd;  /* SO_PEERPIDFD */
+        bool pass_rights; /* SO_PASSRIGHTS: descriptors nobody asked for are refused at the sender */
+        bool privileged_ports; /* ports below net.ipv4.ip_unprivileged_port_start */
+        const char *warnings[8];
+        size_t n_warnings;
+} Services;

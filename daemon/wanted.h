@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+/* One socket of an Acquire, on its way from what was asked for to a lease. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/context.h"
+#include "proto/address.h"
+#include "proto/wire.h"
+
+typedef struct Wanted {
+        const SocketRequest *request;
+        Address address;
+        Sharing sharing;
+        unsigned rights; /* PolicyRight bits that its options need */
+        uint64_t retain_usec;
+        /* Once acquired. */
+        Lease *lease;
+        bool adopted;
+} Wanted;
+
+/* Checks the @index-th request and fills *@wanted. Returns 0, CONTEXT_E_REFUSED, or a negative errno. */
+int wanted_check(Context *context, const SocketRequest *request, size_t index, Wanted *wanted);

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+/*
+ * The broker's objects without a broker: a loop that the test turns, accounts, endpoints on real
+ * sockets, leases, one client, and what a watcher is told.
+ */
+
+#include <poll.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-event.h>
+
+#include "daemon/process.h"
+#include "daemon/services.h"
+#include "daemon/socket-factory.h"
+#include "tests/unit/leaks.h"
+#include "tests/unit/socket-kit.h"
+
+enum {
+        /* Long enough to be over in no test. */
+        KIT_RETAIN_USEC = 3600 * 1000000U,
+};
+
+typedef struct Kit {
+        int n_fds; /* before anything was made */
+        Services services;
+        Subject *subject;
+        User *user;
+        LeaseOwner connection;
+        Watcher watcher;
+        char told[512]; /* the words of the events, a blank after each */
+} Kit;
+
+static inline void kit_notify(Watcher *watcher, const Event *event) {
+        Kit *kit = (Kit *)((char *)watcher - offsetof(Kit, watcher));
+        size_t n = strlen(kit->told);
+
+        snprintf(kit->told + n, sizeof(kit->told) - n, "%s ", event->what);
+}
+
+/* As subject_new() makes them of a connection; with pid 0, which is nobody's. */
+static inline Subject *kit_subject(uid_t uid) {
+        Subject *subject = calloc(1, sizeof(*subject));
+
+        cr_assert(ne(ptr, subject, NULL));
+        subject->n_refs = 1;
+        subject->uid = uid;
+        subject->gid = uid;
+        return subject;
+}
+
+/* The kit must stay where it is. */
+static inline void kit_init(Kit *kit, uid_t uid) {
+        *kit = (Kit){ .n_fds = leaks_count_fds() };
+        kit->services.families = (AddressFamilies){ .ipv4 = true, .ipv6 = true, .mapped = true };
+        cr_assert(ge(int, sd_event_new(&kit->services.event), 0));
+        cr_assert(zero(int, poller_init(&kit->services.poller, sd_event_get_fd(kit->services.event))));
+        cr_assert(zero(int, id_source_init(&kit->services.ids)));
+        endpoint_registry_init(&kit->services.endpoints, kit->services.event, &kit->services.hub,
+                               &kit->services.ids);
+        kit->watcher.notify = kit_notify;
+        LIST_INSERT_HEAD(&kit->services.hub.watchers, &kit->watcher, entry);
+        LIST_INIT(&kit->connection.leases);
+        kit->subject = kit_subject(uid);
+        cr_assert(zero(int, accounts_user(&kit->services.accounts, uid, &kit->user)));
+}
+
+/* Checks that nothing is left of what the kit and the test made. */
+static inline void kit_end(Kit *kit) {
+        lease_owner_end(&kit->connection, MEMBER_LEAVE_LOST, "the test ends");
+        cr_assert(zero(sz, lease_registry_count(&kit->services.leases)));
+        endpoint_registry_deinit(&kit->services.endpoints);
+        cr_assert(zero(sz, endpoint_registry_count(&kit->services.endpoints)));
+        cr_assert(zero(sz, kit->services.accounts.used[RESOURCE_LEASES]));
+        kit->user = user_unref(kit->user);
+        cr_assert(eq(ptr, kit->services.accounts.users, NULL));
+        kit->subject = subject_unref(kit->subject);
+        poller_deinit(&kit->services.poller);
+        kit->services.event = sd_event_unref(kit->services.event);
+        message_buffer_deinit(&kit->services.buffer);
+        message_buffer_deinit(&kit->services.event_buffer);
+        leaks_expect_fds(kit->n_fds);
+}
+
+/* Everything that the loop and the poller can do now. */
+static inline void kit_turn(Kit *kit) {
+        Poller *poller = &kit->services.poller;
+        int r;
+
+        do {
+                while ((r = sd_event_run(kit->services.event, 0)) > 0)
+                        ;
+                cr_assert(zero(int, r));
+                /* The poller would wait for ever. */
+                if (poller->n_waiting == 0 &&
+                    poll(&(struct pollfd){ .fd = poller->epoll_fd, .events = POLLIN }, 1, 0) == 0)
+                        return;
+                r = poller_run(poller);
+        } while (r >= 0);
+        cr_assert(zero(int, r));
+}
+
+/* What the watcher was told since this was asked last. */
+static inline void kit_expect_told(Kit *kit, const char *words) {
+        KIT_EXPECT_TEXT(kit->told, words);
+        kit->told[0] = '\0';
+}
+
+static inline int kit_socket(const Address *address, Sharing sharing, Address *ret_bound) {
+        SocketSpec spec = { .address = *address, .sharing = sharing };
+        SocketFailure failure;
+        int fd;
+
+        cr_assert(zero(int, socket_factory_open(&spec, &fd, ret_bound, &failure)));
+        return fd;
+}
+
+/* A new endpoint with one member. Port 0 is the kernel's choice. */
+static inline Member *kit_open(Kit *kit, const char *network, const char *text, Sharing sharing,
+                               uint64_t retain_usec) {
+        Address address = kit_address(network, text), bound;
+        int fd = kit_socket(&address, sharing, &bound);
+        Endpoint *endpoint;
+        Member *member;
+
+        cr_assert(zero(int, endpoint_new(&kit->services.endpoints, &bound, NULL, sharing, NULL,
+                                         retain_usec, kit->subject->uid, &endpoint)));
+        cr_assert(zero(int, endpoint_add_member(endpoint, fd, &member)));
+        return member;
+}
+
+/* A further member of a group. */
+static inline Member *kit_join(Endpoint *endpoint) {
+        Address bound;
+        int fd = kit_socket(&endpoint->address, SHARING_GROUP, &bound);
+        Member *member;
+
+        cr_assert(zero(int, endpoint_add_member(endpoint, fd, &member)));
+        return member;
+}
+
+/* A lease of the kit's client, not committed; it ends with @process or, if that is NULL, the connection.
+ */
+static inline Lease *kit_lease(Kit *kit, Member *member, Process *process) {
+        LeaseTerms terms = {
+                .subject = kit->subject,
+                .user = kit->user,
+                .connection = &kit->connection,
+                .process = process,
+        };
+        Lease *lease;
+
+        cr_assert(zero(int, lease_new(&kit->services.leases, member, &terms, &lease)));
+        return lease;
+}
+
+/* A committed lease of a new endpoint. */
+static inline Lease *kit_acquire(Kit *kit, const char *network, const char *text, Sharing sharing,
+                                 uint64_t retain_usec) {
+        Lease *lease = kit_lease(kit, kit_open(kit, network, text, sharing, retain_usec), NULL);
+
+        lease_commit(lease, false);
+        kit_expect_told(kit, "acquired ");
+        return lease;
+}

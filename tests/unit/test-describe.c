@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* Who may see an endpoint, and that what is shown of it is what is there. */
+
+#include "daemon/describe.h"
+
+#include "tests/unit/daemon-kit.h"
+
+enum {
+        /* Neither root nor whoever runs the test. */
+        OWNER = 61001,
+        HOLDER = 61002,
+        STRANGER = 61003,
+};
+
+static Message *empty_message(void) {
+        char reason[MESSAGE_TEXT_MAX];
+        Message *message;
+
+        cr_assert(zero(int, message_parse("{}", 2, &message, reason)));
+        return message;
+}
+
+static bool may_see(uid_t uid, const Endpoint *endpoint) {
+        return describe_may_see(&(Subject){ .uid = uid }, endpoint);
+}
+
+static Lease *lease_of(Kit *kit, uid_t uid, Member *member) {
+        Subject *subject = kit_subject(uid);
+        LeaseTerms terms = { .subject = subject, .user = kit->user, .connection = &kit->connection };
+        Lease *lease;
+
+        cr_assert(zero(int, lease_new(&kit->services.leases, member, &terms, &lease)));
+        subject_unref(subject);
+        return lease;
+}
+
+TestSuite(describe, .timeout = 10);
+
+Test(describe, a_stranger_sees_nothing) {
+        Member *member;
+        Lease *lease;
+        Kit kit;
+
+        kit_init(&kit, OWNER);
+        member = kit_open(&kit, "tcp4", "127.0.0.1:0", SHARING_GROUP, 0);
+        lease_of(&kit, HOLDER, member);
+        cr_assert(not(may_see(STRANGER, member->endpoint)));
+        /* A group in common is not enough. */
+        cr_assert(not(describe_may_see(&(Subject){ .uid = STRANGER, .gid = HOLDER }, member->endpoint)));
+        /* Nor is a lease of another endpoint. */
+        lease = lease_of(&kit, STRANGER, kit_open(&kit, "tcp4", "127.0.0.1:0", SHARING_GROUP, 0));
+        cr_assert(not(may_see(STRANGER, member->endpoint)));
+        cr_assert(may_see(STRANGER, lease->member->endpoint));
+        kit_end(&kit);
+}
+
+Test(describe, a_lease_lets_see_and_only_while_it_lasts) {
+        Member *first, *second;
+        Lease *lease;
+        Kit kit;
+
+        kit_init(&kit, OWNER);
+        first = kit_open(&kit, "tcp4", "127.0.0.1:0", SHARING_GROUP, 0);
+        second = kit_join(first->endpoint);
+        lease_of(&kit, OWNER, first);
+        lease_of(&kit, OWNER, second);
+        cr_assert(not(may_see(HOLDER, first->endpoint)));
+        lease = lease_of(&kit, HOLDER, second);
+        cr_assert(may_see(HOLDER, first->endpoint));
+        lease_end(lease, MEMBER_LEAVE_RELEASED, "done");
+        cr_assert(not(may_see(HOLDER, first->endpoint)));
+        kit_end(&kit);
+}
+
+Test(describe, root_the_broker_and_who_made_it_see) {
+        Member *member;
+        Kit kit;
+
+        kit_init(&kit, OWNER);
+        member = kit_open(&kit, "tcp4", "127.0.0.1:0", SHARING_GROUP, 0);
+        cr_assert(may_see(0, member->endpoint));
+        cr_assert(may_see(geteuid(), member->endpoint));
+        cr_assert(may_see(OWNER, member->endpoint));
+        kit_end(&kit);
+}
+
+Test(describe, a_member_nobody_holds) {
+        EndpointInfo info;
+        MemberInfo *members;
+        HolderInfo holder;
+        Message *message;
+        Member *member;
+        Kit kit;
+
+        kit_init(&kit, OWNER);
+        message = empty_message();
+        member = kit_open(&kit, "unix", "@test-describe", SHARING_SHARED, 0);
+        cr_assert(eq(ptr, describe_holder(member->endpoint, &holder), NULL));
+        cr_assert(zero(int, describe_endpoint(member->endpoint, false, message, &info)));
+        members = info.members.items;
+        cr_assert(eq(sz, info.members.n, 1));
+        cr_assert(zero(sz, members[0].leases.n));
+        cr_assert(eq(i64, members[0].queue_length, WIRE_ABSENT));
+        cr_assert(eq(ptr, (void *)info.name, NULL));
+        cr_assert(eq(int, info.steering, -1));
+        KIT_EXPECT_TEXT(info.continuity, "none");
+        message_free(message);
+        kit_end(&kit);
+}
+
+Test(describe, a_parked_member_is_its_last_holder_s) {
+        HolderInfo holder;
+        EndpointInfo info;
+        Message *message;
+        Member *member;
+        Lease *lease;
+        Kit kit;
+
+        kit_init(&kit, OWNER);
+        message = empty_message();
+        member = kit_open(&kit, "tcp4", "127.0.0.1:0", SHARING_GROUP, KIT_RETAIN_USEC);
+        lease = lease_of(&kit, HOLDER, member);
+        lease_commit(lease, false);
+        cr_assert(eq(i64, describe_holder(member->endpoint, &holder)->uid, HOLDER));
+        lease_end(lease, MEMBER_LEAVE_LOST, "gone");
+        cr_assert(eq(i64, describe_holder(member->endpoint, &holder)->uid, HOLDER));
+        cr_assert(zero(int, describe_endpoint(member->endpoint, false, message, &info)));
+        cr_assert(eq(int, ((MemberInfo *)info.members.items)->state, MEMBER_PARKED));
+        cr_assert(zero(sz, ((MemberInfo *)info.members.items)->leases.n));
+        KIT_EXPECT_TEXT(info.continuity, "adopt");
+        message_free(message);
+        kit_end(&kit);
+}
+
+Test(describe, every_member_and_lease_is_shown) {
+        char id[ID_TEXT_MAX], address[ADDRESS_TEXT_MAX];
+        Endpoint *endpoint;
+        EndpointInfo info;
+        MemberInfo *members;
+        LeaseInfo *leases;
+        Message *message;
+        Lease *lease;
+        Kit kit;
+
+        kit_init(&kit, OWNER);
+        message = empty_message();
+        endpoint = kit_open(&kit, "tcp4", "127.0.0.1:0", SHARING_GROUP, 0)->endpoint;
+        cr_assert(zero(int, endpoint_rename(endpoint, "web")));
+        lease = lease_of(&kit, HOLDER, TAILQ_FIRST(&endpoint->members));
+        lease_of(&kit, OWNER, kit_join(endpoint));
+        cr_assert(zero(int, describe_endpoint(endpoint, true, message, &info)));
+        KIT_EXPECT_TEXT(info.endpoint, id_format(&kit.services.ids, 'e', endpoint->id, id));
+        KIT_EXPECT_TEXT(info.name, "web");
+        KIT_EXPECT_TEXT(info.network, "tcp4");
+        KIT_EXPECT_TEXT(info.address, address_format(&endpoint->address, address));
+        KIT_EXPECT_TEXT(info.continuity, "migrate");
+        cr_assert(eq(int, info.sharing, SHARING_GROUP));
+        cr_assert(eq(sz, info.members.n, 2));
+        members = info.members.items;
+        KIT_EXPECT_TEXT(members[0].member, id_format(&kit.services.ids, 'm', lease->member->id, id));
+        cr_assert(eq(int, members[0].state, MEMBER_LIVE));
+        cr_assert(zero(i64, members[0].queue_length));
+        cr_assert(eq(sz, members[0].leases.n, 1));
+        leases = members[0].leases.items;
+        KIT_EXPECT_TEXT(leases[0].lease, id_format(&kit.services.ids, 'l', lease->id, id));
+        cr_assert(eq(i64, leases[0].holder->uid, HOLDER));
+        cr_assert(eq(i64, leases[0].holder->since_usec, (int64_t)lease->since_usec));
+        cr_assert(eq(int, leases[0].lifetime, LIFETIME_CONNECTION));
+        leases = members[1].leases.items;
+        cr_assert(eq(i64, leases[0].holder->uid, OWNER));
+        message_free(message);
+        kit_end(&kit);
+}
+
+Test(describe, an_event_says_what_applies_and_no_more) {
+        char id[ID_TEXT_MAX];
+        EventText text;
+        EventInfo info;
+        Lease *lease;
+        Kit kit;
+
+        kit_init(&kit, OWNER);
+        describe_event(&(Event){ .what = "overflow" }, &kit.services.ids, &text, &info);
+        KIT_EXPECT_TEXT(info.what, "overflow");
+        cr_assert(gt(i64, info.time_usec, 0));
+        cr_assert(eq(ptr, (void *)info.endpoint, NULL));
+        cr_assert(eq(ptr, (void *)info.member, NULL));
+        cr_assert(eq(ptr, (void *)info.lease, NULL));
+        cr_assert(eq(ptr, info.holder, NULL));
+        cr_assert(eq(ptr, (void *)info.reason, NULL));
+
+        lease = lease_of(&kit, HOLDER, kit_open(&kit, "tcp4", "127.0.0.1:0", SHARING_GROUP, 0));
+        describe_event(&(Event){ .what = "released",
+                                 .endpoint = lease->member->endpoint,
+                                 .member = lease->member,
+                                 .lease = lease,
+                                 .subject = lease->subject,
+                                 .reason = "why" },
+                       &kit.services.ids, &text, &info);
+        KIT_EXPECT_TEXT(info.endpoint,
+                        id_format(&kit.services.ids, 'e', lease->member->endpoint->id, id));
+        KIT_EXPECT_TEXT(info.member, id_format(&kit.services.ids, 'm', lease->member->id, id));
+        KIT_EXPECT_TEXT(info.lease, id_format(&kit.services.ids, 'l', lease->id, id));
+        KIT_EXPECT_TEXT(info.reason, "why");
+        cr_assert(eq(i64, info.holder->uid, HOLDER));
+        cr_assert(eq(i64, info.holder->since_usec, (int64_t)lease->since_usec));
+        /* Of a refusal there is no lease: the time is that of the event. */
+        describe_event(&(Event){ .what = "denied", .subject = lease->subject }, &kit.services.ids, &text,
+                       &info);
+        cr_assert(eq(i64, info.holder->since_usec, info.time_usec));
+        kit_end(&kit);
+}

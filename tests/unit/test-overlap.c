@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* Which addresses take each other's traffic, and whose endpoints are in the way. */
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+
+#include "daemon/overlap.h"
+#include "tests/unit/daemon-kit.h"
+
+#define ELEMENTS(x) (sizeof(x) / sizeof((x)[0]))
+
+TestSuite(overlap, .timeout = 10);
+
+typedef struct Text {
+        const char *network, *address;
+} Text;
+
+static const struct {
+        Text a, b;
+        bool overlap;
+} rows[] = {
+        { { "tcp4", "127.0.0.1:80" }, { "tcp4", "127.0.0.2:80" }, false },
+        { { "tcp4", "127.0.0.1:80" }, { "tcp4", "127.0.0.1:81" }, false },
+        { { "tcp4", "0.0.0.0:80" }, { "tcp4", "127.0.0.1:81" }, false },
+        { { "tcp4", "0.0.0.0:80" }, { "udp4", "127.0.0.1:80" }, false },
+        { { "tcp4", "0.0.0.0:80" }, { "udp4", "0.0.0.0:80" }, false },
+        { { "tcp4", "0.0.0.0:80" }, { "tcp6", "[::]:80" }, false },
+        { { "tcp4", "0.0.0.0:80" }, { "tcp6", "[::1]:80" }, false },
+        { { "tcp6", "[::]:80" }, { "tcp4", "127.0.0.1:80" }, false },
+        { { "unix", "@a" }, { "unix", "@b" }, false },
+        { { "unix", "/a" }, { "unixgram", "/a" }, false },
+        { { "tcp4", "127.0.0.1:80" }, { "tcp4", "127.0.0.1:80" }, true },
+        { { "tcp4", "0.0.0.0:80" }, { "tcp4", "127.0.0.1:80" }, true },
+        { { "udp4", "0.0.0.0:80" }, { "udp4", "127.0.0.1:80" }, true },
+        { { "tcp", ":80" }, { "tcp4", "127.0.0.1:80" }, true },
+        { { "tcp", ":80" }, { "tcp4", "0.0.0.0:80" }, true },
+        { { "tcp", ":80" }, { "tcp6", "[::]:80" }, true },
+        { { "tcp", ":80" }, { "tcp6", "[::1]:80" }, true },
+        { { "tcp6", "[::]:80" }, { "tcp6", "[::1]:80" }, true },
+        { { "unix", "@a" }, { "unix", "@a" }, true },
+};
+
+Test(overlap, between_two_addresses_both_ways) {
+        for (size_t i = 0; i < ELEMENTS(rows); i++) {
+                Address a = kit_address(rows[i].a.network, rows[i].a.address);
+                Address b = kit_address(rows[i].b.network, rows[i].b.address);
+
+                cr_assert(eq(int, overlap_between(&a, &b), rows[i].overlap), "%s %s and %s %s",
+                          rows[i].a.network, rows[i].a.address, rows[i].b.network, rows[i].b.address);
+                cr_assert(eq(int, overlap_between(&b, &a), rows[i].overlap));
+        }
+}
+
+/* An endpoint without sockets is enough here. */
+static Endpoint *make(EndpointRegistry *registry, const Address *address, uid_t owner) {
+        Endpoint *endpoint;
+
+        cr_assert(zero(int,
+                       endpoint_new(registry, address, NULL, SHARING_GROUP, NULL, 0, owner, &endpoint)));
+        return endpoint;
+}
+
+Test(overlap, found_among_endpoints_of_others) {
+        static const uid_t owner = 1001, other = 1002;
+        IdSource ids = { .epoch = 1 };
+        EventHub hub = { 0 };
+        EndpointRegistry registry;
+
+        for (size_t i = 0; i < ELEMENTS(rows); i++) {
+                Address a = kit_address(rows[i].a.network, rows[i].a.address);
+                Address b = kit_address(rows[i].b.network, rows[i].b.address);
+                bool expected = rows[i].overlap && address_is_ip(&a);
+                Endpoint *endpoint;
+
+                if (memcmp(&a, &b, sizeof(a)) == 0)
+                        continue; /* one endpoint */
+                endpoint_registry_init(&registry, NULL, &hub, &ids);
+                endpoint = make(&registry, &a, owner);
+                cr_assert(eq(ptr, overlap_find(&registry, &b, &other), expected ? endpoint : NULL),
+                          "%s, %s", rows[i].a.address, rows[i].b.address);
+                cr_assert(eq(ptr, overlap_find(&registry, &b, NULL), expected ? endpoint : NULL));
+                cr_assert(zero(ptr, overlap_find(&registry, &b, &owner)));
+                endpoint_registry_deinit(&registry);
+
+                endpoint_registry_init(&registry, NULL, &hub, &ids);
+                endpoint = make(&registry, &b, owner);
+                cr_assert(eq(ptr, overlap_find(&registry, &a, &other), expected ? endpoint : NULL));
+                endpoint_registry_deinit(&registry);
+        }
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* Start, reload and stop. What happens in between is the peers'. */
+
+#include "daemon/broker.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/clock.h"
+#include "daemon/listener.h"
+#include "daemon/log.h"
+#include "daemon/privileges.h"
+#include "daemon/services.h"
+#include "daemon/socket-factory.h"
+#include "proto/cleanup.h"
+#include "proto/error.h"
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+
+struct Broker {
+        const BrokerOptions *options;
+        Services services;
+        Listener *listener;
+        sd_event_source *hangup;
+};
+
+/* A loaded configuration takes effect at once and as a whole. */
+static void broker_apply(Broker *broker, Config *config) {
+        Services *services = &broker->services;
+        Accounts *accounts = &services->accounts;
+
+        config_free(services->config);
+        services->config = config;
+        accounts->limit[RESOURCE_CONNECTIONS] = config->max_connections;
+        accounts->limit_per_user[RESOURCE_CONNECTIONS] = config->max_connections_per_user;
+        accounts->limit_per_user[RESOURCE_LEASES] = config->max_leases_per_user;
+}
+
+/* Returns 0, BROKER_E_CONFIG, or a negative errno. */
+static int broker_configure(Broker *broker) {
+        _cleanup_(freep) char *reason = NULL;
+        Config *config;
+        int r;
+
+        r = config_load(broker->options->config_file, broker->options->own_only, geteuid(), &config,
+                        &reason);
+        if (r == CONFIG_E_INVALID) {
+                log_line(LOG_ERR, "%s", reason);
+                return BROKER_E_CONFIG;
+        }
+        if (r < 0)
+                return error_trace(r);
+        broker_apply(broker, config);
+        return 0;
+}
+
+static void broker_warn(Services *services, const char *text) {
+        log_line(LOG_WARNING, "%s", text);
+        services->warnings[services->n_warnings++] = text;
+}
+
+/* What the configuration and this system lack; asked again when the configuration changes. */
+static void broker_warn_all(Services *services) {
+        services->n_warnings = 0;
+        if (!services->config->from_files)
+                broker_warn(services, "no configuration: only the broker's own user is served");
+        if (!services->privileged_ports)
+                broker_warn(services, "no CAP_NET_BIND_SERVICE: ports below "
+                                      "net.ipv4.ip_unprivileged_port_start cannot be given");
+        if (!services->peer_pidfd)
+                broker_warn(
+                        services,
+                        "no SO_PEERPIDFD (Linux 6.5): processes are told apart by pid and start time");
+}
+
+static int broker_on_hangup(sd_event_source *source, const struct signalfd_siginfo *info,
+                            void *userdata) {
+        Broker *broker = userdata;
+        int r = broker_configure(broker);
+
+        if (r < 0)
+                log_fault(LOG_ERR, "cannot reload, the old configuration stays in force");
+        else if (r > 0)
+                log_line(LOG_ERR, "the old configuration stays in force");
+        else {
+                log_line(LOG_INFO, "configuration reloaded");
+                broker_warn_all(&broker->services);
+        }
+        return 0;
+}
+
+static int broker_handle_signals(Broker *broker) {
+        sd_event *event = broker->services.event;
+        sigset_t signals;
+        int r;
+
+        sigemptyset(&signals);
+        sigaddset(&signals, SIGTERM);
+        sigaddset(&signals, SIGINT);
+        sigaddset(&signals, SIGHUP);
+        if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
+                return error_origin(-errno);
+        /* Without a handler the loop exits. */
+        r = sd_event_add_signal(event, NULL, SIGTERM, NULL, NULL);
+        if (r >= 0)
+                r = sd_event_add_signal(event, NULL, SIGINT, NULL, NULL);
+        if (r >= 0)
+                r = sd_event_add_signal(event, &broker->hangup, SIGHUP, broker_on_hangup, broker);
+        return r < 0 ? error_origin(r) : 0;
+}
+
+static bool kernel_has_peer_pidfd(void) {
+        int pair[2], pidfd = -1;
+        socklen_t size = sizeof(pidfd);
+
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+                return false;
+        if (getsockopt(pair[0], SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) < 0)
+                pidfd = -1;
+        fd_close(pair[0]);
+        fd_close(pair[1]);
+        fd_close(pidfd);
+        return pidfd >= 0;
+}
+
+static void broker_probe(Services *services) {
+        socket_factory_probe(&services->families);
+        services->peer_pidfd = kernel_has_peer_pidfd();
+        services->privileged_ports = privileges_low_ports();
+        broker_warn_all(services);
+}
+
+/*
+ * Says why there is no control socket; @r is what listener_new() returned. What whoever starts the
+ * broker can put right is BROKER_E_SOCKET, anything else stays a fault.
+ */
+static int broker_refuse_socket(const char *path, int r) {
+        switch (r) {
+        case LISTENER_E_IN_USE:
+                log_line(LOG_ERR, "%s: another broker answers there; stop it, or give --socket", path);
+                return BROKER_E_SOCKET;
+        case LISTENER_E_PATH:
+                log_line(LOG_ERR,
+                         "%s: not an absolute path of a socket, or something else is in its place",
+                         path);
+                return BROKER_E_SOCKET;
+        case -EACCES:
+        case -ENOENT:
+        case -ENOTDIR:
+        case -EPERM:
+        case -EROFS:
+                log_line(LOG_ERR, "%s: the control socket cannot be made: %s; give --socket", path,
+                         strerrordesc_np(-r));
+                return BROKER_E_SOCKET;
+        default:
+                return error_trace(r);
+        }
+}
+
+static int broker_start(Broker *broker) {
+        Services *services = &broker->services;
+        int r;
+
+        r = privileges_raise_limits();
+        if (r < 0)
+                log_fault(LOG_WARNING, "cannot raise the limit of descriptors");
+        r = broker_configure(broker);
+        if (r != 0)
+                return r;
+        /* A seed of the kernel's, before the first object: clients must not know how keys are hashed. */
+        json_object_seed(0);
+        services->started_usec = clock_usec(CLOCK_REALTIME);
+        broker_probe(services);
+        r = id_source_init(&services->ids);
+        if (r == 0)
+                r = port_pool_new(&services->ports);
+        if (r < 0)
+                return error_trace(r);
+        r = sd_event_new(&services->event);
+        if (r < 0)
+                return error_origin(r);
+        r = broker_handle_signals(broker);
+        if (r == 0)
+                r = poller_init(&services->poller, sd_event_get_fd(services->event));
+        if (r < 0)
+                return error_trace(r);
+        endpoint_registry_init(&services->endpoints, services->event, &services->hub, &services->ids);
+        r = listener_new(services, broker->options->socket, &broker->listener);
+        return r == 0 ? 0 : broker_refuse_socket(broker->options->socket, r);
+}
+
+int broker_new(const BrokerOptions *options, Broker **ret) {
+        Broker *broker = calloc(1, sizeof(*broker));
+        int r;
+
+        if (!broker)
+                return error_origin(-ENOMEM);
+        broker->options = options;
+        broker->services.poller.epoll_fd = -1;
+        r = broker_start(broker);
+        if (r != 0) {
+                broker_free(broker);
+                return r;
+        }
+        *ret = broker;
+        return 0;
+}
+
+int broker_run(Broker *broker) {
+        Services *services = &broker->services;
+        bool woken = true;
+        int r;
+
+        while (sd_event_get_state(services->event) != SD_EVENT_FINISHED) {
+                if (woken || services->endpoints.timers_changed) {
+                        services->endpoints.timers_changed = false;
+                        r = sd_event_run(services->event, 0);
+                        if (r < 0)
+                                return error_origin(r);
+                        woken = r > 0; /* there may be more */
+                } else {
+                        r = poller_run(&services->poller);
+                        if (r < 0)
+                                return error_trace(r);
+                        woken = r > 0;
+                }
+        }
+        return 0;
+}
+
+Broker *broker_free(Broker *broker) {
+        if (!broker)
+                return NULL;
+        listener_free(broker->listener);
+        lease_registry_deinit(&broker->services.leases, "the broker stops");
+        endpoint_registry_deinit(&broker->services.endpoints);
+        poller_deinit(&broker->services.poller);
+        sd_event_source_unref(broker->hangup);
+        sd_event_unref(broker->services.event);
+        port_pool_free(broker->services.ports);
+        message_buffer_deinit(&broker->services.event_buffer);
+        message_buffer_deinit(&broker->services.buffer);
+        config_free(broker->services.config);
+        free(broker);
+        return NULL;
+}

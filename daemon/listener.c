@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Accepting must survive having no descriptor left: a level-triggered loop would spin on a client that
+ * it cannot accept. One descriptor is kept in reserve to accept such a client and turn it away.
+ */
+
+#include "daemon/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "daemon/log.h"
+#include "proto/cleanup.h"
+#include "proto/error.h"
+
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
+
+enum {
+        ACCEPTS_PER_TURN = 16,
+        /* How long accepting rests when not even the reserve helped. */
+        ACCEPT_REST_USEC = 100 * 1000,
+};
+
+struct Listener {
+        Services *services;
+        PeerList peers;
+        int fd;
+        int reserve;
+        sd_event_source *io;
+        sd_event_source *rest;
+        struct sockaddr_un address;
+        dev_t device;
+        ino_t inode;
+};
+
+static int listener_on_rested(sd_event_source *source, uint64_t usec, void *userdata) {
+        Listener *listener = userdata;
+
+        sd_event_source_unref(source);
+        listener->rest = NULL;
+        sd_event_source_set_enabled(listener->io, SD_EVENT_ON);
+        return 0;
+}
+
+/* No descriptor is left, or no memory. */
+static void listener_overloaded(Listener *listener, int error) {
+        log_line(LOG_WARNING, "cannot accept a client: %s", strerrordesc_np(error));
+        listener->reserve = fd_close(listener->reserve);
+        fd_close(accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC));
+        listener->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        if (listener->reserve >= 0 && (error == EMFILE || error == ENFILE))
+                return;
+        if (sd_event_add_time_relative(listener->services->event, &listener->rest, CLOCK_MONOTONIC,
+                                       ACCEPT_REST_USEC, 0, listener_on_rested, listener) >= 0)
+                sd_event_source_set_enabled(listener->io, SD_EVENT_OFF);
+}
+
+static int listener_on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        Listener *listener = userdata;
+
+        for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+                int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+                if (client < 0) {
+                        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+                                listener_overloaded(listener, errno);
+                        return 0;
+                }
+                if (peer_new(listener->services, &listener->peers, client) < 0)
+                        log_fault(LOG_ERR, "cannot serve a client");
+        }
+        return 0;
+}
+
+/* Removes a socket that nobody listens on. Returns 0, LISTENER_E_*, or a negative errno. */
+static int remove_stale(const struct sockaddr_un *address) {
+        _cleanup_(fd_closep) int fd = -1;
+        struct stat st;
+
+        if (lstat(address->sun_path, &st) < 0)
+                return errno == ENOENT ? 0 : error_origin(-errno);
+        if (!S_ISSOCK(st.st_mode))
+                return LISTENER_E_PATH;
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0)
+                return error_origin(-errno);
+        if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno == EAGAIN)
+                return LISTENER_E_IN_USE;
+        if (errno == EPROTOTYPE)
+                return LISTENER_E_PATH; /* of another kind, and in use */
+        if (errno != ECONNREFUSED)
+                return error_origin(-errno);
+        return unlink(address->sun_path) < 0 ? error_origin(-errno) : 0;
+}
+
+static int make_folder(const char *path) {
+        _cleanup_(freep) char *folder = strdup(path);
+        char *slash;
+
+        if (!folder)
+                return error_origin(-ENOMEM);
+        slash = strrchr(folder, '/');
+        if (!slash || slash == folder)
+                return 0;
+        *slash = '\0';
+        if (mkdir(folder, 0755) < 0 && errno != EEXIST)
+                return error_origin(-errno);
+        return 0;
+}
+
+/*
+ * The file is born 0600, by the mode of the socket's own inode; group and mode are widened only after,
+ * and through the inode that was opened, so that nobody gets in between.
+ */
+static int listener_bind(Listener *listener) {
+        const Config *config = listener->services->config;
+        _cleanup_(fd_closep) int file = -1;
+        char self[32];
+        struct stat st;
+        mode_t mask;
+        int r;
+
+        mask = umask(0177);
+        r = bind(listener->fd, (const struct sockaddr *)&listener->address, sizeof(listener->address));
+        umask(mask);
+        if (r < 0)
+                return error_origin(-errno);
+        file = open(listener->address.sun_path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        if (file < 0 || fstat(file, &st) < 0)
+                return error_origin(-errno);
+        listener->device = st.st_dev;
+        listener->inode = st.st_ino;
+        if (config->socket_group != (gid_t)-1 &&
+            fchownat(file, "", (uid_t)-1, config->socket_group, AT_EMPTY_PATH) < 0)
+                return error_origin(-errno);
+        snprintf(self, sizeof(self), "/proc/self/fd/%d", file);
+        if (chmod(self, config->socket_mode) < 0)
+                return error_origin(-errno);
+        return 0;
+}
+
+static int listener_open(Listener *listener) {
+        int r;
+
+        r = make_folder(listener->address.sun_path);
+        if (r == 0)
+                r = remove_stale(&listener->address);
+        if (r != 0)
+                return r < 0 ? error_trace(r) : r;
+        listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (listener->fd < 0)
+                return error_origin(-errno);
+        /* No method takes descriptors: refuse them at the sender, where the kernel can (6.16). */
+        listener->services->pass_rights =
+                setsockopt(listener->fd, SOL_SOCKET, SO_PASSRIGHTS, &(int){ 0 }, sizeof(int)) == 0;
+        r = listener_bind(listener);
+        if (r < 0)
+                return error_trace(r);
+        if (listen(listener->fd, SOMAXCONN) < 0)
+                return error_origin(-errno);
+        listener->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        if (listener->reserve < 0)
+                return error_origin(-errno);
+        r = sd_event_add_io(listener->services->event, &listener->io, listener->fd, EPOLLIN,
+                            listener_on_io, listener);
+        return r < 0 ? error_origin(r) : 0;
+}
+
+int listener_new(Services *services, const char *path, Listener **ret) {
+        Listener *listener;
+        int r;
+
+        if (strlen(path) >= sizeof(listener->address.sun_path) || path[0] != '/')
+                return LISTENER_E_PATH;
+        listener = calloc(1, sizeof(*listener));
+        if (!listener)
+                return error_origin(-ENOMEM);
+        listener->services = services;
+        listener->fd = listener->reserve = -1;
+        listener->address.sun_family = AF_UNIX;
+        strcpy(listener->address.sun_path, path);
+        LIST_INIT(&listener->peers.peers);
+        r = listener_open(listener);
+        if (r != 0) {
+                listener_free(listener);
+                return r < 0 ? error_trace(r) : r;
+        }
+        *ret = listener;
+        return 0;
+}
+
+Listener *listener_free(Listener *listener) {
+        struct stat st;
+
+        if (!listener)
+                return NULL;
+        sd_event_source_disable_unref(listener->io);
+        sd_event_source_disable_unref(listener->rest);
+        peer_list_end(&listener->peers);
+        if (listener->inode && lstat(listener->address.sun_path, &st) == 0 &&
+            st.st_dev == listener->device && st.st_ino == listener->inode)
+                unlink(listener->address.sun_path);
+        fd_close(listener->fd);
+        fd_close(listener->reserve);
+        free(listener);
+        return NULL;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+/* The control socket: made with the mode and group it shall have, and a client accepted at a time. */
+
+#include "daemon/peer.h"
+#include "daemon/services.h"
+
+typedef struct Listener Listener;
+
+enum {
+        _LISTENER_E_SUCCESS,
+        /* Another broker answers at the path. */
+        LISTENER_E_IN_USE,
+        /* The path is too long, or something that is not a socket of this kind is in its place. */
+        LISTENER_E_PATH,
+};
+
+/*
+ * Binds @path, its folder made if only the last one is missing, and starts to accept. A socket left
+ * behind by a broker that is gone is replaced. Returns 0, LISTENER_E_*, or a negative errno.
+ */
+int listener_new(Services *services, const char *path, Listener **ret);
+
+/* Stops accepting, ends all clients, removes the socket's file if it is still this listener's. */
+Listener *listener_free(Listener *listener);

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+/*
+ * One client: its credentials, channel, charge and leases, from accept to its end. Faults of serving it
+ * stop here: they are logged, this client is hung up on, and nobody else notices.
+ */
+
+#include <sys/queue.h>
+
+#include "daemon/services.h"
+
+typedef struct Peer Peer;
+
+typedef struct PeerList {
+        LIST_HEAD(, Peer) peers;
+} PeerList;
+
+enum {
+        _PEER_E_SUCCESS,
+        /* The user, or all together, have too many connections; the peer was told. */
+        PEER_E_LIMIT,
+};
+
+/* Starts serving @fd, which is consumed, also on failure. Returns 0, PEER_E_LIMIT, or a negative errno.
+ */
+int peer_new(Services *services, PeerList *list, int fd);
+
+/* Ends all peers, after sending what can be sent at once. */
+void peer_list_end(PeerList *list);

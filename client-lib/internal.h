@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+/* What the files of the library share and its users do not see. One block per file. */
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <sys/queue.h>
+#include <sys/un.h>
+
+#include "client-lib/reuse-client.h"
+#include "proto/channel.h"
+#include "proto/cleanup.h"
+#include "proto/fdlist.h"
+#include "proto/limits.h"
+#include "proto/message.h"
+
+/* On the definition of each function of reuse-client.h; all others stay inside the library. */
+#define _public_ __attribute__((visibility("default")))
+
+#define _printf_(text, first) __attribute__((format(printf, text, first)))
+
+CLEANUP_DEFINE(Message, message_free)
+CLEANUP_DEFINE(reuse_error, reuse_error_free)
+CLEANUP_DEFINE(reuse_request, reuse_request_free)
+CLEANUP_DEFINE(reuse_sockets, reuse_sockets_free)
+CLEANUP_DEFINE(reuse_client, reuse_client_free)
+
+/* ---- reuse-error.c ---- */
+
+struct reuse_error {
+        int number; /* negative */
+        char *name;
+        char *message;
+        char *parameters;
+};
+
+/* An error of the library with its sentence; NULL for lack of memory. */
+reuse_error *reuse_error_new(int number, const char *format, ...) _printf_(2, 3);
+reuse_error *reuse_error_newv(int number, const char *format, va_list arguments) _printf_(2, 0);
+
+/* Sets *@ret_error, unless @ret_error is NULL. Returns @number, for `return reuse_error_set(...)`. */
+int reuse_error_set(reuse_error **ret_error, int number, const char *format, ...) _printf_(3, 4);
+
+/* At the start of each function that has a ret_error: what success leaves there. */
+static inline void reuse_error_clear(reuse_error **ret_error) {
+        if (ret_error)
+                *ret_error = NULL;
+}
+
+/*
+ * The error of a reply. Returns its negative errno; *@ret_error is the caller's, or NULL for lack of
+ * memory.
+ */
+int reuse_error_from_reply(Message *message, const char *name, reuse_error **ret_error);
+
+/* ---- refusal.c ---- */
+
+/*
+ * What an error of the broker means: *@ret_text, malloc'ed, says it to people, NULL for lack of memory.
+ * Returns the negative errno for programs.
+ */
+int refusal_explain(Message *message, const char *name, char **ret_text);
+
+/* ---- request.c ---- */
+
+typedef struct RequestBlock RequestBlock;
+
+struct reuse_request {
+        SocketRequest sockets[SOCKETS_MAX];
+        size_t n;
+        int lifetime;         /* -1: not said */
+        RequestBlock *blocks; /* everything that the sockets point to */
+};
+
+/* reuse_request_set() for each of "key=value,key=value". NULL stands for none. */
+int reuse_request_set_list(reuse_request *request, const char *list, reuse_error **ret_error);
+
+/* ---- text.c ---- */
+
+/* Whether JSON can hold it. */
+bool text_is_utf8(const char *text);
+
+/* A whole decimal number with an optional minus, nothing before or after it. */
+bool text_to_integer(const char *text, int64_t *ret);
+
+/* yes no true false on off 1 0 */
+bool text_to_boolean(const char *text, bool *ret);
+
+/* How many letters to change, add or drop; upper case is as good as lower case. At least 3 if it is
+ * many. */
+size_t text_distance(const char *a, const char *b);
+
+/* ---- sockets.c ---- */
+
+enum {
+        _SOCKETS_E_SUCCESS,
+        SOCKETS_E_MALFORMED,   /* fields are missing, or the number of sockets is wrong */
+        SOCKETS_E_DESCRIPTORS, /* not as many descriptors came as sockets, or their numbers are wrong */
+        SOCKETS_E_COOKIE,      /* a descriptor is not the socket that the broker means */
+};
+
+/*
+ * The sockets of a reply to Acquire, with their descriptors, which are taken out of @fds.
+ * @expected: how many were asked for; 0: not known.
+ * Returns 0, SOCKETS_E_* or -ENOMEM; in the latter cases the descriptors are closed.
+ */
+int sockets_new(Message *message, size_t expected, FDList *fds, reuse_sockets **ret);
+
+/* ---- reply.c ---- */
+
+struct reuse_reply {
+        int number; /* 0, or a negative errno */
+        bool continues;
+        reuse_error *error;
+        Message *message; /* NULL if the library failed */
+        char *parameters; /* made when asked for */
+        reuse_sockets *sockets;
+};
+
+void reply_deinit(reuse_reply *reply);
+
+/* ---- client.c ---- */
+
+typedef struct PendingCall PendingCall;
+
+typedef enum ClientState {
+        CLIENT_CONNECTING,
+        CLIENT_OPEN,
+        CLIENT_ENDED,
+} ClientState;
+
+struct reuse_client {
+        ClientState state;
+        Channel channel;
+        MessageBuffer buffer;
+        TAILQ_HEAD(, PendingCall) calls; /* in the order in which they are answered */
+        uint64_t timeout;                /* of further calls */
+        int fault;                       /* negative: why the connection will be ended */
+        bool asked;                      /* a call was queued once */
+        bool unsendable;                 /* the broker reads no more; what it wrote is still there */
+        bool unread;                     /* there may be a whole frame in the channel */
+        bool waited;                     /* a call was waited for before */
+        bool patient;                    /* reading may wait, as long as patience says */
+        uint64_t patience;
+
+        /* While connecting */
+        struct sockaddr_un address;
+        uint64_t since;
+        uint64_t retry_at;
+        uint64_t backoff;
+        int idle_fd;
+};
+
+/* CLOCK_MONOTONIC in microseconds. */
+uint64_t client_now(void);
+
+/* @start + @timeout, never less than either. */
+uint64_t client_deadline(uint64_t start, uint64_t timeout);
+
+/* One call to be made. The parameters are a struct (@record, @value) or JSON text. All is borrowed. */
+typedef struct Question {
+        Call call; /* the method with its interface */
+        const Record *record;
+        const void *value;
+        const char *text;
+        size_t n_sockets; /* of an Acquire; 0: not known */
+        reuse_handler handler;
+        void *userdata;
+} Question;
+
+/*
+ * Queues a call and sends what can be sent now. Calls no handler.
+ * Returns 0, -EINVAL (the text is no JSON object), -E2BIG (longer than the broker takes), -ENOTCONN,
+ * -ENOMEM.
+ */
+int client_ask(reuse_client *client, const Question *question);
+
+/*
+ * Waits for the answer to the only call under way by reading it, which spares a poll. Returns 1 (process
+ * now), 0 (use reuse_client_wait()), or a negative errno with the connection ended.
+ */
+int client_await_first(reuse_client *client);
+
+/* Sends what was asked before there was a connection. A fault ends the connection later. */
+void client_send_held(reuse_client *client);
+
+/* Ends the connection: every call under way is answered with this error. Returns @number. */
+int client_end(reuse_client *client, int number, const char *format, ...) _printf_(3, 4);
+
+/* ---- dial.c ---- */
+
+/*
+ * Tries to connect, if the time for that has come. The state is CLIENT_OPEN after success.
+ * Returns 1 (connected), 0 (later: client->retry_at), or a negative errno.
+ */
+int client_dial(reuse_client *client);
+
+/* Says in *@ret_error why there is no connection. Returns @number. */
+int client_dial_error(const reuse_client *client, int number, reuse_error **ret_error);

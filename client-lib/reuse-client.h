@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef REUSE_CLIENT_H
+#define REUSE_CLIENT_H
+
+/*
+ * libreuse-client: listening sockets from the reuseportd broker.
+ *
+ *     int fd = reuse_listen("tcp", "127.0.0.1:8080", "sharing=group,name=web", NULL);
+ *
+ * Conventions of every function here:
+ *   - An int result is 0 or a count or a descriptor, or a negative errno. Nothing is printed, no signal
+ *     is sent or handled, errno is not part of the interface.
+ *   - A ret_error argument may be NULL. Otherwise it is set to NULL on success and to an object that the
+ *     caller frees with reuse_error_free() on failure; NULL also when there was no memory for one.
+ *   - Times are microseconds. Every descriptor is close-on-exec and non-blocking.
+ *   - Strings returned belong to the object they were asked of, and live as long as it does.
+ *   - Free functions take NULL and return NULL.
+ *   - Threads: no global state is kept; different objects may be used by different threads at once, one
+ *     object by one thread at a time.
+ *
+ * Errors of the broker become these numbers, so that a program can act on them; reuse_error_get_name()
+ * has the broker's own name:
+ *     PolicyDenied -EACCES, PermissionDenied -EPERM, AddressInUse -EADDRINUSE,
+ *     AddressUnavailable -EADDRNOTAVAIL, NetworkUnknown -EPROTONOSUPPORT, OptionConflict -EEXIST,
+ *     AddressInvalid, OptionInvalid, InvalidParameter -EINVAL, QuotaExceeded -EDQUOT,
+ *     NotSupported -EOPNOTSUPP, NoSuchLease, NoSuchEndpoint -ENOENT, SystemFailure: the errno it names,
+ *     MethodNotFound, MethodNotImplemented, InterfaceNotFound, ExpectedMore -ENOSYS,
+ *     any other -EREMOTEIO.
+ * And of the library:
+ *     -ENOENT, -ECONNREFUSED no broker there; -EACCES not allowed to connect; -ETIMEDOUT no answer in
+ *     time; -ECONNRESET the broker hung up; -EPROTO it sent something that is not the protocol;
+ *     -EBADMSG a descriptor is not the one the broker named; -EMFILE descriptors were lost for lack of
+ *     room; -ENOTCONN the connection has ended; -E2BIG too many sockets, or too long a call;
+ *     -EINVAL a wrong argument; -ENOMEM.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* For reuse_client_set_timeout(): wait without end. Since 0.1. */
+#define REUSE_TIMEOUT_INFINITE UINT64_MAX
+
+/* What a connection waits for one answer unless told otherwise: 5 s. Since 0.1. */
+#define REUSE_TIMEOUT_DEFAULT UINT64_C(5000000)
+
+/* One connection to the broker. */
+typedef struct reuse_client reuse_client;
+/* Sockets being asked for. */
+typedef struct reuse_request reuse_request;
+/* Sockets that were given. */
+typedef struct reuse_sockets reuse_sockets;
+/* One answer, as a handler sees it. */
+typedef struct reuse_reply reuse_reply;
+/* What went wrong, for programs and for people. */
+typedef struct reuse_error reuse_error;
+
+/* The version of the library, "0.1.0". Since 0.1. */
+const char *reuse_version(void);
+
+/*
+ * The socket the library connects to when none is named: $REUSEPORTD_SOCKET (unless the program is
+ * setuid), else /run/reuseportd/io.reuseportd if that is there, else
+ * $XDG_RUNTIME_DIR/reuseportd/io.reuseportd if that is there, else the first of the two again.
+ * @buffer: at least 108 bytes. Returns 0, -ENAMETOOLONG, -EINVAL. Since 0.1.
+ */
+int reuse_default_socket(char *buffer, size_t size);
+
+/* ---- one line to a descriptor ---------------------------------------------------------------- */
+
+/*
+ * A listening stream or seqpacket socket, whose lease lasts as long as this process, over exec too.
+ * @network: "tcp", "tcp4", "tcp6", "unix", "unixpacket".
+ * @address: "127.0.0.1:80", "[::1]:80", ":80", "host:FIRST-LAST", "/path", "@abstract"; port 0: any.
+ * @options: "key=value,key=value" as reuse_request_set() takes them, or NULL.
+ * Waits at most REUSE_TIMEOUT_DEFAULT. Returns a descriptor that the caller owns, or a negative errno.
+ * The lease ends with the process, not with close(): use a connection to end it earlier. Since 0.1.
+ */
+int reuse_listen(const char *network, const char *address, const char *options, reuse_error **ret_error);
+
+/* The same for datagrams: "udp", "udp4", "udp6", "unixgram". Since 0.1. */
+int reuse_listen_packet(const char *network, const char *address, const char *options,
+                        reuse_error **ret_error);
+
+/* The same for the sockets of a whole request, all or none, at the default broker. *ret_sockets is the
+ * caller's. The lifetime is always "process". Returns 0 or a negative errno. Since 0.1. */
+int reuse_acquire(reuse_request *request, reuse_sockets **ret_sockets, reuse_error **ret_error);
+
+/* ---- what to ask for ------------------------------------------------------------------------- */
+
+/* An empty request, the caller's. Returns 0 or -ENOMEM. Since 0.1. */
+int reuse_request_new(reuse_request **ret);
+reuse_request *reuse_request_free(reuse_request *request);
+
+/* Adds a socket. Texts are copied; the broker judges them. Returns its index, -EINVAL, -E2BIG (64 at
+ * most), -ENOMEM. Since 0.1. */
+int reuse_request_add(reuse_request *request, const char *network, const char *address);
+
+/* Adds the socket "network:address[,key=value...]". As reuse_request_add(), and -EINVAL with *ret_error
+ * saying what is wrong with the text. Since 0.1. */
+int reuse_request_add_spec(reuse_request *request, const char *spec, reuse_error **ret_error);
+
+/*
+ * Sets one thing of the socket added last. @key is a field of SocketRequest or Options in the interface:
+ * name, sharing (exclusive, shared, group), retainSec, backlog, noDelay, receiveBuffer, ... @value is
+ * its text: numbers in decimal, yes/no/true/false/on/off/1/0, several multicastGroups joined by "+", raw
+ * as LEVEL:NAME:HEX joined by "+". Returns 0, -EINVAL (no such key, no such value; *ret_error says
+ * which), -ENOMEM. Since 0.1.
+ */
+int reuse_request_set(reuse_request *request, const char *key, const char *value,
+                      reuse_error **ret_error);
+
+/* How long the leases last: "connection" (the default) or "process". Returns 0 or -EINVAL. Since 0.1. */
+int reuse_request_set_lifetime(reuse_request *request, const char *lifetime);
+
+/* How many sockets were added. Since 0.1. */
+size_t reuse_request_count(const reuse_request *request);
+
+/* ---- what was given -------------------------------------------------------------------------- */
+
+/* Closes the descriptors that were not taken. The leases go on. Since 0.1. */
+reuse_sockets *reuse_sockets_free(reuse_sockets *sockets);
+
+/* How many there are; @index below is 0 to this less one, in the order of the request. With another
+ * index the functions return NULL or -EINVAL. Since 0.1. */
+size_t reuse_sockets_count(const reuse_sockets *sockets);
+
+/* The descriptor, still owned by @sockets; -EBADF once taken. Since 0.1. */
+int reuse_sockets_get_fd(const reuse_sockets *sockets, size_t index);
+
+/* The descriptor, the caller's from now on; -EBADF the second time. Since 0.1. */
+int reuse_sockets_take_fd(reuse_sockets *sockets, size_t index);
+
+/* The lease (for reuse_client_release()), the endpoint's id, its name or NULL, the network and address
+ * it is bound to, with the port that the broker chose; its sharing. Since 0.1. */
+const char *reuse_sockets_get_lease(const reuse_sockets *sockets, size_t index);
+const char *reuse_sockets_get_endpoint(const reuse_sockets *sockets, size_t index);
+const char *reuse_sockets_get_name(const reuse_sockets *sockets, size_t index);
+const char *reuse_sockets_get_network(const reuse_sockets *sockets, size_t index);
+const char *reuse_sockets_get_address(const reuse_sockets *sockets, size_t index);
+const char *reuse_sockets_get_sharing(const reuse_sockets *sockets, size_t index);
+
+/* 1: an earlier client held this very socket, and what it left in the queue is in there; 0: new. Since
+ * 0.1. */
+int reuse_sockets_get_adopted(const reuse_sockets *sockets, size_t index);
+
+/* ---- errors ---------------------------------------------------------------------------------- */
+
+reuse_error *reuse_error_free(reuse_error *error);
+
+/* The negative errno that the failing function returned. Since 0.1. */
+int reuse_error_get_errno(const reuse_error *error);
+
+/* The broker's name for it, "io.reuseportd.AddressInUse"; NULL if the library failed. Since 0.1. */
+const char *reuse_error_get_name(const reuse_error *error);
+
+/* One sentence for people: what failed, who is in the way, what to do. Since 0.1. */
+const char *reuse_error_get_message(const reuse_error *error);
+
+/* The parameters of the broker's error as JSON text; NULL if the library failed. Since 0.1. */
+const char *reuse_error_get_parameters(const reuse_error *error);
+
+/* ---- a connection ---------------------------------------------------------------------------- */
+
+/*
+ * A connection to the broker at @socket (NULL: reuse_default_socket()). Does not block: a broker whose
+ * queue is full is tried again by reuse_client_process(). Leases with lifetime "connection" that are
+ * acquired over it end when it is freed. Returns 0 with *ret the caller's, or a negative errno. Since
+ * 0.1.
+ */
+int reuse_client_connect(const char *socket, reuse_client **ret, reuse_error **ret_error);
+
+/* Closes the connection; calls under way are given up, their handlers not called. May be called from a
+ * handler of another connection, not from one of its own. Since 0.1. */
+reuse_client *reuse_client_free(reuse_client *client);
+
+/* How long each further call waits for its answer, and a connection for its broker;
+ * REUSE_TIMEOUT_INFINITE for ever. A call with REUSE_CALL_MORE waits without end: the next part of its
+ * answer may be far off. A call that is late ends the connection, since its answer could no longer be
+ * told from the next. Since 0.1. */
+void reuse_client_set_timeout(reuse_client *client, uint64_t usec);
+
+/* The descriptor to poll. It may change while a connection is not yet made: ask again after each
+ * reuse_client_process(). Or -ENOTCONN. Since 0.1. */
+int reuse_client_get_fd(const reuse_client *client);
+
+/* POLLIN, POLLOUT or both: what to poll for now; ask again after each call. 0 while only the timeout
+ * counts. Since 0.1. */
+int reuse_client_get_events(const reuse_client *client);
+
+/* When reuse_client_process() must be called at the latest: CLOCK_MONOTONIC, absolute; UINT64_MAX:
+ * never. Since 0.1. */
+uint64_t reuse_client_get_timeout(const reuse_client *client);
+
+/*
+ * Does what can be done without waiting, and calls at most one handler. Returns 1 if there was something
+ * to do (call again), 0 if not (poll), -ECONNRESET, -ETIMEDOUT, -EPROTO or another negative errno when
+ * the connection has ended: the handlers of the calls under way have then been called with that error,
+ * and every further call returns -ENOTCONN. Since 0.1.
+ */
+int reuse_client_process(reuse_client *client);
+
+/* Polls until there is something to process, at most @usec. 1: process now; 0: time is over; or a
+ * negative errno, -EINTR included. Since 0.1. */
+int reuse_client_wait(reuse_client *client, uint64_t usec);
+
+/* Called with the answer; @reply lives as long as the call of the handler. The result of the handler is
+ * returned by reuse_client_process() if it is negative. */
+typedef int (*reuse_handler)(reuse_client *client, reuse_reply *reply, void *userdata);
+
+/* Flags of a call. MORE: the answer comes in several parts, each to the handler, until one does not
+ * continue. Since 0.1. */
+#define REUSE_CALL_MORE UINT32_C(1)
+
+/*
+ * Queues a call. @method: "List", or with an interface "org.varlink.service.GetInfo". @parameters: a
+ * JSON object, or NULL. @handler may be NULL. Calls are answered in their order. Never calls a handler.
+ * Returns 0, -EINVAL (@parameters is no JSON object), -E2BIG (over the 64 KiB that the broker takes),
+ * -ENOTCONN, -ENOMEM. Since 0.1.
+ */
+int reuse_client_call_async(reuse_client *client, const char *method, const char *parameters,
+                            uint32_t flags, reuse_handler handler, void *userdata);
+
+/* The same for Acquire. @request is read before it returns. Since 0.1. */
+int reuse_client_acquire_async(reuse_client *client, const reuse_request *request, reuse_handler handler,
+                               void *userdata);
+
+/* Of a reply: the error or NULL; the parameters as JSON text (NULL with an error of the library);
+ * whether another part follows. Since 0.1. */
+const reuse_error *reuse_reply_get_error(const reuse_reply *reply);
+const char *reuse_reply_get_parameters(reuse_reply *reply);
+int reuse_reply_get_continues(const reuse_reply *reply);
+
+/* Of the reply to an Acquire: the sockets, the caller's from now on; NULL with an error, or the second
+ * time. Since 0.1. */
+reuse_sockets *reuse_reply_take_sockets(reuse_reply *reply);
+
+/* The same calls, waiting for the answer: no longer than the connection's timeout. Calls queued before
+ * are answered, and their handlers called, meanwhile. *ret_parameters is malloc'ed, the caller's, may be
+ * NULL. Return 0 or a negative errno. Since 0.1. */
+int reuse_client_call(reuse_client *client, const char *method, const char *parameters,
+                      char **ret_parameters, reuse_error **ret_error);
+int reuse_client_acquire(reuse_client *client, const reuse_request *request, reuse_sockets **ret_sockets,
+                         reuse_error **ret_error);
+
+/* Ends leases of this client. @leases: @n texts of reuse_sockets_get_lease(). Close the descriptors
+ * first: from then on the broker may close the sockets. Since 0.1. */
+int reuse_client_release(reuse_client *client, const char *const *leases, size_t n,
+                         reuse_error **ret_error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Acquires sockets and becomes the command. The leases go with the process, which execve() keeps, or
+ * with the connection to the broker, which the command and all its children then inherit.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client-lib/reuse-client.h"
+#include "tools/command.h"
+#include "tools/connection.h"
+#include "tools/listen-environment.h"
+#include "tools/report.h"
+
+static const char help[] =
+        "Usage: reusectl run -l SPEC... [OPTIONS] -- COMMAND [ARGUMENTS]\n"
+        "\n"
+        "Starts COMMAND with sockets of the broker as descriptors 3, 4, ..., announced by LISTEN_FDS,\n"
+        "LISTEN_PID and LISTEN_FDNAMES. SPEC is NETWORK:ADDRESS[,KEY=VALUE...]. All or none.\n"
+        "\n"
+        "Examples:\n"
+        "  reusectl run -l tcp:127.0.0.1:80,sharing=group,name=web -- ./server\n"
+        "  reusectl run -l tcp::443,name=https -l udp::443,name=quic -- ./server\n"
+        "  reusectl run -l unix:/run/app/socket -- ./server\n"
+        "  reusectl run --lifetime tree -l tcp::80 -- ./daemon-that-forks\n"
+        "\n"
+        "Options:\n"
+        "  -l, --listen SPEC   A socket; may be given up to 64 times\n"
+        "  --as FORM           How COMMAND learns of them: listen (the only one, and the default)\n"
+        "  --lifetime WHAT     process (default): as long as COMMAND's process\n"
+        "                      tree: as long as any of its descendants keeps the connection\n"
+        "  --nonblock          Leave O_NONBLOCK set\n"
+        "  and those of 'reusectl --help'\n"
+        "\n"
+        "Exit status: COMMAND's; 127 if it is not found, 126 if it cannot be executed, 125 for the "
+        "rest.\n";
+
+enum {
+        OPTION_AS = SETTINGS_OPTION_OWN,
+        OPTION_LIFETIME,
+        OPTION_NONBLOCK,
+};
+
+typedef struct RunOptions {
+        reuse_request *request;
+        bool tree;
+        bool nonblock;
+} RunOptions;
+
+static int lifetime_parse(const char *text, bool *ret_tree) {
+        if (strcmp(text, "process") != 0 && strcmp(text, "tree") != 0)
+                return report_usage("--lifetime %s: neither \"process\" nor \"tree\"", text);
+
+        *ret_tree = strcmp(text, "tree") == 0;
+        return REPORT_OK;
+}
+
+static int listen_add(const Settings *settings, reuse_request *request, const char *spec) {
+        reuse_error *error = NULL;
+        int r;
+
+        r = reuse_request_add_spec(request, spec, &error);
+        return r < 0 ? report_failure(settings, r, error) : REPORT_OK;
+}
+
+/* Returns true to go on; false with *ret_status as settings_option() does. */
+static bool run_parse(Settings *settings, RunOptions *run, int argc, char **argv, int *ret_status) {
+        static const struct option options[] = {
+                { "listen", required_argument, NULL, 'l' },
+                { "as", required_argument, NULL, OPTION_AS },
+                { "lifetime", required_argument, NULL, OPTION_LIFETIME },
+                { "nonblock", no_argument, NULL, OPTION_NONBLOCK },
+                SETTINGS_LONG,
+        };
+        int status = REPORT_OK;
+        int c;
+
+        while (status == REPORT_OK &&
+               (c = getopt_long(argc, argv, "+l:" SETTINGS_SHORT, options, NULL)) != -1)
+                switch (c) {
+                case 'l':
+                        status = listen_add(settings, run->request, optarg);
+                        break;
+                case OPTION_AS:
+                        if (strcmp(optarg, "listen") != 0)
+                                status = report_usage("--as %s: the only form is \"listen\"", optarg);
+                        break;
+                case OPTION_LIFETIME:
+                        status = lifetime_parse(optarg, &run->tree);
+                        break;
+                case OPTION_NONBLOCK:
+                        run->nonblock = true;
+                        break;
+                default:
+                        if (!settings_option(settings, c, help, ret_status))
+                                return false;
+                }
+
+        if (status == REPORT_OK && reuse_request_count(run->request) == 0)
+                status = report_usage("run: no socket asked for; -l SPEC is needed");
+        if (status == REPORT_OK && optind == argc)
+                status = report_usage("run: no command given");
+        if (status == REPORT_OK)
+                return true;
+
+        *ret_status = status;
+        return false;
+}
+
+/*
+ * The broker's sockets are non-blocking, and programs that are handed one mostly expect the opposite.
+ * But the flag belongs to the open socket: the other holders of a shared one would feel a change.
+ */
+static int socket_set_blocking(const reuse_sockets *sockets, size_t index) {
+        const char *sharing = reuse_sockets_get_sharing(sockets, index);
+        int fd = reuse_sockets_get_fd(sockets, index);
+        int flags;
+
+        if (strcmp(sharing, "shared") == 0)
+                return 0;
+
+        flags = fcntl(fd, F_GETFL);
+        if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0)
+                return -errno;
+        return 0;
+}
+
+/*
+ * Puts the sockets and what announces them in place. With @client, its connection survives execve() too.
+ * Afterwards the client may only be freed: the number of its descriptor may have become a socket's.
+ */
+static int run_hand_over(reuse_sockets *sockets, bool nonblock, reuse_client *client) {
+        size_t n = reuse_sockets_count(sockets);
+        const char **names;
+        int *fds;
+        size_t i;
+        int r = 0;
+
+        names = calloc(n, sizeof(*names));
+        fds = calloc(n, sizeof(*fds));
+        if (!names || !fds)
+                r = -ENOMEM;
+
+        for (i = 0; r >= 0 && i < n; i++) {
+                if (!nonblock)
+                        r = socket_set_blocking(sockets, i);
+                names[i] = reuse_sockets_get_name(sockets, i);
+                fds[i] = reuse_sockets_take_fd(sockets, i);
+        }
+
+        if (r >= 0 && client)
+                r = listen_environment_keep(reuse_client_get_fd(client), n);
+        if (r >= 0)
+                r = listen_environment_place(fds, n);
+        if (r >= 0)
+                r = listen_environment_set(getpid(), names, n);
+
+        free(names);
+        free(fds);
+        return r < 0 ? r : 0;
+}
+
+/* Returns only on failure, with the exit status. */
+static int run_execute(const Settings *settings, const RunOptions *run, char **argv) {
+        reuse_client *client = NULL;
+        reuse_sockets *sockets = NULL;
+        reuse_error *error = NULL;
+        int r;
+
+        if (connection_open(settings, &client) != REPORT_OK)
+                return REPORT_RUN_FAILED;
+
+        r = reuse_request_set_lifetime(run->request, run->tree ? "connection" : "process");
+        if (r >= 0)
+                r = reuse_client_acquire(client, run->request, &sockets, &error);
+        if (r < 0) {
+                report_failure(settings, r, error);
+                reuse_client_free(client);
+                return REPORT_RUN_FAILED;
+        }
+
+        r = run_hand_over(sockets, run->nonblock, run->tree ? client : NULL);
+        if (r < 0) {
+                report_say(settings, "cannot hand over the sockets: %s", strerror(-r));
+                r = REPORT_RUN_FAILED;
+        } else {
+                execvp(argv[0], argv);
+                r = errno == ENOENT ? REPORT_RUN_NOT_FOUND : REPORT_RUN_NOT_EXECUTABLE;
+                report_say(settings, "%s: %s", argv[0], strerror(errno));
+        }
+
+        reuse_sockets_free(sockets);
+        reuse_client_free(client);
+        return r;
+}
+
+int command_run(Settings *settings, int argc, char **argv) {
+        RunOptions run = {};
+        int status, r;
+
+        r = reuse_request_new(&run.request);
+        if (r < 0) {
+                report_failure(settings, r, NULL);
+                return REPORT_RUN_FAILED;
+        }
+
+        if (run_parse(settings, &run, argc, argv, &status))
+                status = run_execute(settings, &run, argv + optind);
+        else if (status != REPORT_OK)
+                status = REPORT_RUN_FAILED;
+
+        reuse_request_free(run.request);
+        return status;
+}

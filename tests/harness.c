@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* What integration tests share. Everything asserts: a test that goes on has what it asked for. */
+
+#include "tests/harness.h"
+
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "proto/cleanup.h"
+
+enum {
+        PATIENCE_SEC = 20,
+};
+
+static void write_config(const Harness *h, const char *text) {
+        FILE *file = fopen(h->config, "we");
+
+        cr_assert(file != NULL);
+        fputs(text, file);
+        cr_assert_eq(fclose(file), 0);
+        cr_assert_eq(chmod(h->config, 0644), 0);
+}
+
+static int notify_socket(const Harness *h, struct sockaddr_un *ret) {
+        int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+        *ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
+        snprintf(ret->sun_path, sizeof(ret->sun_path), "%s/notify", h->folder);
+        unlink(ret->sun_path);
+        cr_assert(fd >= 0 && bind(fd, (struct sockaddr *)ret, sizeof(*ret)) == 0, "%m");
+        cr_assert_eq(chmod(ret->sun_path, 0666), 0);
+        return fd;
+}
+
+static void run_broker(const Harness *h, const struct sockaddr_un *notify, bool configured) {
+        const char *argv[] = { REUSEPORTD_PATH,
+                               "--socket",
+                               h->socket,
+                               configured ? "--config" : "--user",
+                               configured ? h->config : NULL,
+                               NULL };
+        struct rlimit limit = { .rlim_cur = h->max_fds, .rlim_max = h->max_fds };
+        /* Opened before the change of user: the tree may be in a folder closed to others. */
+        int program = open(argv[0], O_RDONLY | O_CLOEXEC);
+
+        setenv("NOTIFY_SOCKET", notify->sun_path, 1);
+        if (h->max_fds > 0 && setrlimit(RLIMIT_NOFILE, &limit) < 0)
+                _exit(97);
+        if (h->uid != geteuid() && (setgroups(0, NULL) < 0 || setgid(h->uid) < 0 || setuid(h->uid) < 0))
+                _exit(99);
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* last: a change of user clears it */
+        fexecve(program, (char **)argv, environ);
+        _exit(98);
+}
+
+static void wait_ready(int notify, pid_t pid) {
+        _cleanup_(fd_closep) int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+        struct pollfd p[] = { { .fd = notify, .events = POLLIN }, { .fd = pidfd, .events = POLLIN } };
+        char text[256];
+        ssize_t n;
+
+        cr_assert(poll(p, 2, PATIENCE_SEC * 1000) > 0 && p[0].revents,
+                  "the broker did not become ready");
+        n = recv(notify, text, sizeof(text) - 1, 0);
+        cr_assert(n > 0);
+        text[n] = '\0';
+        cr_assert(strstr(text, "READY=1") != NULL, "%s", text);
+}
+
+static void launch(Harness *h, bool configured) {
+        struct sockaddr_un address;
+        _cleanup_(fd_closep) int notify = notify_socket(h, &address);
+
+        h->pid = fork();
+        cr_assert(h->pid >= 0);
+        if (h->pid == 0)
+                run_broker(h, &address, configured);
+        wait_ready(notify, h->pid);
+}
+
+static void start(Harness *h, const char *config) {
+        uid_t uid = h->uid;
+
+        snprintf(h->folder, sizeof(h->folder), "/tmp/reuseportd-test-XXXXXX");
+        cr_assert(mkdtemp(h->folder) != NULL);
+        cr_assert_eq(chmod(h->folder, 0755), 0);
+        if (uid != geteuid())
+                cr_assert_eq(chown(h->folder, uid, uid), 0);
+        snprintf(h->socket, sizeof(h->socket), "%s/io.reuseportd", h->folder);
+        snprintf(h->config, sizeof(h->config), "%s/reuseportd.conf", h->folder);
+        if (config)
+                write_config(h, config);
+        launch(h, config);
+}
+
+void harness_start_as(Harness *h, const char *config, uid_t uid) {
+        *h = (Harness){ .uid = uid };
+        start(h, config);
+}
+
+void harness_start_limited(Harness *h, const char *config, uid_t uid, size_t max_fds) {
+        *h = (Harness){ .uid = uid, .max_fds = max_fds };
+        start(h, config);
+}
+
+void harness_start(Harness *h, const char *config) {
+        harness_start_as(h, config, geteuid());
+}
+
+void harness_restart(Harness *h) {
+        launch(h, access(h->config, F_OK) == 0);
+}
+
+void harness_kill(Harness *h) {
+        cr_assert_eq(kill(h->pid, SIGKILL), 0);
+        cr_assert_eq(waitpid(h->pid, NULL, 0), h->pid);
+        h->pid = 0;
+}
+
+void harness_remove(Harness *h) {
+        char command[128];
+
+        snprintf(command, sizeof(command), "rm -rf '%s'", h->folder);
+        cr_assert_eq(system(command), 0);
+}
+
+void harness_stop(Harness *h) {
+        int status;
+
+        cr_assert_eq(kill(h->pid, SIGTERM), 0);
+        cr_assert_eq(waitpid(h->pid, &status, 0), h->pid);
+        cr_assert(status == 0, "the broker ended with status %#x", status);
+        cr_assert(access(h->socket, F_OK) < 0, "the broker left its socket behind");
+        harness_remove(h);
+}
+
+void harness_reload(Harness *h, const char *config) {
+        write_config(h, config);
+        cr_assert_eq(kill(h->pid, SIGHUP), 0);
+}
+
+size_t harness_broker_fds(const Harness *h) {
+        /* Who answers is past its start, and has had a turn of its loop. */
+        _cleanup_(fd_closep) int fd = harness_connect(h);
+        char path[64], byte;
+        size_t n = 0;
+        DIR *folder;
+
+        harness_send_frame(fd, "{\"method\":\"org.varlink.service.GetInfo\"}");
+        cr_assert_eq(recv(fd, &byte, 1, 0), 1);
+        snprintf(path, sizeof(path), "/proc/%d/fd", h->pid);
+        folder = opendir(path);
+        cr_assert(folder != NULL, "%m");
+        for (const struct dirent *entry = readdir(folder); entry; entry = readdir(folder))
+                n += entry->d_name[0] != '.';
+        closedir(folder);
+        return n - 1; /* less this connection */
+}
+
+void harness_expect_broker_fds(const Harness *h, size_t n) {
+        size_t have = 0;
+
+        for (int i = 0; i < 1000; i++) {
+                have = harness_broker_fds(h);
+                if (have == n)
+                        return;
+        }
+        cr_fatal("the broker has %zu descriptors, expected %zu", have, n);
+}
+
+int harness_connect(const Harness *h) {
+        struct timeval patience = { .tv_sec = PATIENCE_SEC };
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        cr_assert(fd >= 0);
+        strcpy(address.sun_path, h->socket);
+        cr_assert_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0, "%m");
+        cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+        cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)), 0);
+        return fd;
+}
+
+void harness_send(int fd, const void *data, size_t n) {
+        while (n > 0) {
+                ssize_t sent = send(fd, data, n, MSG_NOSIGNAL);
+
+                cr_assert(sent > 0, "%m");
+                data = (const char *)data + sent;
+                n -= (size_t)sent;
+        }
+}
+
+void harness_send_frame(int fd, const char *json) {
+        harness_send(fd, json, strlen(json) + 1);
+}
+
+static void take_fds(struct msghdr *header, HarnessReply *reply) {
+        for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
+                size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+                cr_assert(reply->n_fds + n <= HARNESS_FDS_MAX);
+                memcpy(reply->fds + reply->n_fds, CMSG_DATA(c), n * sizeof(int));
+                reply->n_fds += n;
+        }
+        cr_assert_eq(header->msg_flags & MSG_CTRUNC, 0);
+}
+
+bool harness_receive(int fd, HarnessReply *ret) {
+        ret->n_fds = 0;
+        for (size_t n = 0; n < sizeof(ret->text); n++) {
+                union {
+                        struct cmsghdr align;
+                        char space[CMSG_SPACE(HARNESS_FDS_MAX * sizeof(int))];
+                } control;
+                struct iovec iov = { .iov_base = ret->text + n, .iov_len = 1 };
+                struct msghdr header = { .msg_iov = &iov,
+                                         .msg_iovlen = 1,
+                                         .msg_control = &control,
+                                         .msg_controllen = sizeof(control) };
+                ssize_t r = recvmsg(fd, &header, MSG_CMSG_CLOEXEC);
+
+                cr_assert(r >= 0 || errno == ECONNRESET, "no reply: %m");
+                if (r <= 0)
+                        return false;
+                take_fds(&header, ret);
+                if (ret->text[n] == '\0')
+                        return true;
+        }
+        cr_fatal("the reply does not end");
+        return false;
+}
+
+const char *harness_call(int fd, const char *json, HarnessReply *reply) {
+        harness_send_frame(fd, json);
+        cr_assert(harness_receive(fd, reply), "the broker hung up after %s", json);
+        return reply->text;
+}
+
+const char *harness_value(const char *json, const char *key, char *buffer, size_t size) {
+        char pattern[64];
+        const char *at;
+        size_t n;
+
+        snprintf(pattern, sizeof(pattern), "\"%s\":", key);
+        at = strstr(json, pattern);
+        buffer[0] = '\0';
+        if (at) {
+                at += strlen(pattern);
+                at += *at == '"';
+                n = strcspn(at, "\",}]");
+                snprintf(buffer, size, "%.*s", (int)n, at);
+        }
+        return buffer;
+}
+
+void harness_close(HarnessReply *reply) {
+        while (reply->n_fds > 0)
+                close(reply->fds[--reply->n_fds]);
+}
+
+void harness_private_network(void) {
+        struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+        _cleanup_(fd_closep) int fd = -1;
+
+        if (geteuid() != 0)
+                cr_skip_test("needs root for a network namespace of its own");
+        if (unshare(CLONE_NEWNET) < 0)
+                cr_skip_test("the kernel gives no network namespace");
+        fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        cr_assert(fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &ifr) == 0, "%m");
+}
+
+int harness_run_as(uid_t uid, int (*f)(void *userdata), void *userdata) {
+        int status;
+        pid_t pid = fork();
+
+        cr_assert(pid >= 0);
+        if (pid == 0) {
+                if (uid != geteuid() && (setgroups(0, NULL) < 0 || setgid(uid) < 0 || setuid(uid) < 0))
+                        _exit(255);
+                _exit(f(userdata));
+        }
+        cr_assert_eq(waitpid(pid, &status, 0), pid);
+        cr_assert_eq(WIFEXITED(status), 1, "the child ended with status %#x", status);
+        return WEXITSTATUS(status);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+/*
+ * A real broker for a test: started in a folder of its own, waited for by its readiness notice, and
+ * stopped with the check that it ended well (a sanitizer's finding is an exit status too).
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "tests/unit/leaks.h"
+
+typedef struct Harness {
+        char folder[64];
+        char socket[96];
+        char config[96];
+        pid_t pid;
+        uid_t uid;      /* whom the broker runs as */
+        size_t max_fds; /* its limit of descriptors; 0: that of the test */
+} Harness;
+
+enum {
+        HARNESS_FRAME_MAX = 1024 * 1024,
+        HARNESS_FDS_MAX = 64,
+};
+
+/* Grants everything to everybody. */
+#define HARNESS_OPEN_CONFIG "[Broker]\nSocketMode=0666\n[Rule all]\nUser=*\nOptions=*\n"
+
+/* Starts a broker with @config as its file; NULL: without one, for its own user. */
+void harness_start(Harness *h, const char *config);
+
+/* The same as another user; for root. */
+void harness_start_as(Harness *h, const char *config, uid_t uid);
+
+/* The same with a limit of descriptors, which it cannot raise. */
+void harness_start_limited(Harness *h, const char *config, uid_t uid, size_t max_fds);
+
+/* Ends it, checks its exit status, removes the folder. */
+void harness_stop(Harness *h);
+
+/* Ends it without a chance to clean up. The folder stays: harness_restart() or harness_remove() follow.
+ */
+void harness_kill(Harness *h);
+void harness_restart(Harness *h);
+void harness_remove(Harness *h);
+
+/* Writes a new configuration, and asks the broker to read it. */
+void harness_reload(Harness *h, const char *config);
+
+/* Descriptors the broker has open; asked over a connection that is not counted. */
+size_t harness_broker_fds(const Harness *h);
+
+/* Waits until the broker has @n descriptors open: after a hang-up it closes them in its own time. */
+void harness_expect_broker_fds(const Harness *h, size_t n);
+
+/* A blocking connection that gives up after some seconds rather than hang. */
+int harness_connect(const Harness *h);
+
+/* Sends @n bytes as they are. */
+void harness_send(int fd, const void *data, size_t n);
+
+/* Sends @json with its NUL. */
+void harness_send_frame(int fd, const char *json);
+
+/* One frame and the descriptors that came with it; received byte by byte, so nothing is read ahead. */
+typedef struct HarnessReply {
+        char text[HARNESS_FRAME_MAX];
+        int fds[HARNESS_FDS_MAX];
+        size_t n_fds;
+} HarnessReply;
+
+/* Returns false when the broker hung up instead. */
+bool harness_receive(int fd, HarnessReply *ret);
+
+/* A call and its reply; fails the test if the broker hangs up. Returns @reply->text. */
+const char *harness_call(int fd, const char *json, HarnessReply *reply);
+
+/* The value of the first "KEY" in JSON text, as text without quotes; "" if there is none. Returns
+ * @buffer. */
+const char *harness_value(const char *json, const char *key, char *buffer, size_t size);
+
+/* Closes the descriptors of a reply. */
+void harness_close(HarnessReply *reply);
+
+/* A network namespace of this process's own, with loopback up; skips the test without root. */
+void harness_private_network(void);
+
+/* Runs @f in a child as @uid, and waits. Its result, 0 to 255, is returned. */
+int harness_run_as(uid_t uid, int (*f)(void *userdata), void *userdata);

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* The ways a lease ends without being released: with its connection, or with its process. */
+
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "tests/integration/acquire-kit.h"
+
+TestSuite(lifetime, .timeout = 60);
+
+static KitSocket acquire_for_process(int control, const char *request) {
+        KitSocket socket;
+        char parameters[256];
+
+        snprintf(parameters, sizeof(parameters), "{'sockets':[%s],'lifetime':'process'}", request);
+        kit_acquire_call(control, parameters, 1, &socket);
+        return socket;
+}
+
+static void expect_leases(int control, long long n) {
+        json_auto_t *reply = kit_call(control, "GetStatus", "{}");
+
+        cr_assert(eq(llong, kit_number(reply, "parameters.leases"), n));
+}
+
+/* Nobody listens any more where @address says. */
+static void expect_refused(const struct sockaddr_storage *address, socklen_t size) {
+        cr_assert(eq(int, kit_connect_address(address, size, SOCK_STREAM), -1));
+        cr_assert(eq(int, errno, ECONNREFUSED));
+}
+
+/* ---- a child that holds a socket ------------------------------------------------------------------ */
+
+typedef struct Holder {
+        pid_t pid;
+        int input; /* closing it ends the program that the child has become */
+} Holder;
+
+/* The child asks for @request, and then becomes another program: of the descriptors none is left. */
+static Holder holder_spawn(const Kit *kit, const char *request, const char *lifetime) {
+        Holder holder;
+        int input[2];
+
+        cr_assert(zero(int, pipe2(input, O_CLOEXEC)));
+        holder.pid = fork();
+        cr_assert(ge(int, holder.pid, 0));
+        if (holder.pid == 0) {
+                char parameters[256];
+                KitSocket held;
+
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                snprintf(parameters, sizeof(parameters), "{'sockets':[%s],'lifetime':'%s'}", request,
+                         lifetime);
+                kit_acquire_call(harness_connect(&kit->harness), parameters, 1, &held);
+                dup2(input[0], STDIN_FILENO);
+                execlp("cat", "cat", (char *)NULL);
+                _exit(1);
+        }
+        close(input[0]);
+        holder.input = input[1];
+        return holder;
+}
+
+static void holder_wait(Holder *holder) {
+        cr_assert(eq(int, waitpid(holder->pid, NULL, 0), holder->pid));
+        fd_close(holder->input);
+}
+
+static void expect_held_by(json_t *event, const Holder *holder) {
+        cr_assert(eq(llong, kit_number(event, "holder.pid"), holder->pid));
+        json_decref(event);
+}
+
+static void expect_process_lease_ends(int signal_number) {
+        Kit kit;
+        Holder holder;
+        int control, watch;
+
+        kit_start(&kit, KIT_CONFIG);
+        control = harness_connect(&kit.harness);
+        watch = kit_watch(&kit, control);
+        holder = holder_spawn(&kit, "{'network':'tcp4','address':'127.0.0.1:0'}", "process");
+        expect_held_by(kit_event(watch, "acquired"), &holder);
+        /* Of the child the broker has the member and the pidfd: its connection has ended with execve().
+         */
+        harness_expect_broker_fds(&kit.harness, kit.n_broker_fds + 2 + 2);
+        expect_leases(control, 1);
+        cr_assert(zero(int, kit_is_readable(watch)));
+        if (signal_number)
+                kill(holder.pid, signal_number);
+        else
+                holder.input = fd_close(holder.input);
+        expect_held_by(kit_event(watch, "released"), &holder);
+        json_decref(kit_event(watch, "closed"));
+        expect_leases(control, 0);
+        holder_wait(&holder);
+        close(watch);
+        close(control);
+        kit_stop(&kit);
+}
+
+/* ---- refusals ------------------------------------------------------------------------------------- */
+
+/* A connection made by a process that has exited since; it shares the descriptors of this one. */
+static int connect_and_exit(const Kit *kit, bool hold) {
+        int status;
+        pid_t pid = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
+
+        cr_assert(ge(int, pid, 0));
+        if (pid == 0) {
+                int control = harness_connect(&kit->harness);
+
+                if (hold) {
+                        KitSocket held = acquire_for_process(
+                                control, "{'network':'tcp4','address':'127.0.0.1:0'}");
+
+                        kit_drop(&held);
+                }
+                _exit(control);
+        }
+        cr_assert(eq(int, waitpid(pid, &status, 0), pid));
+        cr_assert(eq(int, status & 0xff, 0));
+        return WEXITSTATUS(status);
+}
+
+static void expect_process_gone(int control) {
+        json_auto_t *reply = kit_expect_error(
+                kit_call(
+                        control, "Acquire",
+                        "{'sockets':[{'network':'tcp4','address':'127.0.0.1:0'}],'lifetime':'process'}"),
+                "SystemFailure");
+
+        KIT_EXPECT_TEXT(kit_text(reply, "parameters.step"), "pidfd");
+        KIT_EXPECT_TEXT(kit_text(reply, "parameters.errno"), "ESRCH");
+}
+
+/* Whoever has inherited a connection cannot have leases that nothing would ever end. */
+Test(lifetime, process_has_exited_with_its_leases) {
+        Kit kit;
+        KitSocket held;
+        int control, watch, inherited;
+
+        kit_start(&kit, KIT_CONFIG);
+        control = harness_connect(&kit.harness);
+        watch = kit_watch(&kit, control);
+        inherited = connect_and_exit(&kit, true);
+        json_decref(kit_event(watch, "acquired"));
+        json_decref(kit_event(watch, "released"));
+        json_decref(kit_event(watch, "closed"));
+        expect_process_gone(inherited);
+        expect_leases(control, 0);
+        /* The connection itself is good for leases that end with it. */
+        held = kit_acquire(inherited, "{'network':'tcp4','address':'127.0.0.1:0'}");
+        kit_drop(&held);
+        close(inherited);
+        close(watch);
+        close(control);
+        kit_stop(&kit);
+}
+
+Test(lifetime, process_has_exited_before) {
+        Kit kit;
+        int inherited;
+
+        kit_start(&kit, KIT_CONFIG);
+        inherited = connect_and_exit(&kit, false);
+        expect_process_gone(inherited);
+        close(inherited);
+        kit_stop(&kit);
+}
+
+/* ---- the connection --------------------------------------------------------------------------------
+ */
+
+Test(lifetime, connection_ends_its_leases) {
+        static const char *const requests[] = {
+                "{'network':'tcp4','address':'127.0.0.1:0'}",
+                "{'network':'tcp4','address':'127.0.0.1:0','sharing':'shared'}",
+                "{'network':'tcp4','address':'127.0.0.1:0','sharing':'exclusive'}",
+        };
+        Kit kit;
+        struct sockaddr_storage address;
+        socklen_t size;
+        int control, watch;
+
+        kit_start(&kit, KIT_CONFIG);
+        for (int i = 0; i < 3; i++) {
+                KitSocket held;
+                int other = harness_connect(&kit.harness);
+
+                control = harness_connect(&kit.harness);
+                watch = kit_watch(&kit, other);
+                held = kit_acquire(control, "%s", requests[i]);
+                size = kit_bound_address(held.fd, &address);
+                json_decref(kit_event(watch, "acquired"));
+                close(control);
+                json_decref(kit_event(watch, "released"));
+                json_decref(kit_event(watch, "closed"));
+                expect_refused(&address, size);
+                kit_drop(&held);
+                close(watch);
+                close(other);
+        }
+        kit_stop(&kit);
+}
+
+/* A child of a holder with lifetime connection keeps nothing alive. */
+Test(lifetime, execve_ends_a_connection_lease) {
+        Kit kit;
+        Holder holder;
+        int control, watch;
+
+        kit_start(&kit, KIT_CONFIG);
+        control = harness_connect(&kit.harness);
+        watch = kit_watch(&kit, control);
+        holder = holder_spawn(&kit, "{'network':'tcp4','address':'127.0.0.1:0'}", "connection");
+        expect_held_by(kit_event(watch, "acquired"), &holder);
+        expect_held_by(kit_event(watch, "released"), &holder);
+        json_decref(kit_event(watch, "closed"));
+        cr_assert(zero(int, kill(holder.pid, 0)));
+        holder.input = fd_close(holder.input);
+        holder_wait(&holder);
+        close(watch);
+        close(control);
+        kit_stop(&kit);
+}
+
+/* ---- the process -----------------------------------------------------------------------------------
+ */
+
+Test(lifetime, process_outlives_its_connection) {
+        Kit kit;
+        KitSocket held;
+        int control;
+
+        kit_start(&kit, KIT_CONFIG);
+        control = harness_connect(&kit.harness);
+        held = acquire_for_process(control, "{'network':'tcp4','address':'127.0.0.1:0'}");
+        close(control);
+        /* The member and the pidfd are left. */
+        harness_expect_broker_fds(&kit.harness, kit.n_broker_fds + 2);
+        control = harness_connect(&kit.harness);
+        expect_leases(control, 1);
+        kit_expect_served(held.fd);
+        kit_release(control, &held);
+        expect_leases(control, 0);
+        close(control);
+        kit_stop(&kit);
+}
+
+Test(lifetime, process_outlives_execve_until_it_exits) {
+        expect_process_lease_ends(0);
+}
+
+Test(lifetime, process_is_killed) {
+        expect_process_lease_ends(SIGKILL);
+}
+
+/* Both kinds on one connection: each ends in its own way. */
+Test(lifetime, both_on_one_connection) {
+        Kit kit;
+        KitSocket connection, process;
+        int control, other, watch;
+
+        kit_start(&kit, KIT_CONFIG);
+        other = harness_connect(&kit.harness);
+        watch = kit_watch(&kit, other);
+        control = harness_connect(&kit.harness);
+        connection = kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0'}");
+        process = acquire_for_process(control, "{'network':'udp4','address':'127.0.0.1:0'}");
+        json_decref(kit_event(watch, "acquired"));
+        json_decref(kit_event(watch, "acquired"));
+        close(control);
+        {
+                json_auto_t *event = kit_event(watch, "released");
+
+                KIT_EXPECT_TEXT(kit_text(event, "lease"), kit_lease(&connection));
+        }
+        json_decref(kit_event(watch, "closed"));
+        expect_leases(other, 1);
+        kit_expect_served(process.fd);
+        kit_release(other, &process);
+        kit_drop(&connection);
+        close(watch);
+        close(other);
+        kit_stop(&kit);
+}

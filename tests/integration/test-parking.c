@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* Between a client that is lost and the next: the socket waits with its queue, and nothing is reset. */
+
+#include "tests/integration/acquire-kit.h"
+
+TestSuite(parking, .timeout = 60);
+
+#define PARKING_CONFIG "[Broker]\nSocketMode=0666\nRetainSec=1h\n[Rule all]\nUser=*\nOptions=*\n"
+
+/* Two connections: one that holds and is lost, one that stays to watch. */
+typedef struct Scene {
+        Kit kit;
+        int control;
+        int watch;
+} Scene;
+
+static void scene_open(Scene *scene, const char *config) {
+        kit_start(&scene->kit, config);
+        kit_warm_up_timer(&scene->kit);
+        scene->control = harness_connect(&scene->kit.harness);
+        scene->watch = kit_watch(&scene->kit, scene->control);
+}
+
+static void scene_close(Scene *scene) {
+        close(scene->control);
+        close(scene->watch);
+        kit_stop(&scene->kit);
+}
+
+/* A client that comes, gets @request and is lost without a word: its socket is parked. */
+static KitSocket acquire_and_hang_up(Scene *scene, const char *request) {
+        int lost = harness_connect(&scene->kit.harness);
+        KitSocket held = kit_acquire(lost, "%s", request);
+
+        json_decref(kit_event(scene->watch, "acquired"));
+        close(lost);
+        json_decref(kit_event(scene->watch, "released"));
+        kit_expect_event(scene->watch, "parked", kit_text(held.reply, "endpoint"));
+        return held;
+}
+
+/* The next client asks for the same. */
+static KitSocket adopt(Scene *scene, const KitSocket *before, const char *more) {
+        KitSocket held = kit_acquire(scene->control, "{'network':'%s','address':'%s'%s}",
+                                     kit_text(before->reply, "network"), kit_address(before), more);
+
+        cr_assert(eq(int, kit_true(held.reply, "adopted"), true));
+        KIT_EXPECT_TEXT(kit_text(held.reply, "cookie"), kit_text(before->reply, "cookie"));
+        KIT_EXPECT_TEXT(kit_text(held.reply, "endpoint"), kit_text(before->reply, "endpoint"));
+        kit_expect_event(scene->watch, "adopted", kit_text(before->reply, "endpoint"));
+        return held;
+}
+
+/* Ends what a test parked, so that the broker has nothing left. */
+static void finish(Scene *scene, KitSocket *held) {
+        char endpoint[64];
+
+        snprintf(endpoint, sizeof(endpoint), "%s", kit_text(held->reply, "endpoint"));
+        kit_release(scene->control, held);
+        json_decref(kit_event(scene->watch, "released"));
+        kit_expect_event(scene->watch, "closed", endpoint);
+}
+
+static void expect_gone(Scene *scene, const KitSocket *held) {
+        json_decref(kit_expect_error(
+                kit_call(scene->control, "List", "{'endpoint':'%s'}", kit_text(held->reply, "endpoint")),
+                "NoSuchEndpoint"));
+}
+
+/* ---- what is not parked --------------------------------------------------------------------------- */
+
+Test(parking, not_after_release) {
+        Scene scene;
+        KitSocket held, next;
+        struct sockaddr_storage address;
+        socklen_t size;
+
+        scene_open(&scene, PARKING_CONFIG);
+        held = kit_acquire(scene.control, "{'network':'tcp4','address':'127.0.0.1:0','retainSec':60}");
+        size = kit_bound_address(held.fd, &address);
+        json_decref(kit_call(scene.control, "Release", "{'leases':['%s']}", kit_lease(&held)));
+        expect_gone(&scene, &held);
+        cr_assert(eq(int, kit_connect_address(&address, size, SOCK_STREAM), -1));
+        next = kit_acquire(scene.control, "{'network':'tcp4','address':'%s'}", kit_address(&held));
+        cr_assert(zero(int, kit_true(next.reply, "adopted")));
+        kit_drop(&held);
+        kit_release(scene.control, &next);
+        scene_close(&scene);
+}
+
+static void expect_not_parked(const char *config, const char *request) {
+        Scene scene;
+        KitSocket held;
+        int lost;
+
+        scene_open(&scene, config);
+        lost = harness_connect(&scene.kit.harness);
+        held = kit_acquire(lost, "%s", request);
+        json_decref(kit_event(scene.watch, "acquired"));
+        close(lost);
+        json_decref(kit_event(scene.watch, "released"));
+        kit_expect_event(scene.watch, "closed", kit_text(held.reply, "endpoint"));
+        expect_gone(&scene, &held);
+        kit_drop(&held);
+        scene_close(&scene);
+}
+
+Test(parking, not_with_retain_zero) {
+        expect_not_parked(PARKING_CONFIG, "{'network':'tcp4','address':'127.0.0.1:0','retainSec':0}");
+}
+
+Test(parking, not_with_retain_zero_by_default) {
+        expect_not_parked(KIT_CONFIG, "{'network':'tcp4','address':'127.0.0.1:0'}");
+}
+
+/* What waits on the member that was lost is taken over by nobody, as long as others serve. */
+Test(parking, not_while_other_members_live) {
+        Scene scene;
+        KitSocket stays, held;
+        int lost;
+
+        scene_open(&scene, PARKING_CONFIG);
+        stays = kit_acquire(scene.control, "{'network':'tcp4','address':'127.0.0.1:0'}");
+        lost = harness_connect(&scene.kit.harness);
+        held = kit_acquire(lost, "{'network':'tcp4','address':'%s'}", kit_address(&stays));
+        close(lost);
+        json_decref(kit_event(scene.watch, "acquired"));
+        json_decref(kit_event(scene.watch, "acquired"));
+        json_decref(kit_event(scene.watch, "released"));
+        kit_ping(scene.control);
+        cr_assert(zero(int, kit_is_readable(scene.watch)));
+        for (int i = 0; i < 20; i++)
+                kit_expect_served(stays.fd);
+        kit_drop(&held);
+        kit_release(scene.control, &stays);
+        scene_close(&scene);
+}
+
+/* The retention ends by itself; the broker says when. */
+Test(parking, ends_after_retain_sec) {
+        Scene scene;
+        KitSocket held;
+        struct sockaddr_storage address;
+        socklen_t size;
+
+        scene_open(&scene, PARKING_CONFIG);
+        held = acquire_and_hang_up(&scene, "{'network':'tcp4','address':'127.0.0.1:0','retainSec':1}");
+        size = kit_bound_address(held.fd, &address);
+        kit_expect_event(scene.watch, "closed", kit_text(held.reply, "endpoint"));
+        expect_gone(&scene, &held);
+        cr_assert(eq(int, kit_connect_address(&address, size, SOCK_STREAM), -1));
+        kit_drop(&held);
+        scene_close(&scene);
+}
+
+/* ---- what is -------------------------------------------------------------------------------------- */
+
+/* Everything that came before, in and after the gap, is served by the one who adopts. */
+static void expect_queue_kept(Scene *scene, const char *request) {
+        enum { N = 3 };
+        KitSocket held = acquire_and_hang_up(scene, request), next;
+        bool dgram = kit_int_option(held.fd, SOL_SOCKET, SO_TYPE) == SOCK_DGRAM;
+        char sharing[32];
+        int clients[N];
+
+        /* With the descriptor of the lost client gone, only the broker keeps the socket. */
+        snprintf(sharing, sizeof(sharing), ",'sharing':'%s'", kit_text(held.reply, "sharing"));
+        clients[0] = kit_connect(held.fd);
+        clients[1] = kit_connect(held.fd);
+        fd_close(held.fd);
+        for (int i = 0; i < 2; i++)
+                cr_assert(eq(int, (int)send(clients[i], "x", 1, MSG_NOSIGNAL), 1));
+        next = adopt(scene, &held, sharing);
+        clients[2] = kit_connect(next.fd);
+        cr_assert(eq(int, (int)send(clients[2], "x", 1, MSG_NOSIGNAL), 1));
+        for (int i = 0; i < N; i++) {
+                char byte = 0;
+                int from;
+
+                kit_wait_readable(next.fd);
+                from = dgram ? next.fd : accept(next.fd, NULL, NULL);
+                cr_assert(ge(int, from, 0));
+                cr_assert(eq(int, (int)recv(from, &byte, 1, 0), 1));
+                if (!dgram)
+                        close(from);
+        }
+        for (int i = 0; i < N; i++)
+                close(clients[i]);
+        json_decref(held.reply);
+        finish(scene, &next);
+}
+
+Test(parking, queue_is_kept) {
+        Scene scene;
+        char request[256];
+
+        scene_open(&scene, PARKING_CONFIG);
+        expect_queue_kept(&scene, "{'network':'tcp4','address':'127.0.0.1:0'}");
+        expect_queue_kept(&scene, "{'network':'tcp4','address':'127.0.0.1:0','sharing':'shared'}");
+        expect_queue_kept(&scene, "{'network':'tcp','address':':0','sharing':'exclusive'}");
+        expect_queue_kept(&scene, "{'network':'udp4','address':'127.0.0.1:0'}");
+        expect_queue_kept(&scene, "{'network':'udp6','address':'[::1]:0','sharing':'exclusive'}");
+        for (int i = 0; i < 6; i++) {
+                static const char *const networks[] = { "unix", "unixpacket", "unixgram" };
+
+                snprintf(request, sizeof(request), "{'network':'%s','address':'%s%s/socket'}",
+                         networks[i / 2], i % 2 ? "@" : "", scene.kit.harness.folder);
+                expect_queue_kept(&scene, request);
+        }
+        scene_close(&scene);
+}
+
+Test(parking, request_overrides_the_default) {
+        Scene scene;
+        KitSocket held, next;
+
+        scene_open(&scene, KIT_CONFIG); /* keeps nothing by default */
+        held = acquire_and_hang_up(&scene,
+                                   "{'network':'tcp4','address':'127.0.0.1:0','retainSec':3600}");
+        next = adopt(&scene, &held, "");
+        kit_drop(&held);
+        finish(&scene, &next);
+        scene_close(&scene);
+}
+
+/* A client that does not know the port comes back by the name. */
+Test(parking, adopted_by_name) {
+        Scene scene;
+        KitSocket held, next;
+
+        scene_open(&scene, PARKING_CONFIG);
+        held = acquire_and_hang_up(&scene, "{'network':'tcp4','address':'127.0.0.1:0','name':'web'}");
+        next = kit_acquire(scene.control, "{'network':'tcp4','address':'127.0.0.1:0','name':'web'}");
+        cr_assert(eq(int, kit_true(next.reply, "adopted"), true));
+        KIT_EXPECT_TEXT(kit_text(next.reply, "cookie"), kit_text(held.reply, "cookie"));
+        json_decref(kit_event(scene.watch, "adopted"));
+        kit_drop(&held);
+        finish(&scene, &next);
+        scene_close(&scene);
+}
+
+/* Of a group only the last is parked; whoever comes then adopts, and further ones join it. */
+Test(parking, group_comes_back) {
+        Scene scene;
+        KitSocket held, first, second;
+
+        scene_open(&scene, PARKING_CONFIG);
+        held = acquire_and_hang_up(&scene, "{'network':'tcp4','address':'127.0.0.1:0'}");
+        first = adopt(&scene, &held, "");
+        second = kit_acquire(scene.control, "{'network':'tcp4','address':'%s'}", kit_address(&first));
+        cr_assert(zero(int, kit_true(second.reply, "adopted")));
+        kit_expect_both_served(first.fd, second.fd);
+        kit_drop(&held);
+        kit_release(scene.control, &second);
+        kit_release(scene.control, &first);
+        scene_close(&scene);
+}
+
+/* A call that fails later gives the parked socket back to where it was, with its queue and its time. */
+Test(parking, failed_call_leaves_it_parked) {
+        Scene scene;
+        KitSocket held, next;
+        int client;
+
+        scene_open(&scene, PARKING_CONFIG);
+        held = acquire_and_hang_up(&scene,
+                                   "{'network':'tcp4','address':'127.0.0.1:0','retainSec':3600}");
+        client = kit_connect(held.fd);
+        json_decref(kit_refused(
+                scene.control, "AddressUnavailable",
+                "{'network':'tcp4','address':'%s'},{'network':'tcp4','address':'192.0.2.1:0'}",
+                kit_address(&held)));
+        {
+                json_auto_t *reply = kit_call(scene.control, "List", "{}");
+
+                KIT_EXPECT_TEXT(kit_text(reply, "parameters.endpoints.0.members.0.state"), "parked");
+                cr_assert(
+                        eq(llong, kit_number(reply, "parameters.endpoints.0.members.0.queueLength"), 1));
+        }
+        next = adopt(&scene, &held, "");
+        kit_wait_readable(next.fd);
+        close(client);
+        kit_drop(&held);
+        finish(&scene, &next);
+        scene_close(&scene);
+}
+
+/* ---- whose it is -----------------------------------------------------------------------------------
+ */
+
+/* What waits there was meant for another user: the newcomer gets a socket of its own. */
+Test(parking, another_user_starts_afresh) {
+        Scene scene;
+        KitSocket held, next;
+        int lost, client, stranger;
+
+        kit_require_root();
+        scene_open(&scene, PARKING_CONFIG);
+        lost = kit_connect_as(&scene.kit, KIT_UID, 0);
+        held = kit_acquire(lost, "{'network':'tcp4','address':'127.0.0.1:0'}");
+        client = kit_connect(held.fd);
+        close(lost);
+        json_decref(kit_event(scene.watch, "acquired"));
+        json_decref(kit_event(scene.watch, "released"));
+        json_decref(kit_event(scene.watch, "parked"));
+        stranger = kit_connect_as(&scene.kit, KIT_OTHER_UID, 0);
+        next = kit_acquire(stranger, "{'network':'tcp4','address':'%s'}", kit_address(&held));
+        cr_assert(zero(int, kit_true(next.reply, "adopted")));
+        cr_assert(ne(ullong, kit_cookie(next.fd), kit_cookie(held.fd)));
+        kit_expect_event(scene.watch, "closed", kit_text(held.reply, "endpoint"));
+        kit_expect_event(scene.watch, "acquired", kit_text(next.reply, "endpoint"));
+        kit_expect_served(next.fd);
+        close(client);
+        kit_drop(&held);
+        kit_release(stranger, &next);
+        close(stranger);
+        scene_close(&scene);
+}
+
+/* An address that was exclusive stays with its user while it is kept. */
+Test(parking, exclusive_is_kept_from_another_user) {
+        Scene scene;
+        KitSocket held, next;
+        int lost, stranger;
+
+        kit_require_root();
+        scene_open(&scene, PARKING_CONFIG);
+        lost = kit_connect_as(&scene.kit, KIT_UID, 0);
+        held = kit_acquire(lost, "{'network':'tcp4','address':'127.0.0.1:0','sharing':'exclusive'}");
+        close(lost);
+        json_decref(kit_event(scene.watch, "acquired"));
+        json_decref(kit_event(scene.watch, "released"));
+        json_decref(kit_event(scene.watch, "parked"));
+        stranger = kit_connect_as(&scene.kit, KIT_OTHER_UID, 0);
+        for (int i = 0; i < 2; i++) {
+                json_auto_t *reply = kit_refused(stranger, "AddressInUse",
+                                                 "{'network':'tcp4','address':'%s','sharing':'%s'}",
+                                                 kit_address(&held), i == 0 ? "exclusive" : "group");
+
+                cr_assert(eq(llong, kit_number(reply, "parameters.holder.uid"), KIT_UID));
+        }
+        lost = kit_connect_as(&scene.kit, KIT_UID, 0);
+        next = kit_acquire(lost, "{'network':'tcp4','address':'%s','sharing':'exclusive'}",
+                           kit_address(&held));
+        cr_assert(eq(int, kit_true(next.reply, "adopted"), true));
+        kit_drop(&held);
+        kit_release(lost, &next);
+        close(lost);
+        close(stranger);
+        scene_close(&scene);
+}
+
+/* Of several users of a shared socket, the one who held it last finds it again. */
+Test(parking, belongs_to_the_last_holder) {
+        Scene scene;
+        KitSocket first, second, next;
+        int control, other;
+
+        kit_require_root();
+        scene_open(&scene, PARKING_CONFIG);
+        control = kit_connect_as(&scene.kit, KIT_UID, 0);
+        other = kit_connect_as(&scene.kit, KIT_OTHER_UID, 0);
+        first = kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0','sharing':'shared'}");
+        second = kit_acquire(other, "{'network':'tcp4','address':'%s','sharing':'shared'}",
+                             kit_address(&first));
+        kit_release(other, &second);
+        close(control);
+        json_decref(kit_event(scene.watch, "acquired"));
+        json_decref(kit_event(scene.watch, "acquired"));
+        json_decref(kit_event(scene.watch, "released"));
+        json_decref(kit_event(scene.watch, "released"));
+        json_decref(kit_event(scene.watch, "parked"));
+        control = kit_connect_as(&scene.kit, KIT_UID, 0);
+        next = kit_acquire(control, "{'network':'tcp4','address':'%s','sharing':'shared'}",
+                           kit_address(&first));
+        cr_assert(eq(int, kit_true(next.reply, "adopted"), true));
+        kit_drop(&first);
+        kit_release(control, &next);
+        close(control);
+        close(other);
+        scene_close(&scene);
+}

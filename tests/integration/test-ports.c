@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* Ranges of ports. They need fixed numbers, so each test has a network of its own. */
+
+#include "tests/integration/acquire-kit.h"
+
+TestSuite(ports, .timeout = 60);
+
+static int foreign_listener(int port) {
+        struct sockaddr_in in = { .sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)port),
+                                  .sin_addr = { htonl(INADDR_LOOPBACK) } };
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        cr_assert(zero(int, bind(fd, (struct sockaddr *)&in, sizeof(in))));
+        cr_assert(zero(int, listen(fd, 1)));
+        return fd;
+}
+
+static KitSocket acquire_range(int control, int first, int last, const char *sharing) {
+        return kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:%d-%d','sharing':'%s'}",
+                           first, last, sharing);
+}
+
+Test(ports, all_taken) {
+        Kit kit;
+        KitSocket held[2];
+        int control, foreign;
+
+        harness_private_network();
+        kit_start(&kit, KIT_CONFIG);
+        control = harness_connect(&kit.harness);
+        held[0] = acquire_range(control, 7000, 7000, "exclusive");
+        held[1] = acquire_range(control, 7001, 7001, "group");
+        foreign = foreign_listener(7002);
+        for (int i = 0; i < 2; i++) {
+                json_auto_t *reply =
+                        kit_refused(control, "AddressInUse",
+                                    "{'network':'tcp4','address':'127.0.0.1:7000-7002','sharing':'%s'}",
+                                    i == 0 ? "exclusive" : "group");
+
+                KIT_EXPECT_TEXT(kit_text(reply, "parameters.address"), "127.0.0.1:7000-7002");
+                cr_assert(zero(ptr, kit_at(reply, "parameters.holder")));
+        }
+        close(foreign);
+        kit_drop(&held[0]);
+        kit_drop(&held[1]);
+        close(control);
+        kit_stop(&kit);
+}
+
+Test(ports, policy_gives_none) {
+        Kit kit;
+        int control;
+
+        harness_private_network();
+        kit_start(&kit, "[Broker]\nRetainSec=0\n[Rule some]\nUser=*\nPort=7001\n");
+        control = harness_connect(&kit.harness);
+        json_decref(kit_refused(control, "PolicyDenied",
+                                "{'network':'tcp4','address':'127.0.0.1:7002-7009'}"));
+        close(control);
+        kit_stop(&kit);
+}
+
+/* Of what policy gives nothing is free: that is the answer, not that the rest is forbidden. */
+Test(ports, policy_gives_one_that_is_taken) {
+        Kit kit;
+        KitSocket held;
+        int control;
+
+        harness_private_network();
+        kit_start(&kit, "[Broker]\nRetainSec=0\n[Rule some]\nUser=*\nPort=7001\n");
+        control = harness_connect(&kit.harness);
+        held = acquire_range(control, 7000, 7009, "group");
+        json_decref(kit_refused(control, "AddressInUse",
+                                "{'network':'tcp4','address':'127.0.0.1:7000-7009'}"));
+        kit_drop(&held);
+        close(control);
+        kit_stop(&kit);
+}
+
+Test(ports, not_a_range) {
+        static const char
+                *const addresses[] = {
+                        "127.0.0.1:7009-7000", "127.0.0.1:0-7000",      "127.0.0.1:7000-",
+                        "127.0.0.1:-7000",     "127.0.0.1:7000-7001-2", "127.0.0.1:7000-65536",
+                        "127.0.0.1:1-65535", /* more than a range may have */
+                };
+        Kit kit;
+        int control;
+
+        kit_start(&kit, KIT_CONFIG);
+        control = harness_connect(&kit.harness);
+        for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++) {
+                json_auto_t *reply = kit_refused(control, "AddressInvalid",
+                                                 "{'network':'tcp4','address':'%s'}", addresses[i]);
+
+                KIT_EXPECT_TEXT(kit_text(reply, "parameters.address"), addresses[i]);
+                cr_assert(ne(str, (char *)kit_text(reply, "parameters.reason"), (char *)""));
+        }
+        close(control);
+        kit_stop(&kit);
+}
+
+/* Also of a group: a range asks for a port of its own, not to join whoever is there. */
+Test(ports, first_free_one) {
+        static const char *const sharings[] = { "exclusive", "shared", "group" };
+        Kit kit;
+        int control, foreign;
+
+        harness_private_network();
+        kit_start(&kit, KIT_CONFIG);
+        control = harness_connect(&kit.harness);
+        foreign = foreign_listener(7001);
+        for (int i = 0; i < 3; i++) {
+                KitSocket held[3];
+
+                for (int j = 0; j < 3; j++)
+                        held[j] = acquire_range(control, 7000, 7003, sharings[i]);
+                cr_assert(eq(int, kit_port(&held[0]), 7000));
+                cr_assert(eq(int, kit_port(&held[1]), 7002));
+                cr_assert(eq(int, kit_port(&held[2]), 7003));
+                kit_release(control, &held[1]);
+                held[1] = acquire_range(control, 7000, 7003, sharings[i]);
+                cr_assert(eq(int, kit_port(&held[1]), 7002));
+                for (int j = 0; j < 3; j++)
+                        kit_release(control, &held[j]);
+        }
+        close(foreign);
+        close(control);
+        kit_stop(&kit);
+}
+
+Test(ports, first_that_policy_gives) {
+        Kit kit;
+        KitSocket held[2];
+        int control;
+
+        harness_private_network();
+        kit_start(&kit, "[Broker]\nRetainSec=0\n[Rule no]\nUser=*\nPort=7002\nAllow=no\n"
+                        "[Rule some]\nUser=*\nPort=7001-7003\n");
+        control = harness_connect(&kit.harness);
+        held[0] = acquire_range(control, 7000, 7009, "exclusive");
+        held[1] = acquire_range(control, 7000, 7009, "exclusive");
+        cr_assert(eq(int, kit_port(&held[0]), 7001));
+        cr_assert(eq(int, kit_port(&held[1]), 7003));
+        kit_drop(&held[0]);
+        kit_drop(&held[1]);
+        close(control);
+        kit_stop(&kit);
+}
+
+/* Port 0 is taken from what policy gives, however little of the pool that is. */
+Test(ports, zero_finds_what_policy_gives) {
+        Kit kit;
+        KitSocket held;
+        int control;
+
+        harness_private_network();
+        kit_start(&kit, "[Broker]\nRetainSec=0\n[Rule some]\nUser=*\nPort=40000-40999\n");
+        control = harness_connect(&kit.harness);
+        held = kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0'}");
+        cr_assert(ge(int, kit_port(&held), 40000));
+        cr_assert(le(int, kit_port(&held), 40999));
+        kit_drop(&held);
+        close(control);
+        kit_stop(&kit);
+}

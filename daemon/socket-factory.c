@@ -199,6 +199,8 @@ int socket_factory_reshape(int fd, const SocketSpec *spec, SocketFailure *ret_fa
         if (r == 0 && address_is_ip(&spec->address) &&
             setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &(int){ is_group(spec) }, sizeof(int)) < 0)
                 return fail(ret_failure, "setsockopt", NULL);
+        if (r == 0 && is_group(spec))
+                r = switch_on(fd, SO_LOCK_FILTER, NULL, ret_failure);
         return r;
 }
 

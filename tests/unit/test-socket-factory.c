@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -697,5 +698,27 @@ Test(socket_factory, probe_says_what_works) {
                 Address address = kit_address("tcp6", "[::1]:0");
 
                 cr_assert(zero(int, outcome(&address, SHARING_EXCLUSIVE, true)));
+        }
+}
+
+/* Any holder could otherwise send the whole group's connections to one member. */
+Test(socket_factory, holder_cannot_steer_the_group) {
+        static struct sock_filter instruction = { .code = BPF_RET | BPF_K, .k = 0 };
+        static const struct sock_fprog program = { .len = 1, .filter = &instruction };
+        Address address = kit_address("tcp4", "127.0.0.1:0");
+        SocketSpec spec = { .address = address, .sharing = SHARING_GROUP };
+        int member = must_open(&address, SHARING_GROUP, NULL);
+        int converted = must_open(&address, SHARING_EXCLUSIVE, NULL);
+
+        cr_assert(zero(int, socket_factory_reshape(converted, &spec, &failure)));
+        for (int i = 0; i < 2; i++) {
+                int fd = i == 0 ? member : converted;
+
+                cr_assert(eq(
+                        int,
+                        setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program)),
+                        -1));
+                cr_assert(eq(int, errno, EPERM));
+                close(fd);
         }
 }

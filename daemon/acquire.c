@@ -154,32 +154,6 @@ static int acquire_new_endpoint(Context *context, const LeaseTerms *terms, Wante
 
 /* ---- endpoints that are there already ---------------------------------------------------------- */
 
-/* The bound socket of a parked member becomes what is asked for. Returns 0 or SOCKET_FACTORY_E_*. */
-static int reshape_parked(const Wanted *wanted, const Endpoint *endpoint, const Member *member,
-                          SocketFailure *ret_failure) {
-        const Options *want = wanted->request->options, *have = endpoint->requested;
-        Options changes;
-        OptionRefusal conflict;
-
-        if (wanted->sharing == endpoint->sharing &&
-            socket_options_compare(want, have, member->fd, &endpoint->address, &conflict) == 0)
-                return 0;
-        if (want) {
-                changes = *want;
-                /* Part of the address, so it is as asked, and a bound socket refuses it whatever the
-                 * value. */
-                changes.ipv6_only = TRISTATE_ABSENT;
-                /* Joining again is refused as well. */
-                if (have && multicast_groups_equal(&want->multicast_groups, &have->multicast_groups))
-                        changes.multicast_groups = (WireList){ 0 };
-        }
-        return socket_factory_reshape(member->fd,
-                                      &(SocketSpec){ .address = endpoint->address,
-                                                     .sharing = wanted->sharing,
-                                                     .options = want ? &changes : NULL },
-                                      ret_failure);
-}
-
 /*
  * Nobody holds the endpoint: its socket, with its queue, becomes what this client asks for, as far as a
  * bound socket can.
@@ -188,7 +162,6 @@ static int acquire_parked(Context *context, const LeaseTerms *terms, Wanted *wan
                           Member *member) {
         const SocketRequest *request = wanted->request;
         SocketFailure failure;
-        void *requested = NULL;
         int r;
 
         member_adopt(member);
@@ -196,24 +169,14 @@ static int acquire_parked(Context *context, const LeaseTerms *terms, Wanted *wan
         r = acquire_lease(context, terms, wanted, member);
         if (r != 0)
                 return r;
-        r = reshape_parked(wanted, endpoint, member, &failure);
-        if (r != 0)
+        endpoint_change_begin(&wanted->change, wanted->lease);
+        r = endpoint_change_reshape(&wanted->change, wanted->sharing, wanted->retain_usec,
+                                    request->options, &failure);
+        if (r > 0)
                 return refuse_socket(context, &endpoint->address, r, &failure);
-        if (request->options)
-                r = wire_copy(&wire_options, request->options, &requested);
-        if (r == 0 && request->name && (!endpoint->name || strcmp(endpoint->name, request->name) != 0))
-                r = endpoint_rename(endpoint, request->name);
-        if (r < 0) {
-                free(requested);
-                return error_trace(r);
-        }
-        if (requested) {
-                free(endpoint->requested);
-                endpoint->requested = requested;
-        }
-        endpoint->sharing = wanted->sharing;
-        endpoint->retain_usec = wanted->retain_usec;
-        return 0;
+        if (r == 0)
+                r = endpoint_change_rename(&wanted->change, request->name);
+        return r < 0 ? error_trace(r) : 0;
 }
 
 /* Whether a further client fits an endpoint that others hold. */
@@ -251,14 +214,15 @@ static int acquire_existing(Context *context, const LeaseTerms *terms, Wanted *w
         r = check_fits(context, wanted, endpoint);
         if (r != 0)
                 return r;
-        if (wanted->request->name && !endpoint->name) {
-                r = endpoint_rename(endpoint, wanted->request->name);
-                if (r < 0)
-                        return error_trace(r);
-        }
         if (endpoint->sharing == SHARING_SHARED)
-                return acquire_lease(context, terms, wanted, TAILQ_FIRST(&endpoint->members));
-        return acquire_new_member(context, terms, wanted, endpoint);
+                r = acquire_lease(context, terms, wanted, TAILQ_FIRST(&endpoint->members));
+        else
+                r = acquire_new_member(context, terms, wanted, endpoint);
+        if (r != 0)
+                return r;
+        endpoint_change_begin(&wanted->change, wanted->lease);
+        r = endpoint_change_rename(&wanted->change, wanted->request->name);
+        return r < 0 ? error_trace(r) : 0;
 }
 
 /* ---- one socket -------------------------------------------------------------------------------- */
@@ -440,11 +404,15 @@ typedef struct Acquired {
 static void acquire_finish(Context *context, bool delivered) {
         const Acquired *acquired = context->finish_data;
 
-        for (size_t i = 0; i < acquired->n && delivered; i++)
+        for (size_t i = 0; i < acquired->n && delivered; i++) {
                 lease_commit(acquired->wanted[i].lease, acquired->wanted[i].adopted);
+                endpoint_change_commit(&acquired->wanted[i].change);
+        }
         for (size_t i = acquired->n; i > 0 && !delivered; i--)
-                if (acquired->wanted[i - 1].lease)
+                if (acquired->wanted[i - 1].lease) {
+                        endpoint_change_undo(&acquired->wanted[i - 1].change);
                         lease_end(acquired->wanted[i - 1].lease, MEMBER_LEAVE_UNDONE, NULL);
+                }
 }
 
 int method_acquire(Context *context, const void *p) {

@@ -120,21 +120,32 @@ int endpoint_new(EndpointRegistry *registry, const Address *address, const char 
         return 0;
 }
 
-int endpoint_rename(Endpoint *endpoint, const char *name) {
-        char *copy = strdup(name);
+/* Takes over @name. Returns whether there was memory; if not, the endpoint has no name. */
+static bool endpoint_set_name(Endpoint *endpoint, char *name) {
+        endpoint->name = name;
+        if (!name)
+                return true;
+        HASH_ADD_KEYPTR(hh_name, endpoint->registry->by_name, endpoint->name, strlen(name), endpoint);
+        if (!hash_add_failed(hh_name, endpoint))
+                return true;
+        free(ptr_take(endpoint->name));
+        return false;
+}
 
-        if (!copy)
+int endpoint_rename(Endpoint *endpoint, const char *name) {
+        char *copy = name ? strdup(name) : NULL, *before = endpoint->name;
+
+        if (name && !copy)
                 return error_origin(-ENOMEM);
-        if (endpoint->name)
+        if (before)
                 HASH_DELETE(hh_name, endpoint->registry->by_name, endpoint);
-        free(endpoint->name);
-        endpoint->name = copy;
-        HASH_ADD_KEYPTR(hh_name, endpoint->registry->by_name, endpoint->name, strlen(copy), endpoint);
-        if (hash_add_failed(hh_name, endpoint)) {
-                free(ptr_take(endpoint->name));
-                return error_origin(-ENOMEM);
+        if (endpoint_set_name(endpoint, copy)) {
+                free(before);
+                return 0;
         }
-        return 0;
+        /* Into the place in the table that it has just left. */
+        endpoint_set_name(endpoint, before);
+        return error_origin(-ENOMEM);
 }
 
 static bool endpoint_has_file(const Endpoint *endpoint) {

@@ -66,7 +66,7 @@ const char *multicast_groups_check(const WireList *groups, const Address *addres
         return NULL;
 }
 
-int multicast_join(int fd, const char *group, const char *interface) {
+static int set_membership(int fd, const char *group, const char *interface, int optname4, int optname6) {
         Group parsed = group_parse(group);
         unsigned index = 0;
         int r;
@@ -76,22 +76,30 @@ int multicast_join(int fd, const char *group, const char *interface) {
         if (interface && (index = if_nametoindex(interface)) == 0)
                 return errno;
         if (parsed.family == AF_INET) {
-                struct ip_mreqn join = { .imr_multiaddr = parsed.in, .imr_ifindex = (int)index };
+                struct ip_mreqn request = { .imr_multiaddr = parsed.in, .imr_ifindex = (int)index };
 
-                r = setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &join, sizeof(join));
+                r = setsockopt(fd, IPPROTO_IP, optname4, &request, sizeof(request));
         } else {
-                struct ipv6_mreq join = { .ipv6mr_multiaddr = parsed.in6, .ipv6mr_interface = index };
+                struct ipv6_mreq request = { .ipv6mr_multiaddr = parsed.in6, .ipv6mr_interface = index };
 
-                r = setsockopt(fd, IPPROTO_IPV6, IPV6_JOIN_GROUP, &join, sizeof(join));
+                r = setsockopt(fd, IPPROTO_IPV6, optname6, &request, sizeof(request));
         }
         return r < 0 ? errno : 0;
 }
 
+int multicast_join(int fd, const char *group, const char *interface) {
+        return set_membership(fd, group, interface, IP_ADD_MEMBERSHIP, IPV6_JOIN_GROUP);
+}
+
+int multicast_leave(int fd, const char *group, const char *interface) {
+        return set_membership(fd, group, interface, IP_DROP_MEMBERSHIP, IPV6_LEAVE_GROUP);
+}
+
 int multicast_set_interface(int fd, const char *interface, const Address *address) {
-        unsigned index = if_nametoindex(interface);
+        unsigned index = interface ? if_nametoindex(interface) : 0;
         struct ip_mreqn by_index = { .imr_ifindex = (int)index };
 
-        if (index == 0)
+        if (interface && index == 0)
                 return errno;
         if (address_family(address) == AF_INET6 &&
             setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, &index, sizeof(index)) < 0)

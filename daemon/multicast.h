@@ -22,7 +22,11 @@ const char *multicast_groups_check(const WireList *groups, const Address *addres
  */
 int multicast_join(int fd, const char *group, const char *interface);
 
-/* Sends multicast by @interface. Returns 0, or an errno of the lookup or of setsockopt(). */
+/* Takes a multicast_join() of the same arguments back. Returns as that does. */
+int multicast_leave(int fd, const char *group, const char *interface);
+
+/* Sends multicast by @interface, or (NULL) where the kernel likes. Returns 0, or an errno of the lookup
+ * or of setsockopt(). */
 int multicast_set_interface(int fd, const char *interface, const Address *address);
 
 /* The interface set on an IPv6 socket, whether there is one; of IPv4 the kernel does not tell. */

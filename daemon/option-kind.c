@@ -108,6 +108,24 @@ static void number_format(const OptionRow *row, const Options *options, char *bu
                 snprintf(buffer, size, "%lld", (long long)value);
 }
 
+/* The kernel doubles what is set, and says so. */
+static void buffer_reset(const OptionRow *row, int fd, const Options *changes,
+                         const OptionsReadBack *before, const Address *address) {
+        int64_t doubled = number_get(row, &before->options);
+        int value = (int)(doubled / 2);
+        int force = row->optname == SO_RCVBUF ? SO_RCVBUFFORCE : SO_SNDBUFFORCE;
+
+        /* What the system gives a new socket may be more than it lets one ask for. */
+        if (doubled != WIRE_ABSENT && kernel_set(fd, row->level, force, &value, sizeof(value)) != 0)
+                kernel_set(fd, row->level, row->optname, &value, sizeof(value));
+}
+
+/* Of kinds that set what is absent as none. */
+static void absent_reset(const OptionRow *row, int fd, const Options *changes,
+                         const OptionsReadBack *before, const Address *address) {
+        row->kind->set(row, fd, &before->options, address);
+}
+
 /* Linger: -1 is off, and off is not reported. */
 
 static int linger_set(const OptionRow *row, int fd, const Options *options, const Address *address) {
@@ -171,7 +189,7 @@ static const char *string_check(const OptionRow *row, const Options *options, co
 }
 
 static int string_set(const OptionRow *row, int fd, const Options *options, const Address *address) {
-        const char *value = string_get(row, options);
+        const char *value = string_get(row, options) ?: "";
 
         return kernel_set(fd, row->level, row->optname, value, strlen(value));
 }
@@ -216,13 +234,35 @@ static const char *groups_check(const OptionRow *row, const Options *options, co
         return multicast_groups_check(&options->multicast_groups, address);
 }
 
+/*
+ * Leaves the first @n. In reverse, because where no interface is named the kernel leaves the group that
+ * was joined last.
+ */
+static void groups_leave(int fd, const Options *options, size_t n) {
+        const char *const *groups = options->multicast_groups.items;
+
+        while (n-- > 0)
+                multicast_leave(fd, groups[n], options->multicast_interface);
+}
+
+/* All or none, so that it is known which were joined in here: one that was before is refused. */
 static int groups_set(const OptionRow *row, int fd, const Options *options, const Address *address) {
         const char *const *groups = options->multicast_groups.items;
-        int error = 0;
 
-        for (size_t i = 0; i < options->multicast_groups.n && !error; i++)
-                error = multicast_join(fd, groups[i], options->multicast_interface);
-        return error;
+        for (size_t i = 0; i < options->multicast_groups.n; i++) {
+                int error = multicast_join(fd, groups[i], options->multicast_interface);
+
+                if (error) {
+                        groups_leave(fd, options, i);
+                        return error;
+                }
+        }
+        return 0;
+}
+
+static void groups_reset(const OptionRow *row, int fd, const Options *changes,
+                         const OptionsReadBack *before, const Address *address) {
+        groups_leave(fd, changes, changes->multicast_groups.n);
 }
 
 static void groups_read(const OptionRow *row, int fd, const Address *address, const Options *requested,
@@ -256,6 +296,14 @@ static int raw_set(const OptionRow *row, int fd, const Options *options, const A
         return error;
 }
 
+/* What cannot be read cannot be put back. */
+static void raw_reset(const OptionRow *row, int fd, const Options *changes,
+                      const OptionsReadBack *before, const Address *address) {
+        for (size_t i = 0; i < before->options.raw.n; i++)
+                if (before->raw_told[i])
+                        raw_option_set(fd, &before->raw[i]);
+}
+
 static void raw_read(const OptionRow *row, int fd, const Address *address, const Options *requested,
                      OptionsReadBack *ret) {
         const RawOption *raw;
@@ -265,7 +313,7 @@ static void raw_read(const OptionRow *row, int fd, const Address *address, const
         assert(requested->raw.n <= RAW_OPTIONS_MAX);
         raw = requested->raw.items;
         for (size_t i = 0; i < requested->raw.n; i++) {
-                raw_option_read(fd, &raw[i], ret->raw_values[i]);
+                ret->raw_told[i] = raw_option_read(fd, &raw[i], ret->raw_values[i]);
                 ret->raw[i] = (RawOption){ raw[i].level, raw[i].name, ret->raw_values[i] };
         }
         ret->options.raw = (WireList){ ret->raw, requested->raw.n };
@@ -279,21 +327,25 @@ static void raw_format(const OptionRow *row, const Options *options, char *buffe
         raw_options_format(&options->raw, buffer, size);
 }
 
-#define NUMBER(check, set, read, equal) number_given, check, set, read, equal, number_format
-#define STRING(set, read) string_given, string_check, set, read, string_equal, string_format
+#define NUMBER(check, set, reset, read, equal)                                                          \
+        number_given, check, set, reset, read, equal, number_format
+#define INTEGER(check) NUMBER(check, int_set, NULL, int_read, number_equal)
+#define STRING(set, read)                                                                               \
+        string_given, string_check, set, absent_reset, read, string_equal, string_format
 
-const OptionKind option_kind_int = { false, NUMBER(number_check, int_set, int_read, number_equal) };
-const OptionKind option_kind_bool = { true, NUMBER(number_check, int_set, int_read, number_equal) };
-const OptionKind option_kind_ipv6_only = { true,
-                                           NUMBER(ipv6_only_check, int_set, int_read, number_equal) };
-const OptionKind option_kind_reuse = { true,
-                                       NUMBER(reuse_address_check, int_set, int_read, number_equal) };
-const OptionKind option_kind_linger = { false,
-                                        NUMBER(number_check, linger_set, linger_read, linger_equal) };
-const OptionKind option_kind_backlog = { false, NUMBER(number_check, NULL, backlog_read, number_equal) };
+const OptionKind option_kind_int = { false, INTEGER(number_check) };
+const OptionKind option_kind_bool = { true, INTEGER(number_check) };
+const OptionKind option_kind_ipv6_only = { true, INTEGER(ipv6_only_check) };
+const OptionKind option_kind_reuse = { true, INTEGER(reuse_address_check) };
+const OptionKind option_kind_buffer = { false, NUMBER(number_check, int_set, buffer_reset, int_read,
+                                                      number_equal) };
+const OptionKind option_kind_linger = { false, NUMBER(number_check, linger_set, absent_reset,
+                                                      linger_read, linger_equal) };
+const OptionKind option_kind_backlog = { false,
+                                         NUMBER(number_check, NULL, NULL, backlog_read, number_equal) };
 const OptionKind option_kind_string = { false, STRING(string_set, string_read) };
 const OptionKind option_kind_interface = { false, STRING(interface_set, interface_read) };
-const OptionKind option_kind_groups = { false,       groups_given, groups_check, groups_set,
-                                        groups_read, groups_equal, groups_format };
-const OptionKind option_kind_raw = { false,    raw_given, raw_check, raw_set,
-                                     raw_read, raw_equal, raw_format };
+const OptionKind option_kind_groups = { false,        groups_given, groups_check, groups_set,
+                                        groups_reset, groups_read,  groups_equal, groups_format };
+const OptionKind option_kind_raw = { false,     raw_given, raw_check, raw_set,
+                                     raw_reset, raw_read,  raw_equal, raw_format };

@@ -26,6 +26,7 @@ typedef struct OptionRow {
         int level, optname;   /* what the kernel calls it */
         int level6, optname6; /* on an IPv6 socket, where that differs */
         bool decided;         /* by the broker, where the client does not */
+        bool sets_next;       /* setting it also changes the row after it */
         bool dual;            /* on a dual-stack socket both are set: each rules its family's packets */
         int64_t min, max;
         const char *range;
@@ -39,6 +40,12 @@ struct OptionKind {
         const char *(*check)(const OptionRow *row, const Options *options, const Address *address);
         /* Returns 0, or the errno of setsockopt(). */
         int (*set)(const OptionRow *row, int fd, const Options *options, const Address *address);
+        /*
+         * Takes back that @changes were set, where it takes more than to set again what @before has: see
+         * socket_options_restore(). Optional.
+         */
+        void (*reset)(const OptionRow *row, int fd, const Options *changes,
+                      const OptionsReadBack *before, const Address *address);
         /* Leaves the field absent where there is nothing to say. */
         void (*read)(const OptionRow *row, int fd, const Address *address, const Options *requested,
                      OptionsReadBack *ret);
@@ -47,6 +54,8 @@ struct OptionKind {
 };
 
 extern const OptionKind option_kind_int, option_kind_bool, option_kind_string;
+/* Doubled by the kernel. */
+extern const OptionKind option_kind_buffer;
 /* Agrees with what the address says. */
 extern const OptionKind option_kind_ipv6_only;
 /* On UDP for multicast only. */

@@ -93,7 +93,7 @@ int raw_option_set(int fd, const RawOption *option) {
         return 0;
 }
 
-void raw_option_read(int fd, const RawOption *option, char ret_value[static RAW_HEX_SIZE]) {
+bool raw_option_read(int fd, const RawOption *option, char ret_value[static RAW_HEX_SIZE]) {
         /* Zeros, because some options read their own request from here (the count of MCAST_MSFILTER). */
         uint8_t value[RAW_VALUE_MAX] = { 0 };
         size_t asked = strlen(option->value) / 2;
@@ -101,11 +101,12 @@ void raw_option_read(int fd, const RawOption *option, char ret_value[static RAW_
 
         if (getsockopt(fd, (int)option->level, (int)option->name, value, &n) < 0 || n != asked) {
                 snprintf(ret_value, RAW_HEX_SIZE, "%s", option->value);
-                return;
+                return false;
         }
         ret_value[0] = '\0';
         for (size_t i = 0; i < n; i++)
                 snprintf(ret_value + 2 * i, 3, "%02x", value[i]);
+        return true;
 }
 
 bool raw_options_equal(const WireList *a, const WireList *b) {

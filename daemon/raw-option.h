@@ -21,9 +21,9 @@ int raw_option_set(int fd, const RawOption *option);
 
 /*
  * What the kernel has, in as many bytes as @option was set with; the value of @option itself where the
- * kernel does not tell.
+ * kernel does not tell. Returns whether it did.
  */
-void raw_option_read(int fd, const RawOption *option, char ret_value[static RAW_HEX_SIZE]);
+bool raw_option_read(int fd, const RawOption *option, char ret_value[static RAW_HEX_SIZE]);
 
 /* The same options with the same bytes in the same order. */
 bool raw_options_equal(const WireList *a, const WireList *b);

@@ -44,6 +44,7 @@ enum {
 #define FIELD(wire, member) .name = (wire), .offset = offsetof(Options, member)
 #define INT(wire, member) FIELD(wire, member), .kind = &option_kind_int
 #define BOOL(wire, member) FIELD(wire, member), .kind = &option_kind_bool, .max = 1
+#define BUFFER(wire, member) FIELD(wire, member), .kind = &option_kind_buffer
 #define NAME(wire, member)                                                                              \
         FIELD(wire, member), .kind = &option_kind_string, .buffer = offsetof(OptionsReadBack, member)
 #define KERNEL(l, n) .level = (l), .optname = (n)
@@ -66,7 +67,7 @@ static const OptionRow rows[] = {
           KERNEL6(IPV6_TRANSPARENT) },
         { INT("mark", mark), .on = ON_IP, KERNEL(SOL_SOCKET, SO_MARK), RANGE(0, 4294967295) },
         { INT("typeOfService", type_of_service), .on = ON_IP, KERNEL(SOL_IP, IP_TOS),
-          KERNEL6(IPV6_TCLASS), .dual = true, RANGE(0, 255) },
+          KERNEL6(IPV6_TCLASS), .dual = true, RANGE(0, 255), .sets_next = true },
         { INT("priority", priority), .on = ON_IP, KERNEL(SOL_SOCKET, SO_PRIORITY),
           RANGE(0, 2147483647) },
         { INT("timeToLive", time_to_live), .on = ON_IP, KERNEL(SOL_IP, IP_TTL),
@@ -86,9 +87,9 @@ static const OptionRow rows[] = {
         { INT("userTimeoutMsec", user_timeout_msec), .on = ON_TCP, KERNEL(SOL_TCP, TCP_USER_TIMEOUT),
           RANGE(0, 2147483647) },
         { FIELD("lingerSec", linger_sec), .kind = &option_kind_linger, .on = ON_TCP, RANGE(-1, 65535) },
-        { INT("receiveBuffer", receive_buffer), .on = ON_ALL, KERNEL(SOL_SOCKET, SO_RCVBUF),
+        { BUFFER("receiveBuffer", receive_buffer), .on = ON_ALL, KERNEL(SOL_SOCKET, SO_RCVBUF),
           RANGE(1, 1073741823) },
-        { INT("sendBuffer", send_buffer), .on = ON_ALL, KERNEL(SOL_SOCKET, SO_SNDBUF),
+        { BUFFER("sendBuffer", send_buffer), .on = ON_ALL, KERNEL(SOL_SOCKET, SO_SNDBUF),
           RANGE(1, 1073741823) },
         { NAME("congestion", congestion), .on = ON_TCP, KERNEL(SOL_TCP, TCP_CONGESTION) },
         { BOOL("packetInfo", packet_info), .on = ON_UDP, KERNEL(SOL_IP, IP_PKTINFO),
@@ -242,4 +243,49 @@ int socket_options_compare(const Options *want, const Options *have_requested, i
                 return SOCKET_OPTIONS_E_CONFLICT;
         }
         return 0;
+}
+
+/* Those that change when @changes are set. */
+static OptionSet rows_touched(const Options *changes) {
+        OptionSet set = socket_options_given(changes);
+
+        for (size_t i = 0; i < ELEMENTS(rows); i++)
+                if (rows[i].sets_next && set & UINT64_C(1) << i)
+                        set |= UINT64_C(1) << (i + 1);
+        return set;
+}
+
+void socket_options_save(int fd, const Address *address, const Options *requested,
+                         const Options *changes, OptionsBackup *ret) {
+        socklen_t size = sizeof(ret->buffer_locks);
+        Options asked;
+
+        wire_init(&wire_options, &asked);
+        if (requested)
+                asked = *requested;
+        /* Which raw options are read follows from what is asked for. */
+        asked.raw = changes->raw;
+        ret->changes = *changes;
+        socket_options_read(fd, address, &asked, rows_touched(changes), &ret->before);
+        if (getsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &ret->buffer_locks, &size) < 0)
+                ret->buffer_locks = -1;
+}
+
+void socket_options_restore(int fd, const Address *address, const OptionsBackup *backup) {
+        OptionSet set = rows_touched(&backup->changes);
+
+        for (size_t i = 0; i < ELEMENTS(rows); i++) {
+                const OptionRow *row = &rows[i];
+
+                if (!(set & UINT64_C(1) << i) || !row_exists(row, address))
+                        continue;
+                if (row->kind->reset)
+                        row->kind->reset(row, fd, &backup->changes, &backup->before, address);
+                else if (row->kind->set && row->kind->given(row, &backup->before.options))
+                        row->kind->set(row, fd, &backup->before.options, address);
+        }
+        /* A buffer of a size that was asked for no longer grows by itself. */
+        if (backup->buffer_locks >= 0)
+                setsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &backup->buffer_locks,
+                           sizeof(backup->buffer_locks));
 }

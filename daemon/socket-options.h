@@ -71,6 +71,7 @@ typedef struct OptionsReadBack {
         char multicast_interface[IFNAMSIZ];
         RawOption raw[RAW_OPTIONS_MAX];
         char raw_values[RAW_OPTIONS_MAX][RAW_HEX_SIZE];
+        bool raw_told[RAW_OPTIONS_MAX]; /* by the kernel */
 } OptionsReadBack;
 
 /*
@@ -90,3 +91,28 @@ void socket_options_read(int fd, const Address *address, const Options *requeste
  */
 int socket_options_compare(const Options *want, const Options *have_requested, int fd,
                            const Address *address, OptionRefusal *ret_refusal);
+
+/* What a socket has of options that are about to be set. Points into itself: it stays where it is. */
+typedef struct OptionsBackup {
+        Options changes;        /* about to be set; strings and lists are borrowed */
+        OptionsReadBack before; /* borrows as socket_options_read() */
+        int buffer_locks;
+} OptionsBackup;
+
+/*
+ * Notes what @fd has of @changes. What the kernel cannot tell is taken from @requested, what was asked
+ * of this socket so far (may be NULL).
+ */
+void socket_options_save(int fd, const Address *address, const Options *requested,
+                         const Options *changes, OptionsBackup *ret);
+
+/*
+ * Puts back what socket_options_save() noted, whether the changes were made since, or some of them. Not
+ * the backlog, an argument of listen(): that is before.options.backlog. Of multicast groups those of
+ * @backup->changes are left, so a caller that has not joined them takes them out there.
+ *
+ * What cannot be put back stays: raw options that the kernel does not tell or tells otherwise than they
+ * are set, and a device, which to leave takes CAP_NET_RAW. A default that was told is explicit
+ * afterwards.
+ */
+void socket_options_restore(int fd, const Address *address, const OptionsBackup *backup);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "daemon/context.h"
+#include "daemon/endpoint-change.h"
 #include "proto/address.h"
 #include "proto/wire.h"
 
@@ -19,6 +20,7 @@ typedef struct Wanted {
         /* Once acquired. */
         Lease *lease;
         bool adopted;
+        EndpointChange change;
 } Wanted;
 
 /* Checks the @index-th request and fills *@wanted. Returns 0, CONTEXT_E_REFUSED, or a negative errno. */

@@ -73,6 +73,48 @@ Test(adoption, option_that_the_kernel_refuses) {
         scene_close(&scene);
 }
 
+/* What was set before the kernel refused is put back. */
+Test(adoption, options_that_the_kernel_refuses_half_way) {
+        static const struct {
+                const char *network;
+                const char *options, *bad;
+                int level, name;
+        } table[] = {
+                { "tcp4", "'timeToLive':9", "congestion':'none-such", SOL_IP, IP_TTL },
+                { "tcp4", "'lingerSec':9", "congestion':'none-such", SOL_SOCKET, SO_LINGER },
+                { "tcp4", "'sendBuffer':9000", "congestion':'none-such", SOL_SOCKET, SO_SNDBUF },
+                { "tcp6", "'typeOfService':8", "congestion':'none-such", SOL_IPV6, IPV6_TCLASS },
+                { "udp4", "'typeOfService':8", "multicastInterface':'none-such", SOL_IP, IP_TOS },
+                { "udp4", "'typeOfService':16", "multicastInterface':'none-such", SOL_SOCKET,
+                  SO_PRIORITY },
+                { "udp4", "'broadcast':false", "multicastInterface':'none-such", SOL_SOCKET,
+                  SO_BROADCAST },
+        };
+        Scene scene;
+
+        scene_open(&scene);
+        for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+                KitSocket held, next;
+                int before;
+
+                held = acquire_and_hang_up(&scene, table[i].network,
+                                           strcmp(table[i].network, "tcp6") ? "127.0.0.1:0" : "[::1]:0",
+                                           ",'sharing':'exclusive'");
+                before = kit_int_option(held.fd, table[i].level, table[i].name);
+                json_decref(kit_refused(scene.control, "OptionInvalid",
+                                        "{'network':'%s','address':'%s','options':{%s,'%s'}}",
+                                        table[i].network, kit_address(&held), table[i].options,
+                                        table[i].bad));
+                cr_assert(eq(int, kit_int_option(held.fd, table[i].level, table[i].name), before));
+                cr_assert(zero(int, kit_int_option(held.fd, SOL_SOCKET, SO_REUSEPORT)));
+                next = adopt(&scene, &held, ",'sharing':'exclusive'");
+                kit_expect_served(next.fd);
+                kit_drop(&held);
+                kit_release(scene.control, &next);
+        }
+        scene_close(&scene);
+}
+
 Test(adoption, name_of_another_endpoint) {
         Scene scene;
         KitSocket named, held, next;

@@ -43,7 +43,7 @@ static const struct {
 } failures[] = {
         { "{'network':'tcp5','address':'127.0.0.1:0'}", "NetworkUnknown" },
         { "{'network':'tcp4','address':'127.0.0.1'}", "AddressInvalid" },
-        { "{'network':'tcp4','address':'127.0.0.1:0','weight':3}", "NotSupported" },
+        { "{'network':'tcp4','address':'127.0.0.1:0','networkNamespace':'x'}", "NotSupported" },
         { "{'network':'tcp4','address':'127.0.0.1:0','options':{'timeToLive':0}}", "OptionInvalid" },
         { "{'network':'tcp4','address':'127.0.0.1:0','options':{'congestion':'none-such'}}",
           "OptionInvalid" },
@@ -139,4 +139,198 @@ Test(all_or_none, limit_of_leases) {
                 kit_drop(&held[i]);
         close(control);
         kit_stop(&kit);
+}
+
+/* ---- endpoints that were there before ---------------------------------------------------------- */
+
+/* They stay after the last lease, and the test holds on to their sockets to look at them. */
+#define BEFORE_CONFIG "[Broker]\nRetainSec=1h\n[Rule all]\nUser=*\nOptions=*\n"
+
+typedef struct Scene {
+        Kit kit;
+        int control;
+        int watch;
+} Scene;
+
+static void scene_open(Scene *scene) {
+        kit_start(&scene->kit, BEFORE_CONFIG);
+        kit_warm_up_timer(&scene->kit);
+        scene->control = harness_connect(&scene->kit.harness);
+        scene->watch = kit_watch(&scene->kit, scene->control);
+}
+
+static void scene_close(Scene *scene) {
+        close(scene->control);
+        close(scene->watch);
+        kit_stop(&scene->kit);
+}
+
+/* A socket whose holder has gone, but for the copy that the test looks through. */
+static KitSocket park(Scene *scene, const char *request) {
+        int lost = harness_connect(&scene->kit.harness);
+        KitSocket held = kit_acquire(lost, "%s", request);
+
+        close(lost);
+        json_decref(kit_event(scene->watch, "acquired"));
+        json_decref(kit_event(scene->watch, "released"));
+        json_decref(kit_event(scene->watch, "parked"));
+        return held;
+}
+
+/* What List says of the endpoint of @held: the caller's to decref. */
+static json_t *describe(Scene *scene, const KitSocket *held) {
+        json_auto_t *reply =
+                kit_call(scene->control, "List", "{'endpoint':'%s'}", kit_text(held->reply, "endpoint"));
+
+        kit_expect_success(reply);
+        return json_incref(kit_at(reply, "parameters.endpoints.0"));
+}
+
+static void expect_described_as(Scene *scene, const KitSocket *held, const json_t *before) {
+        json_auto_t *after = describe(scene, held);
+
+        cr_assert(json_equal((json_t *)before, after), "%s", json_dumps(after, 0));
+}
+
+static void expect_no_name(Scene *scene, const char *name) {
+        json_decref(kit_expect_error(kit_call(scene->control, "List", "{'endpoint':'%s'}", name),
+                                     "NoSuchEndpoint"));
+}
+
+/* The ways in which an Acquire comes to nothing once its first socket is there. */
+enum { SECOND_REFUSED, TWICE_THEN_REFUSED, NOBODY_TO_ANSWER, _WAYS_N };
+
+static void acquire_in_vain(Scene *scene, int way, const char *request) {
+        static const char bad[] = "{'network':'tcp4','address':'192.0.2.1:0'}";
+        char parameters[2048];
+        int gone;
+
+        if (way != NOBODY_TO_ANSWER) {
+                json_decref(kit_refused(scene->control, "AddressUnavailable", "%s%s%s,%s", request,
+                                        way == TWICE_THEN_REFUSED ? "," : "",
+                                        way == TWICE_THEN_REFUSED ? request : "", bad));
+                return;
+        }
+        gone = harness_connect(&scene->kit.harness);
+        cr_assert(zero(int, shutdown(gone, SHUT_RD)));
+        snprintf(parameters, sizeof(parameters), "{'sockets':[%s]}", request);
+        kit_send(gone, "Acquire", "", parameters);
+        /* The broker hangs up when it cannot answer, and by then it has undone the call. */
+        cr_assert(eq(int, poll(&(struct pollfd){ .fd = gone, .events = 0 }, 1, KIT_PATIENCE_MSEC), 1));
+        close(gone);
+        kit_ping(scene->control);
+}
+
+Test(all_or_none, name_of_a_live_endpoint) {
+        static const char *const sharings[] = { "shared", "group" };
+        Scene scene;
+
+        scene_open(&scene);
+        for (int i = 0; i < 2 * _WAYS_N; i++) {
+                KitSocket held, other;
+                json_t *before;
+                char request[256];
+
+                held = kit_acquire(scene.control,
+                                   "{'network':'tcp4','address':'127.0.0.1:0','sharing':'%s'}",
+                                   sharings[i % 2]);
+                before = describe(&scene, &held);
+                snprintf(request, sizeof(request),
+                         "{'network':'tcp4','address':'%s','sharing':'%s','name':'web'}",
+                         kit_address(&held), sharings[i % 2]);
+                acquire_in_vain(&scene, i / 2, request);
+                expect_described_as(&scene, &held, before);
+                expect_no_name(&scene, "web");
+                other = kit_acquire(scene.control,
+                                    "{'network':'udp4','address':'127.0.0.1:0','name':'web'}");
+                kit_expect_served(held.fd);
+                kit_release(scene.control, &other);
+                kit_release(scene.control, &held);
+                json_decref(before);
+        }
+        scene_close(&scene);
+}
+
+/* What a parked socket is, and what the call that fails would make of it. */
+static const struct {
+        const char *network;
+        const char *before, *wanted;
+        int level, name;
+} changes[] = {
+        { "tcp4", "'name':'old'", "'name':'new'", SOL_SOCKET, SO_REUSEPORT },
+        { "tcp4", "'retainSec':3600", "'retainSec':0", SOL_SOCKET, SO_REUSEPORT },
+        { "tcp4", "'sharing':'exclusive'", "'sharing':'group'", SOL_SOCKET, SO_REUSEPORT },
+        { "tcp4", "'sharing':'group'", "'sharing':'shared'", SOL_SOCKET, SO_REUSEPORT },
+        { "udp4", "'sharing':'group'", "'sharing':'shared'", SOL_SOCKET, SO_REUSEPORT },
+        { "udp4", "'sharing':'shared'", "'sharing':'group'", SOL_SOCKET, SO_REUSEPORT },
+        { "tcp4", "'options':{'timeToLive':9}", "'options':{'timeToLive':10}", SOL_IP, IP_TTL },
+        { "tcp4", "'name':'old'", "'options':{'timeToLive':10,'backlog':6}", SOL_IP, IP_TTL },
+        { "tcp4", "'options':{'receiveBuffer':65536}", "'options':{'receiveBuffer':8192}", SOL_SOCKET,
+          SO_RCVBUF },
+        { "tcp4", "'name':'old'", "'options':{'lingerSec':2}", SOL_SOCKET, SO_LINGER },
+        { "udp4", "'name':'old'", "'options':{'broadcast':false,'typeOfService':16}", SOL_SOCKET,
+          SO_PRIORITY },
+};
+
+/* TWICE_THEN_REFUSED would be refused for another reason where the sharing is not given. */
+Test(all_or_none, parked_socket) {
+        Scene scene;
+
+        scene_open(&scene);
+        for (size_t i = 0; i < 2 * sizeof(changes) / sizeof(changes[0]); i++) {
+                KitSocket held, next;
+                json_t *before;
+                char request[256];
+                int option;
+
+                snprintf(request, sizeof(request), "{'network':'%s','address':'127.0.0.1:0',%s}",
+                         changes[i / 2].network, changes[i / 2].before);
+                held = park(&scene, request);
+                before = describe(&scene, &held);
+                option = kit_int_option(held.fd, changes[i / 2].level, changes[i / 2].name);
+                snprintf(request, sizeof(request), "{'network':'%s','address':'%s',%s}",
+                         changes[i / 2].network, kit_address(&held), changes[i / 2].wanted);
+                acquire_in_vain(&scene, i % 2 ? SECOND_REFUSED : NOBODY_TO_ANSWER, request);
+                expect_described_as(&scene, &held, before);
+                cr_assert(eq(int, kit_int_option(held.fd, changes[i / 2].level, changes[i / 2].name),
+                             option));
+                expect_no_name(&scene, "new");
+                /* Whoever wants it as it was gets it so. */
+                next = kit_acquire(scene.control, "{'network':'%s','address':'%s',%s}",
+                                   changes[i / 2].network, kit_address(&held), changes[i / 2].before);
+                cr_assert(kit_true(next.reply, "adopted"));
+                kit_expect_served(next.fd);
+                json_decref(before);
+                kit_release(scene.control, &next);
+                kit_drop(&held);
+                json_decref(kit_event(scene.watch, "adopted"));
+                json_decref(kit_event(scene.watch, "released"));
+                json_decref(kit_event(scene.watch, "closed"));
+        }
+        scene_close(&scene);
+}
+
+/* The second socket takes the name that the first one gave up. */
+Test(all_or_none, names_passed_on) {
+        KitSocket held;
+        json_t *before;
+        Scene scene;
+
+        scene_open(&scene);
+        held = park(&scene, "{'network':'tcp4','address':'127.0.0.1:0','name':'old'}");
+        before = describe(&scene, &held);
+        json_decref(kit_refused(scene.control, "AddressUnavailable",
+                                "{'network':'tcp4','address':'%s','name':'new'},"
+                                "{'network':'udp4','address':'127.0.0.1:0','name':'old'},"
+                                "{'network':'tcp4','address':'%s'},"
+                                "{'network':'tcp4','address':'192.0.2.1:0'}",
+                                kit_address(&held), kit_address(&held)));
+        expect_described_as(&scene, &held, before);
+        expect_no_name(&scene, "new");
+        json_decref(before);
+        kit_drop(&held);
+        held = kit_acquire(scene.control, "{'network':'tcp4','address':'127.0.0.1:0','name':'old'}");
+        cr_assert(kit_true(held.reply, "adopted"));
+        kit_release(scene.control, &held);
+        scene_close(&scene);
 }

@@ -30,6 +30,7 @@ static const Method methods[_WIRE_METHOD_N] = {
         [WIRE_METHOD_DIAL] = { NULL, true },
         [WIRE_METHOD_READY] = { NULL, false },
         [WIRE_METHOD_DRAIN] = { NULL, false },
+        [WIRE_METHOD_SET_WEIGHT] = { NULL, false },
         [WIRE_METHOD_RESUME] = { NULL, false },
         [WIRE_METHOD_EXPLAIN] = { NULL, false },
 };

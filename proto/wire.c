@@ -148,6 +148,8 @@ static const Field wire_member_fields[] = {
         INT_OR_NULL(MemberInfo, queue_length, "queueLength"),
         INT_OR_NULL(MemberInfo, queue_limit, "queueLimit"),
         INT_OR_NULL(MemberInfo, drops, "drops"),
+        BOOL_OR_NULL(MemberInfo, stalled, "stalled"),
+        INT_OR_NULL(MemberInfo, flows, "flows"),
 };
 DEFINE(wire_member, "Member", MemberInfo);
 
@@ -197,6 +199,12 @@ static const Field leases_in_fields[] = {
         STRINGS(LeasesIn, leases, "leases"),
 };
 static DEFINE(leases_in, "", LeasesIn);
+
+static const Field set_weight_in_fields[] = {
+        STRINGS(SetWeightIn, leases, "leases"),
+        INT(SetWeightIn, weight, "weight"),
+};
+static DEFINE(set_weight_in, "", SetWeightIn);
 
 static const Field dial_in_fields[] = {
         STRING(DialIn, network, "network"),
@@ -289,6 +297,7 @@ const WireMethod wire_methods[_WIRE_METHOD_N] = {
         [WIRE_METHOD_DIAL] = { "io.reuseportd.Dial", &dial_in, &dial_out },
         [WIRE_METHOD_READY] = { "io.reuseportd.Ready", &leases_in, &wire_empty },
         [WIRE_METHOD_DRAIN] = { "io.reuseportd.Drain", &leases_in, &wire_empty },
+        [WIRE_METHOD_SET_WEIGHT] = { "io.reuseportd.SetWeight", &set_weight_in, &wire_empty },
         [WIRE_METHOD_RELEASE] = { "io.reuseportd.Release", &leases_in, &wire_empty },
         [WIRE_METHOD_RESUME] = { "io.reuseportd.Resume", &resume_in, &resume_out },
         [WIRE_METHOD_LIST] = { "io.reuseportd.List", &list_in, &list_out },

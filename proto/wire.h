@@ -61,6 +61,14 @@ struct Record {
 void wire_init(const Record *record, void *value);
 
 typedef enum Sharing { SHARING_EXCLUSIVE, SHARING_SHARED, SHARING_GROUP, _SHARING_N } Sharing;
+typedef enum SteeringMode {
+        STEERING_HASH,
+        STEERING_ROUND_ROBIN,
+        STEERING_LEAST_LOAD,
+        STEERING_CPU,
+        STEERING_SOURCE,
+        _STEERING_N
+} SteeringMode;
 typedef enum Lifetime { LIFETIME_CONNECTION, LIFETIME_PROCESS, _LIFETIME_N } Lifetime;
 typedef enum MemberState {
         MEMBER_STANDBY,
@@ -163,6 +171,8 @@ typedef struct MemberInfo {
         int64_t queue_length;
         int64_t queue_limit;
         int64_t drops;
+        Tristate stalled;
+        int64_t flows;
 } MemberInfo;
 
 typedef struct EndpointInfo {
@@ -206,6 +216,11 @@ typedef struct AcquireOut {
 typedef struct LeasesIn {
         WireList leases; /* const char * */
 } LeasesIn;
+
+typedef struct SetWeightIn {
+        WireList leases; /* const char * */
+        int64_t weight;
+} SetWeightIn;
 
 typedef struct DialIn {
         const char *network;
@@ -298,6 +313,7 @@ typedef enum WireMethodId {
         WIRE_METHOD_DIAL,
         WIRE_METHOD_READY,
         WIRE_METHOD_DRAIN,
+        WIRE_METHOD_SET_WEIGHT,
         WIRE_METHOD_RELEASE,
         WIRE_METHOD_RESUME,
         WIRE_METHOD_LIST,

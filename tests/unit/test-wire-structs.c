@@ -94,7 +94,7 @@ static const Member lease[] = { MEMBER(LeaseInfo, lease), MEMBER(LeaseInfo, hold
 static const Member member[] = {
         MEMBER(MemberInfo, member), MEMBER(MemberInfo, state),        MEMBER(MemberInfo, weight),
         MEMBER(MemberInfo, leases), MEMBER(MemberInfo, queue_length), MEMBER(MemberInfo, queue_limit),
-        MEMBER(MemberInfo, drops),
+        MEMBER(MemberInfo, drops),  MEMBER(MemberInfo, stalled),      MEMBER(MemberInfo, flows),
 };
 
 static const Member endpoint[] = {
@@ -115,6 +115,7 @@ static const Member resume_request[] = { MEMBER(ResumeRequest, lease), MEMBER(Re
 static const Member acquire_in[] = { MEMBER(AcquireIn, sockets), MEMBER(AcquireIn, lifetime) };
 static const Member acquire_out[] = { MEMBER(AcquireOut, sockets) };
 static const Member leases_in[] = { MEMBER(LeasesIn, leases) };
+static const Member set_weight_in[] = { MEMBER(SetWeightIn, leases), MEMBER(SetWeightIn, weight) };
 static const Member dial_in[] = { MEMBER(DialIn, network), MEMBER(DialIn, remote_address),
                                   MEMBER(DialIn, local_address), MEMBER(DialIn, options) };
 static const Member dial_out[] = { MEMBER(DialOut, socket_file_descriptor), MEMBER(DialOut, cookie),
@@ -234,6 +235,7 @@ Test(wire_structs, every_row_fills_the_member_of_its_name) {
                 STRUCT(OUT(DIAL), DialOut, dial_out),
                 STRUCT(IN(READY), LeasesIn, leases_in),
                 STRUCT(IN(DRAIN), LeasesIn, leases_in),
+                STRUCT(IN(SET_WEIGHT), SetWeightIn, set_weight_in),
                 STRUCT(IN(RELEASE), LeasesIn, leases_in),
                 STRUCT(IN(RESUME), ResumeIn, resume_in),
                 STRUCT(OUT(RESUME), ResumeOut, resume_out),

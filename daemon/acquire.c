@@ -14,7 +14,6 @@
 
 #include "daemon/describe.h"
 #include "daemon/methods.h"
-#include "daemon/multicast.h"
 #include "daemon/overlap.h"
 #include "daemon/policy.h"
 #include "daemon/process.h"
@@ -97,23 +96,44 @@ static int open_socket(Context *context, const SocketSpec *spec, int *ret_fd, Ad
         return r == 0 ? 0 : refuse_socket(context, &spec->address, r, &failure);
 }
 
+static int refuse_full(Context *context) {
+        return refuse(context, WIRE_ERROR_QUOTA_EXCEEDED,
+                      &(ErrorParameters){ .resource = "sockets in steered groups",
+                                          .limit = STEERING_MEMBERS_MAX });
+}
+
+/* The socket is there: it becomes a member with a lease, and takes what its state lets it take. */
+static int acquire_enter(Context *context, const LeaseTerms *terms, Wanted *wanted, Endpoint *endpoint,
+                         int fd) {
+        Member *member;
+        int r;
+
+        r = endpoint_add_member(endpoint, fd, &member);
+        if (r < 0) {
+                if (endpoint->n_members == 0)
+                        endpoint_close(endpoint, NULL);
+                return error_trace(r);
+        }
+        r = member_enter(member, wanted->standby, wanted->weight);
+        if (r == 0)
+                return acquire_lease(context, terms, wanted, member);
+        member_leave(member, MEMBER_LEAVE_UNDONE, NULL);
+        return r < 0 ? error_trace(r) : refuse_full(context);
+}
+
 static int acquire_new_member(Context *context, const LeaseTerms *terms, Wanted *wanted,
                               Endpoint *endpoint) {
-        Member *member;
         Address bound;
         int fd, r;
 
         r = open_socket(context,
                         &(SocketSpec){ .address = endpoint->address,
                                        .sharing = endpoint->sharing,
-                                       .options = endpoint->requested },
+                                       .options = endpoint->requested,
+                                       .announce = group_is_steered(endpoint) ? group_announce : NULL,
+                                       .userdata = endpoint },
                         &fd, &bound);
-        if (r != 0)
-                return r;
-        r = endpoint_add_member(endpoint, fd, &member);
-        if (r < 0)
-                return error_trace(r);
-        return acquire_lease(context, terms, wanted, member);
+        return r != 0 ? r : acquire_enter(context, terms, wanted, endpoint, fd);
 }
 
 /*
@@ -124,7 +144,6 @@ static int acquire_new_endpoint(Context *context, const LeaseTerms *terms, Wante
                                 bool unused_port) {
         const SocketRequest *request = wanted->request;
         Endpoint *endpoint;
-        Member *member;
         Address bound;
         int fd, r;
 
@@ -144,12 +163,8 @@ static int acquire_new_endpoint(Context *context, const LeaseTerms *terms, Wante
                 fd_close(fd);
                 return error_trace(r);
         }
-        r = endpoint_add_member(endpoint, fd, &member);
-        if (r < 0) {
-                endpoint_close(endpoint, NULL);
-                return error_trace(r);
-        }
-        return acquire_lease(context, terms, wanted, member);
+        endpoint->group.mode = wanted->steering;
+        return acquire_enter(context, terms, wanted, endpoint, fd);
 }
 
 /* ---- endpoints that are there already ---------------------------------------------------------- */
@@ -164,7 +179,7 @@ static int acquire_parked(Context *context, const LeaseTerms *terms, Wanted *wan
         SocketFailure failure;
         int r;
 
-        member_adopt(member);
+        member_adopt(member, wanted->weight);
         wanted->adopted = true;
         r = acquire_lease(context, terms, wanted, member);
         if (r != 0)
@@ -174,6 +189,10 @@ static int acquire_parked(Context *context, const LeaseTerms *terms, Wanted *wan
                                     request->options, &failure);
         if (r > 0)
                 return refuse_socket(context, &endpoint->address, r, &failure);
+        if (r == 0)
+                r = endpoint_change_regroup(&wanted->change, wanted->steering);
+        if (r > 0)
+                return refuse_full(context);
         if (r == 0)
                 r = endpoint_change_rename(&wanted->change, request->name);
         return r < 0 ? error_trace(r) : 0;
@@ -197,6 +216,9 @@ static int check_fits(Context *context, const Wanted *wanted, const Endpoint *en
                 id_format_decimal((uint64_t)request->retain_sec, want);
                 return refuse_conflict(context, "retainSec", have, want);
         }
+        if (request->steering >= 0 && wanted->steering != endpoint->group.mode)
+                return refuse_conflict(context, "steering", wire_steering[endpoint->group.mode],
+                                       wire_steering[wanted->steering]);
         if (!request->options || socket_options_compare(request->options, endpoint->requested,
                                                         TAILQ_FIRST(&endpoint->members)->fd,
                                                         &endpoint->address, &refusal) == 0)
@@ -204,18 +226,33 @@ static int check_fits(Context *context, const Wanted *wanted, const Endpoint *en
         return refuse_conflict(context, refusal.option, refusal.have, refusal.want);
 }
 
+/* A lease of a member that is there: the one of all, or one whose holder was lost. */
+static int acquire_member(Context *context, const LeaseTerms *terms, Wanted *wanted, Member *member) {
+        wanted->adopted = member->orphan != MEMBER_ORPHAN_NOT && LIST_EMPTY(&member->leases);
+        if (wanted->adopted)
+                member_adopt(member, wanted->weight);
+        return acquire_lease(context, terms, wanted, member);
+}
+
 static int acquire_existing(Context *context, const LeaseTerms *terms, Wanted *wanted,
                             Endpoint *endpoint) {
-        Member *parked = endpoint_parked_member(endpoint);
+        Member *orphan = endpoint_orphan(endpoint, context->subject->uid);
         int r;
 
-        if (parked)
-                return acquire_parked(context, terms, wanted, endpoint, parked);
+        /* Who stands by takes nothing, so what waits is not for it. */
+        if (wanted->standby)
+                orphan = NULL;
+        /* Alone it becomes what is asked for; beside others it is what they are. */
+        if (orphan && !orphan->departure.waiting && endpoint->n_members == 1 &&
+            !endpoint_first_lease(endpoint))
+                return acquire_parked(context, terms, wanted, endpoint, orphan);
         r = check_fits(context, wanted, endpoint);
         if (r != 0)
                 return r;
         if (endpoint->sharing == SHARING_SHARED)
-                r = acquire_lease(context, terms, wanted, TAILQ_FIRST(&endpoint->members));
+                r = acquire_member(context, terms, wanted, TAILQ_FIRST(&endpoint->members));
+        else if (orphan)
+                r = acquire_member(context, terms, wanted, orphan);
         else
                 r = acquire_new_member(context, terms, wanted, endpoint);
         if (r != 0)
@@ -243,13 +280,11 @@ static int acquire_at(Context *context, const LeaseTerms *terms, Wanted *wanted)
         Endpoint *endpoint =
                 endpoint_find(&context->services->endpoints, endpoint_key(&wanted->address, key));
         PolicyVerdict verdict;
-        Member *parked;
 
         decide(context, wanted, &wanted->address, &verdict);
         if (!verdict.allowed)
                 return refuse_denied(context, &verdict);
-        parked = endpoint ? endpoint_parked_member(endpoint) : NULL;
-        if (parked && parked->last_holder->uid != context->subject->uid) {
+        if (endpoint && endpoint_is_kept_for_another(endpoint, context->subject->uid)) {
                 if (!parked_gives_way(endpoint, wanted))
                         return refuse_in_use(context, endpoint_address_text(endpoint), endpoint);
                 endpoint = endpoint_close(endpoint, "another user took the address over");

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <jansson.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,6 +17,7 @@
 #include "daemon/listener.h"
 #include "daemon/log.h"
 #include "daemon/privileges.h"
+#include "daemon/repair.h"
 #include "daemon/services.h"
 #include "daemon/socket-factory.h"
 #include "proto/cleanup.h"
@@ -75,6 +77,17 @@ static void broker_warn_all(Services *services) {
         if (!services->privileged_ports)
                 broker_warn(services, "no CAP_NET_BIND_SERVICE: ports below "
                                       "net.ipv4.ip_unprivileged_port_start cannot be given");
+        if (!services->steering) {
+                snprintf(services->steering_warning, sizeof(services->steering_warning),
+                         "no steering (%s): a member that leaves a group loses what waits on it unless "
+                         "net.ipv4.tcp_migrate_req is on",
+                         services->no_steering);
+                broker_warn(services, services->steering_warning);
+        }
+        if (services->bpf_kept)
+                broker_warn(services,
+                            "CAP_BPF is kept: with kernel.unprivileged_bpf_disabled, Linux before "
+                            "5.19 asks for it again and again");
         if (!services->peer_pidfd)
                 broker_warn(
                         services,
@@ -131,6 +144,25 @@ static bool kernel_has_peer_pidfd(void) {
         return pidfd >= 0;
 }
 
+static bool broker_can_steer(void *userdata) {
+        const Services *services = userdata;
+
+        return !services->steering || steering_is_usable(services->steering);
+}
+
+/* The capability that it takes is given up afterwards, loaded or not. */
+static int broker_load_steering(Services *services) {
+        int r = steering_new(&services->steering, &services->no_steering);
+
+        if (r < 0) {
+                log_fault(LOG_WARNING, "cannot load the steering program");
+                services->no_steering = "the kernel refused the program";
+        }
+        r = privileges_drop_bpf(broker_can_steer, services);
+        services->bpf_kept = r == PRIVILEGES_E_KEPT;
+        return r < 0 ? error_trace(r) : 0;
+}
+
 static void broker_probe(Services *services) {
         socket_factory_probe(&services->families);
         services->peer_pidfd = kernel_has_peer_pidfd();
@@ -178,6 +210,9 @@ static int broker_start(Broker *broker) {
         /* A seed of the kernel's, before the first object: clients must not know how keys are hashed. */
         json_object_seed(0);
         services->started_usec = clock_usec(CLOCK_REALTIME);
+        r = broker_load_steering(services);
+        if (r < 0)
+                return error_trace(r);
         broker_probe(services);
         r = id_source_init(&services->ids);
         if (r == 0)
@@ -192,7 +227,15 @@ static int broker_start(Broker *broker) {
                 r = poller_init(&services->poller, sd_event_get_fd(services->event));
         if (r < 0)
                 return error_trace(r);
-        endpoint_registry_init(&services->endpoints, services->event, &services->hub, &services->ids);
+        r = endpoint_registry_init(&services->endpoints,
+                                   &(EndpointServices){ .event = services->event,
+                                                        .poller = &services->poller,
+                                                        .hub = &services->hub,
+                                                        .ids = &services->ids,
+                                                        .steering = services->steering,
+                                                        .on_shut_down = repair_member });
+        if (r < 0)
+                return error_trace(r);
         r = listener_new(services, broker->options->socket, &broker->listener);
         return r == 0 ? 0 : broker_refuse_socket(broker->options->socket, r);
 }
@@ -232,6 +275,7 @@ int broker_run(Broker *broker) {
                                 return error_trace(r);
                         woken = r > 0;
                 }
+                group_settle(&services->endpoints);
         }
         return 0;
 }
@@ -242,6 +286,7 @@ Broker *broker_free(Broker *broker) {
         listener_free(broker->listener);
         lease_registry_deinit(&broker->services.leases, "the broker stops");
         endpoint_registry_deinit(&broker->services.endpoints);
+        steering_free(broker->services.steering);
         poller_deinit(&broker->services.poller);
         sd_event_source_unref(broker->hangup);
         sd_event_unref(broker->services.event);

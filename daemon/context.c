@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "daemon/group.h"
 #include "proto/error.h"
 #include "proto/limits.h"
 
@@ -14,6 +15,7 @@ int context_reply(Context *context, const void *out) {
         int r;
 
         assert(!context->answered);
+        group_settle(&context->services->endpoints);
         if (context->silent)
                 return 0;
         r = message_encode_reply(&context->services->buffer, &(Reply){ .error = NULL },

@@ -5,12 +5,11 @@
 #include "daemon/describe.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
 #include "daemon/clock.h"
+#include "daemon/continuity.h"
 #include "daemon/lease.h"
-#include "proto/cleanup.h"
 #include "proto/error.h"
 
 bool describe_may_see(const Subject *subject, const Endpoint *endpoint) {
@@ -59,14 +58,20 @@ static int describe_member(const Member *member, Message *memory, MemberInfo *re
         wire_init(&wire_member, ret);
         ret->member = describe_id(member->endpoint, 'm', member->id, memory);
         ret->state = member->state;
-        ret->weight = MEMBER_WEIGHT_DEFAULT;
+        ret->weight = member->weight;
         ret->leases = (WireList){ .items = leases, .n = n };
         member_read_queue(member, &ret->queue_length, &ret->queue_limit, &ret->drops);
+        if (member->steered) {
+                ret->stalled = member->health.stalled;
+                ret->flows =
+                        (int64_t)steering_selected(member->endpoint->registry->steering, member->slot);
+        }
         return ret->member ? 0 : error_origin(-ENOMEM);
 }
 
-int describe_endpoint(const Endpoint *endpoint, bool migrate_req, Message *memory, EndpointInfo *ret) {
+int describe_endpoint(const Endpoint *endpoint, Message *memory, EndpointInfo *ret) {
         MemberInfo *members = message_allocate(memory, endpoint->n_members * sizeof(*members));
+        Continuity continuity = continuity_of(endpoint);
         const Member *member;
         size_t i = 0;
         int r;
@@ -84,7 +89,10 @@ int describe_endpoint(const Endpoint *endpoint, bool migrate_req, Message *memor
         ret->network = address_network(&endpoint->address);
         ret->address = endpoint_address_text(endpoint);
         ret->sharing = endpoint->sharing;
-        ret->continuity = endpoint_continuity(endpoint, migrate_req, &ret->continuity_reason);
+        if (endpoint->sharing == SHARING_GROUP)
+                ret->steering = group_is_steered(endpoint) ? (int)endpoint->group.mode : -1;
+        ret->continuity = continuity.promise;
+        ret->continuity_reason = continuity.reason;
         ret->members = (WireList){ .items = members, .n = endpoint->n_members };
         return ret->endpoint ? 0 : error_origin(-ENOMEM);
 }
@@ -151,11 +159,4 @@ void describe_event(const Event *event, const IdSource *ids, EventText *text, Ev
                                  &text->holder);
                 ret->holder = &text->holder;
         }
-}
-
-bool describe_migrate_req(void) {
-        _cleanup_(fd_closep) int fd = open("/proc/sys/net/ipv4/tcp_migrate_req", O_RDONLY | O_CLOEXEC);
-        char value = '0';
-
-        return fd >= 0 && read(fd, &value, 1) == 1 && value == '1';
 }

@@ -15,7 +15,7 @@
 bool describe_may_see(const Subject *subject, const Endpoint *endpoint);
 
 /* Fills @ret with the endpoint, its members and their leases. Returns 0 or -ENOMEM. */
-int describe_endpoint(const Endpoint *endpoint, bool migrate_req, Message *memory, EndpointInfo *ret);
+int describe_endpoint(const Endpoint *endpoint, Message *memory, EndpointInfo *ret);
 
 /*
  * Fills @ret with what the holder of a lease is told, but for the number of the descriptor and whether
@@ -36,6 +36,3 @@ typedef struct EventText {
 
 /* Fills @ret, which points into @text and @event. */
 void describe_event(const Event *event, const IdSource *ids, EventText *text, EventInfo *ret);
-
-/* Whether net.ipv4.tcp_migrate_req is on now. */
-bool describe_migrate_req(void);

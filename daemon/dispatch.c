@@ -28,9 +28,9 @@ static const Method methods[_WIRE_METHOD_N] = {
         [WIRE_METHOD_GET_INFO] = { method_get_info, false },
         [WIRE_METHOD_GET_INTERFACE_DESCRIPTION] = { method_get_interface_description, false },
         [WIRE_METHOD_DIAL] = { NULL, true },
-        [WIRE_METHOD_READY] = { NULL, false },
-        [WIRE_METHOD_DRAIN] = { NULL, false },
-        [WIRE_METHOD_SET_WEIGHT] = { NULL, false },
+        [WIRE_METHOD_READY] = { method_ready, false },
+        [WIRE_METHOD_DRAIN] = { method_drain, false },
+        [WIRE_METHOD_SET_WEIGHT] = { method_set_weight, false },
         [WIRE_METHOD_RESUME] = { NULL, false },
         [WIRE_METHOD_EXPLAIN] = { NULL, false },
 };

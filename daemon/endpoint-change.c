@@ -29,6 +29,7 @@ void endpoint_change_begin(EndpointChange *change, const Lease *lease) {
                 .sharing = endpoint->sharing,
                 .requested = endpoint->requested,
                 .retain_usec = endpoint->retain_usec,
+                .steering = endpoint->group.mode,
         };
 }
 
@@ -113,6 +114,16 @@ int endpoint_change_reshape(EndpointChange *change, Sharing sharing, uint64_t re
         return 0;
 }
 
+int endpoint_change_regroup(EndpointChange *change, SteeringMode steering) {
+        Endpoint *endpoint = change->lease->member->endpoint;
+
+        if (endpoint->sharing == change->sharing && endpoint->group.mode == steering)
+                return 0;
+        change->regrouped = true;
+        endpoint->group.mode = steering;
+        return group_refound(change->lease->member);
+}
+
 /*
  * Answers may be under way for a while, and others come meanwhile. Leases are numbered in the order in
  * which they began.
@@ -169,6 +180,9 @@ static void put_back(const EndpointChange *change) {
         endpoint->requested = change->requested;
         endpoint->sharing = change->sharing;
         endpoint->retain_usec = change->retain_usec;
+        endpoint->group.mode = change->steering;
+        if (change->regrouped && group_refound(change->lease->member) != 0)
+                log_fault(LOG_ERR, "a group cannot be steered as before");
         if (change->renamed)
                 put_name_back(change);
 }

@@ -16,11 +16,12 @@
 typedef struct EndpointChange {
         const Lease *lease; /* for whose sake; NULL: nothing was changed */
         /* As it was before. */
-        bool renamed, reshaped;
+        bool renamed, reshaped, regrouped;
         char *name; /* if renamed; NULL: none */
         Sharing sharing;
         Options *requested; /* owned once the endpoint has others */
         uint64_t retain_usec;
+        SteeringMode steering;
         OptionsBackup *options; /* of the member's socket; NULL: none were set */
 } EndpointChange;
 
@@ -40,6 +41,12 @@ int endpoint_change_rename(EndpointChange *change, const char *name);
  */
 int endpoint_change_reshape(EndpointChange *change, Sharing sharing, uint64_t retain_usec,
                             const Options *options, SocketFailure *ret_failure);
+
+/*
+ * Makes the endpoint, with the lease's member alone, a group that is steered so, or none, as its sharing
+ * is now. Returns 0, GROUP_E_FULL, or a negative errno.
+ */
+int endpoint_change_regroup(EndpointChange *change, SteeringMode steering);
 
 /*
  * Puts everything back, unless somebody has acquired the endpoint since: then it stays what they were

@@ -1,36 +1,54 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/*
- * The life of endpoints and members: made, parked, adopted, closed. Who holds them is lease.c's; what
- * was asked for is acquire.c's.
- */
+/* The registry of endpoints: made, found, named, closed. Their members are member.c's; what was asked
+ * for is acquire.c's. */
 
 #include "daemon/endpoint.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <linux/sock_diag.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include "daemon/clock.h"
 #include "proto/cleanup.h"
 #include "proto/error.h"
-#include "proto/fdlist.h"
 #include "proto/message.h"
 
-void endpoint_registry_init(EndpointRegistry *registry, sd_event *event, EventHub *hub, IdSource *ids) {
-        *registry = (EndpointRegistry){ .event = event, .hub = hub, .ids = ids };
+int endpoint_registry_init(EndpointRegistry *registry, const EndpointServices *services) {
+        int r;
+
+        *registry = (EndpointRegistry){
+                .event = services->event,
+                .hub = services->hub,
+                .ids = services->ids,
+                .steering = services->steering,
+                .on_shut_down = services->on_shut_down,
+        };
+        TAILQ_INIT(&registry->stale);
+        r = departures_init(&registry->departures, services->event, &registry->timers_changed);
+        if (r == 0)
+                r = drains_init(&registry->drains, services->event, &registry->timers_changed);
+        if (r == 0)
+                r = alarm_set_init(&registry->alarms, services->poller);
+        if (r == 0)
+                r = health_monitor_init(&registry->health, services->steering, services->poller,
+                                        services->event, &registry->timers_changed);
+        return error_trace(r);
 }
 
 void endpoint_registry_deinit(EndpointRegistry *registry) {
         Endpoint *endpoint, *next;
 
+        if (!registry->event)
+                return;
         HASH_ITER (hh, registry->by_key, endpoint, next)
                 endpoint_close(endpoint, "the broker stops");
+        health_monitor_deinit(&registry->health);
+        alarm_set_deinit(&registry->alarms);
+        drains_deinit(&registry->drains);
+        departures_deinit(&registry->departures);
 }
 
 size_t endpoint_registry_count(const EndpointRegistry *registry) {
@@ -93,6 +111,7 @@ int endpoint_new(EndpointRegistry *registry, const Address *address, const char 
         endpoint->retain_usec = retain_usec;
         endpoint->owner = owner;
         TAILQ_INIT(&endpoint->members);
+        TAILQ_INIT(&endpoint->departing);
         endpoint->key = strdup(endpoint_key(address, key));
         if (!endpoint->key)
                 r = error_origin(-ENOMEM);
@@ -153,8 +172,7 @@ static bool endpoint_has_file(const Endpoint *endpoint) {
                endpoint->address.u.un.sun_path[0] != '\0';
 }
 
-/* Remembers which file the broker made, so that it never removes one that somebody put in its place. */
-static void endpoint_note_file(Endpoint *endpoint) {
+void endpoint_note_file(Endpoint *endpoint) {
         struct stat st;
 
         if (!endpoint_has_file(endpoint) || lstat(endpoint->address.u.un.sun_path, &st) < 0)
@@ -173,36 +191,17 @@ static void endpoint_remove_file(const Endpoint *endpoint) {
                 unlink(endpoint->address.u.un.sun_path);
 }
 
-/* Ends the socket for everybody who may still hold it. */
-static void member_free(Member *member) {
-        Endpoint *endpoint = member->endpoint;
-
-        assert(LIST_EMPTY(&member->leases));
-        TAILQ_REMOVE(&endpoint->members, member, entry);
-        endpoint->n_members--;
-        sd_event_source_disable_unref(member->retain_timer);
-        /*
-         * A stray holder may listen again on what is shut down. As its own user's socket it cannot come
-         * back into a group, whose sockets are all the broker's.
-         */
-        if (member->last_holder && member->last_holder->uid != geteuid() &&
-            endpoint->address.transport == TRANSPORT_TCP)
-                (void)!fchown(member->fd, member->last_holder->uid, member->last_holder->gid);
-        /* Of no effect on UDP, where a stray holder goes on to receive. */
-        if (endpoint->address.transport != TRANSPORT_UDP)
-                shutdown(member->fd, SHUT_RDWR);
-        socket_close(member->fd);
-        subject_unref(member->last_holder);
-        free(member);
-}
-
 Endpoint *endpoint_close(Endpoint *endpoint, const char *reason) {
         EndpointRegistry *registry = endpoint->registry;
         const Member *first = TAILQ_FIRST(&endpoint->members);
         Subject *holder = first && first->last_holder ? subject_ref(first->last_holder) : NULL;
 
+        group_dissolve(endpoint);
         while (!TAILQ_EMPTY(&endpoint->members))
-                member_free(TAILQ_FIRST(&endpoint->members));
+                member_close(TAILQ_FIRST(&endpoint->members));
+        while (!TAILQ_EMPTY(&endpoint->departing))
+                member_close(TAILQ_FIRST(&endpoint->departing));
+        group_deinit(endpoint);
         endpoint_remove_file(endpoint);
         if (reason)
                 event_hub_emit(registry->hub, &(Event){ .what = "closed",
@@ -216,148 +215,42 @@ Endpoint *endpoint_close(Endpoint *endpoint, const char *reason) {
         return endpoint_free(endpoint);
 }
 
-int endpoint_add_member(Endpoint *endpoint, int fd, Member **ret) {
-        _cleanup_(fd_closep) int owned = fd;
-        socklen_t size = sizeof(uint64_t);
-        Member *member;
-        uint64_t cookie;
-
-        if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) < 0)
-                return error_origin(-errno);
-        member = calloc(1, sizeof(*member));
-        if (!member)
-                return error_origin(-ENOMEM);
-        member->id = id_next(endpoint->registry->ids);
-        member->endpoint = endpoint;
-        member->fd = fd_take(&owned);
-        member->cookie = cookie;
-        member->state = MEMBER_LIVE;
-        LIST_INIT(&member->leases);
-        TAILQ_INSERT_TAIL(&endpoint->members, member, entry);
-        if (endpoint->n_members++ == 0)
-                endpoint_note_file(endpoint);
-        *ret = member;
-        return 0;
-}
-
 Member *endpoint_parked_member(const Endpoint *endpoint) {
-        Member *member = TAILQ_FIRST(&endpoint->members);
+        Member *member;
 
+        TAILQ_FOREACH (member, &endpoint->members, entry)
+                if (member->state == MEMBER_PARKED || !member->orphan)
+                        break;
         return member && member->state == MEMBER_PARKED ? member : NULL;
 }
 
+Member *endpoint_orphan(const Endpoint *endpoint, uid_t uid) {
+        Member *member;
+
+        TAILQ_FOREACH (member, &endpoint->members, entry) {
+                if (!member->orphan || !LIST_EMPTY(&member->leases))
+                        break;
+                if (member->last_holder->uid == uid)
+                        return member;
+        }
+        TAILQ_FOREACH (member, &endpoint->departing, entry) {
+                if (!member->orphan)
+                        break;
+                if (member->last_holder->uid == uid)
+                        return member;
+        }
+        return NULL;
+}
+
 const Lease *endpoint_first_lease(const Endpoint *endpoint) {
-        Member *member = TAILQ_FIRST(&endpoint->members);
+        const Member *member;
 
-        return member ? LIST_FIRST(&member->leases) : NULL;
+        TAILQ_FOREACH (member, &endpoint->members, entry)
+                if (!LIST_EMPTY(&member->leases))
+                        return LIST_FIRST(&member->leases);
+        return NULL;
 }
 
-static int member_retain_over(sd_event_source *source, uint64_t usec, void *userdata) {
-        Member *member = userdata;
-
-        endpoint_close(member->endpoint, "no client came within retainSec");
-        return 0;
-}
-
-/* Back to sleep until retain_until_usec. Returns 0 or a negative errno. */
-static int member_park(Member *member) {
-        int r;
-
-        r = sd_event_add_time(member->endpoint->registry->event, &member->retain_timer, CLOCK_MONOTONIC,
-                              member->retain_until_usec, 0, member_retain_over, member);
-        if (r < 0)
-                return error_origin(r);
-        member->endpoint->registry->timers_changed = true;
-        member->state = MEMBER_PARKED;
-        return 0;
-}
-
-void member_leave(Member *member, MemberLeave how, const char *reason) {
-        Endpoint *endpoint = member->endpoint;
-        bool last = endpoint->n_members == 1;
-
-        assert(LIST_EMPTY(&member->leases));
-        if (how == MEMBER_LEAVE_UNDONE && member->retain_until_usec > 0 && member_park(member) == 0)
-                return;
-        if (how == MEMBER_LEAVE_LOST && last && endpoint->retain_usec > 0) {
-                member->parked_usec = clock_usec(CLOCK_REALTIME);
-                member->retain_until_usec = clock_usec(CLOCK_MONOTONIC) + endpoint->retain_usec;
-                if (member_park(member) == 0) {
-                        event_hub_emit(endpoint->registry->hub, &(Event){ .what = "parked",
-                                                                          .endpoint = endpoint,
-                                                                          .member = member,
-                                                                          .subject = member->last_holder,
-                                                                          .reason = reason });
-                        return;
-                }
-        }
-        if (last)
-                endpoint_close(endpoint, how == MEMBER_LEAVE_UNDONE ? NULL : reason);
-        else
-                member_free(member);
-}
-
-void member_adopt(Member *member) {
-        member->retain_timer = sd_event_source_disable_unref(member->retain_timer);
-        member->state = MEMBER_LIVE;
-}
-
-void member_commit(Member *member, Subject *holder) {
-        member->retain_until_usec = 0;
-        member_set_holder(member, holder);
-}
-
-void member_set_holder(Member *member, Subject *holder) {
-        subject_ref(holder);
-        subject_unref(member->last_holder);
-        member->last_holder = holder;
-}
-
-void member_read_queue(const Member *member, int64_t *ret_length, int64_t *ret_limit,
-                       int64_t *ret_drops) {
-        uint32_t memory[SK_MEMINFO_VARS] = { 0 };
-        struct tcp_info info = { 0 };
-        socklen_t size;
-
-        *ret_length = *ret_limit = *ret_drops = WIRE_ABSENT;
-        switch (member->endpoint->address.transport) {
-        case TRANSPORT_TCP:
-                size = sizeof(info);
-                if (getsockopt(member->fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
-                    info.tcpi_state == TCP_LISTEN) {
-                        /* Of a listener, these two are the accept queue and its bound. */
-                        *ret_length = info.tcpi_unacked;
-                        *ret_limit = info.tcpi_sacked;
-                }
-                break;
-        case TRANSPORT_UDP:
-                size = sizeof(memory);
-                if (getsockopt(member->fd, SOL_SOCKET, SO_MEMINFO, memory, &size) == 0)
-                        *ret_drops = memory[SK_MEMINFO_DROPS];
-                break;
-        default:
-                break;
-        }
-}
-
-const char *endpoint_continuity(const Endpoint *endpoint, bool migrate_req, const char **ret_reason) {
-        bool group = endpoint->sharing == SHARING_GROUP && endpoint->n_members > 1;
-
-        *ret_reason = NULL;
-        if (group && endpoint->address.transport == TRANSPORT_TCP && migrate_req) {
-                *ret_reason = "net.ipv4.tcp_migrate_req is on";
-                return "migrate";
-        }
-        if (group) {
-                *ret_reason = endpoint->address.transport == TRANSPORT_TCP
-                                      ? "what waits on a member that leaves is reset: "
-                                        "net.ipv4.tcp_migrate_req is off"
-                                      : "datagrams waiting on a member that leaves are lost";
-                return "none";
-        }
-        if (endpoint->retain_usec == 0) {
-                *ret_reason = "retainSec is 0";
-                return "none";
-        }
-        return "adopt";
+bool endpoint_is_kept_for_another(const Endpoint *endpoint, uid_t uid) {
+        return !endpoint_first_lease(endpoint) && !endpoint_orphan(endpoint, uid);
 }

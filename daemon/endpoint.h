@@ -1,14 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 
-/*
- * An address that the broker holds, and its members: the sockets bound to it. A member is live while it
- * has leases, and parked, with its queue, for a while after the last lease of its endpoint was lost.
- *
- * The endpoint keeps one copy of every member. Closing a member is also a shutdown(), which UDP does not
- * know: the end of a lease must mean the end of serving, even if a stray process still holds the
- * descriptor.
- */
+/* An address that the broker holds, and its members: the sockets bound to it. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,43 +10,46 @@
 #include <systemd/sd-event.h>
 
 #include "daemon/events.h"
+#include "daemon/group.h"
 #include "daemon/hash.h"
 #include "daemon/id.h"
+#include "daemon/member.h"
 #include "daemon/socket-factory.h"
 #include "proto/address.h"
 #include "proto/wire.h"
 
 enum {
-        /* Share of a member where nothing else is asked for. */
-        MEMBER_WEIGHT_DEFAULT = 10,
         /* "NETWORK ADDRESS" */
         ENDPOINT_KEY_MAX = 16 + ADDRESS_TEXT_MAX,
 };
 
-struct Member {
-        uint64_t id;
-        Endpoint *endpoint;
-        TAILQ_ENTRY(Member) entry;
-        int fd;
-        uint64_t cookie;
-        MemberState state;
-        LIST_HEAD(, Lease) leases;
-        sd_event_source *retain_timer; /* while parked */
-        uint64_t retain_until_usec;    /* CLOCK_MONOTONIC; valid while parked, and until an adoption is
-                                          committed */
-        Subject *last_holder;          /* whose the queue is; a reference */
-        uint64_t parked_usec;          /* CLOCK_REALTIME; since when */
-};
+/* What endpoints work with; all borrowed. */
+typedef struct EndpointServices {
+        sd_event *event;
+        Poller *poller;
+        EventHub *hub;
+        IdSource *ids;
+        Steering *steering; /* NULL: groups are not steered */
+        /* A holder shut down the socket of a member. */
+        void (*on_shut_down)(Member *member);
+} EndpointServices;
 
-typedef struct EndpointRegistry {
+struct EndpointRegistry {
         sd_event *event;
         EventHub *hub;
         IdSource *ids;
+        Steering *steering;
+        void (*on_shut_down)(Member *member);
         Endpoint *by_key;
         Endpoint *by_name;
-        /* A timer was added: the event loop must run once before it can be waited for. */
+        AlarmSet alarms;
+        Departures departures;
+        Drains drains;
+        HealthMonitor health;
+        struct StaleGroups stale; /* see group_settle() */
+        /* A timer was set: the event loop must run once before it can be waited for. */
         bool timers_changed;
-} EndpointRegistry;
+};
 
 struct Endpoint {
         EndpointRegistry *registry;
@@ -67,6 +63,8 @@ struct Endpoint {
         uid_t owner; /* who made it */
         TAILQ_HEAD(MemberList, Member) members;
         size_t n_members;
+        struct MemberList departing; /* no members any more, but for an adoption: see departure.h */
+        Group group;
         /* The file of a UNIX socket, to be removed with it if it is still the same. */
         dev_t file_device;
         ino_t file_inode;
@@ -74,7 +72,8 @@ struct Endpoint {
         UT_hash_handle hh_name;
 };
 
-void endpoint_registry_init(EndpointRegistry *registry, sd_event *event, EventHub *hub, IdSource *ids);
+/* Returns 0 or a negative errno; endpoint_registry_deinit() may follow either. */
+int endpoint_registry_init(EndpointRegistry *registry, const EndpointServices *services);
 
 /* Closes every endpoint; no lease may be left. */
 void endpoint_registry_deinit(EndpointRegistry *registry);
@@ -102,51 +101,28 @@ Endpoint *endpoint_find_any(const EndpointRegistry *registry, const char *text);
 int endpoint_new(EndpointRegistry *registry, const Address *address, const char *name, Sharing sharing,
                  const Options *requested, uint64_t retain_usec, uid_t owner, Endpoint **ret);
 
-/* Gives the endpoint a name, or another; no other endpoint may have it. Returns 0 or -ENOMEM. */
+/*
+ * Gives the endpoint a name, or another, which no other endpoint may have; NULL takes its name away.
+ * Returns 0, or -ENOMEM with the name that it had; taking away does not fail.
+ */
 int endpoint_rename(Endpoint *endpoint, const char *name);
 
 /* Closes an endpoint that has no leases, with its parked member if there is one. Returns NULL. */
 Endpoint *endpoint_close(Endpoint *endpoint, const char *reason);
 
-/* Adds a live member without a lease. Consumes @fd, also on failure. Returns 0 or a negative errno. */
-int endpoint_add_member(Endpoint *endpoint, int fd, Member **ret);
+/* Remembers which file a UNIX socket has, so that one that somebody puts in its place is never removed.
+ */
+void endpoint_note_file(Endpoint *endpoint);
 
-/* The member without a lease, kept for the next client, or NULL. */
+/* A member without a lease, kept for the next client, or NULL. */
 Member *endpoint_parked_member(const Endpoint *endpoint);
+
+/* A member that a new client of user @uid is to be given before any other, with what waits on it:
+ * parked, or about to be closed; or NULL. */
+Member *endpoint_orphan(const Endpoint *endpoint, uid_t uid);
+
+/* Whether nobody holds it, and what waits on its members was meant for other users than @uid. */
+bool endpoint_is_kept_for_another(const Endpoint *endpoint, uid_t uid);
 
 /* The first lease of the endpoint, for telling who holds it; NULL if nobody does. */
 const Lease *endpoint_first_lease(const Endpoint *endpoint);
-
-/* How the last lease of a member ended, which decides what becomes of the member. */
-typedef enum MemberLeave {
-        MEMBER_LEAVE_RELEASED, /* the holder said that it is done: nothing is kept */
-        MEMBER_LEAVE_LOST,     /* it died or hung up: kept for the next if no other member takes over */
-        MEMBER_LEAVE_UNDONE,   /* it was never handed over: as if nothing had happened */
-} MemberLeave;
-
-/*
- * The last lease of @member has ended. Parks the member, puts it back where it was, or closes it, and
- * the endpoint with its last member: both may be gone afterwards.
- */
-void member_leave(Member *member, MemberLeave how, const char *reason);
-
-/* Takes a parked member out for a new lease. Until member_commit() an undo parks it again. */
-void member_adopt(Member *member);
-
-/* The lease was handed over: an adoption is final. */
-void member_commit(Member *member, Subject *holder);
-
-/* Of several clients of a shared member, what is parked is meant for the one who held it last. */
-void member_set_holder(Member *member, Subject *holder);
-
-/* Queue of a listening TCP member, and what a UDP one dropped; WIRE_ABSENT where the kernel does not
- * say. */
-void member_read_queue(const Member *member, int64_t *ret_length, int64_t *ret_limit,
-                       int64_t *ret_drops);
-
-/*
- * What happens to connections when a member leaves: "migrate", "adopt" or "none". *@ret_reason may be
- * NULL.
- * @migrate_req: whether net.ipv4.tcp_migrate_req is on.
- */
-const char *endpoint_continuity(const Endpoint *endpoint, bool migrate_req, const char **ret_reason);

@@ -53,7 +53,8 @@ typedef struct LeaseTerms {
  */
 int lease_new(LeaseRegistry *registry, Member *member, const LeaseTerms *terms, Lease **ret);
 
-/* The descriptor was handed over: tells the watchers. @adopted: its member was parked before. */
+/* The descriptor was handed over: tells the watchers. @adopted: its member is one whose holder was lost.
+ */
 void lease_commit(Lease *lease, bool adopted);
 
 /* Ends one lease, and its member if it was the last: see member_leave(). */

@@ -8,45 +8,26 @@
 
 #include "build-config.h"
 #include "daemon/describe.h"
+#include "daemon/group.h"
+#include "daemon/lease-list.h"
 #include "proto/error.h"
 #include "proto/interface.h"
-#include "proto/limits.h"
 
-static int refuse_lease(Context *context, const char *lease) {
-        return context_refuse(context, WIRE_ERROR_NO_SUCH_LEASE, &(ErrorParameters){ .lease = lease });
-}
-
-/* All or none: with one unknown lease nothing is released. Another user's lease is as good as unknown.
- */
 int method_release(Context *context, const void *p) {
         const LeasesIn *in = p;
-        const char *const *texts = in->leases.items;
-        Lease **leases;
+        LeaseList leases;
+        int r = lease_list_find(context, &in->leases, &leases);
 
-        if (in->leases.n > LEASES_PER_CALL_MAX)
-                return context_refuse(context, WIRE_ERROR_QUOTA_EXCEEDED,
-                                      &(ErrorParameters){ .resource = "leases in one call",
-                                                          .limit = LEASES_PER_CALL_MAX });
-        leases = message_allocate(context->message, in->leases.n * sizeof(*leases));
-        if (!leases)
-                return error_origin(-ENOMEM);
-        for (size_t i = 0; i < in->leases.n; i++) {
-                leases[i] = lease_find(&context->services->leases, &context->services->ids, texts[i]);
-                if (!leases[i] || leases[i]->subject->uid != context->subject->uid)
-                        return refuse_lease(context, texts[i]);
-                for (size_t j = 0; j < i; j++)
-                        if (leases[j] == leases[i])
-                                return refuse_lease(context, texts[i]);
-        }
-        for (size_t i = 0; i < in->leases.n; i++)
-                lease_end(leases[i], MEMBER_LEAVE_RELEASED, "released by its holder");
+        if (r != 0)
+                return r < 0 ? error_trace(r) : 0;
+        for (size_t i = 0; i < leases.n; i++)
+                lease_end(leases.items[i], MEMBER_LEAVE_RELEASED, "released by its holder");
         return context_reply(context, NULL);
 }
 
 int method_list(Context *context, const void *p) {
         const ListIn *in = p;
         EndpointRegistry *registry = &context->services->endpoints;
-        bool migrate_req = describe_migrate_req();
         size_t n = endpoint_registry_count(registry), i = 0;
         EndpointInfo *infos;
         Endpoint *endpoint;
@@ -62,7 +43,7 @@ int method_list(Context *context, const void *p) {
         for (; endpoint; endpoint = in->endpoint ? NULL : endpoint->hh.next) {
                 if (!describe_may_see(context->subject, endpoint))
                         continue;
-                r = describe_endpoint(endpoint, migrate_req, context->message, &infos[i++]);
+                r = describe_endpoint(endpoint, context->message, &infos[i++]);
                 if (r < 0)
                         return error_trace(r);
         }
@@ -92,7 +73,9 @@ static size_t status_capabilities(const Services *services, const char *ret[stat
                 ret[n++] = "passRights";
         if (services->privileged_ports)
                 ret[n++] = "privilegedPorts";
-        if (describe_migrate_req())
+        if (services->endpoints.steering)
+                ret[n++] = "steer";
+        if (services->endpoints.steering || group_migrate_req())
                 ret[n++] = "migrate";
         return n;
 }

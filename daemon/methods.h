@@ -12,6 +12,9 @@ typedef int (*MethodFunction)(Context *context, const void *in);
 
 int method_acquire(Context *context, const void *in); /* acquire.c */
 int method_release(Context *context, const void *in);
+int method_ready(Context *context, const void *in); /* generations.c */
+int method_drain(Context *context, const void *in);
+int method_set_weight(Context *context, const void *in);
 int method_list(Context *context, const void *in);
 int method_watch(Context *context, const void *in);
 int method_get_status(Context *context, const void *in);

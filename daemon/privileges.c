@@ -43,3 +43,31 @@ bool privileges_low_ports(void) {
         }
         return set == CAP_SET || unprivileged_port_start() <= 1;
 }
+
+static int set_bpf(cap_t caps, const cap_flag_t *sets, size_t n, cap_flag_value_t value) {
+        static const cap_value_t bpf = CAP_BPF;
+
+        for (size_t i = 0; i < n; i++)
+                if (cap_set_flag(caps, sets[i], 1, &bpf, value) < 0)
+                        return error_origin(-errno);
+        return cap_set_proc(caps) < 0 ? error_origin(-errno) : 0;
+}
+
+int privileges_drop_bpf(bool (*works)(void *userdata), void *userdata) {
+        static const cap_flag_t sets[] = { CAP_EFFECTIVE, CAP_PERMITTED, CAP_INHERITABLE };
+        cap_flag_value_t had = CAP_CLEAR;
+        cap_t caps = cap_get_proc();
+        int r;
+
+        if (!caps)
+                return error_origin(-errno);
+        cap_get_flag(caps, CAP_BPF, CAP_EFFECTIVE, &had);
+        /* Out of use first, from where it can be taken back. */
+        r = set_bpf(caps, sets, 1, CAP_CLEAR);
+        if (r == 0 && had == CAP_SET && !works(userdata))
+                r = set_bpf(caps, sets, 1, CAP_SET) ?: PRIVILEGES_E_KEPT;
+        else if (r == 0)
+                r = set_bpf(caps, sets, 3, CAP_CLEAR);
+        cap_free(caps);
+        return r;
+}

@@ -25,6 +25,10 @@ typedef struct Services {
         IdSource ids;
         EventHub hub;
         Accounts accounts;
+        Steering *steering;      /* NULL: groups are not steered, */
+        const char *no_steering; /* for this reason */
+        char steering_warning[192];
+        bool bpf_kept; /* CAP_BPF could not be given up */
         EndpointRegistry endpoints;
         LeaseRegistry leases;
         /* Every reply is encoded in here and sent, or copied, before the next. */

@@ -29,6 +29,7 @@
 #include <sys/stat.h>
 
 #include "proto/cleanup.h"
+#include "proto/error.h"
 
 static int fail(SocketFailure *failure, const char *step, const char *option) {
         int error = errno;
@@ -132,6 +133,18 @@ static int read_name(int fd, const SocketSpec *spec, Address *ret_bound, SocketF
         return 0;
 }
 
+static int announce(int fd, const SocketSpec *spec, SocketFailure *failure) {
+        socklen_t size = sizeof(uint64_t);
+        uint64_t cookie;
+
+        if (!spec->announce)
+                return 0;
+        if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) < 0)
+                return fail(failure, "getsockopt", NULL);
+        spec->announce(spec->userdata, cookie);
+        return 0;
+}
+
 static int attempt(const SocketSpec *spec, bool reuse_address, int *ret_fd, Address *ret_bound,
                    SocketFailure *failure) {
         const Address *address = &spec->address;
@@ -144,6 +157,8 @@ static int attempt(const SocketSpec *spec, bool reuse_address, int *ret_fd, Addr
                 return fail(failure, "socket", NULL);
         r = prepare(fd, spec, reuse_address, failure);
         if (r == 0)
+                r = announce(fd, spec, failure);
+        if (r == 0)
                 r = bind_address(fd, address, failure);
         /*
          * Set before bind, it would let this socket into a group that has the port, and on UDP the
@@ -155,9 +170,6 @@ static int attempt(const SocketSpec *spec, bool reuse_address, int *ret_fd, Addr
                 r = apply(fd, spec, OPTION_AFTER_BIND, failure);
         if (r == 0)
                 r = start_listening(fd, spec, failure);
-        /* A holder could steer the whole group with a program of its own. */
-        if (r == 0 && is_group(spec))
-                r = switch_on(fd, SO_LOCK_FILTER, NULL, failure);
         if (r == 0)
                 r = read_name(fd, spec, ret_bound, failure);
         if (r == 0)
@@ -199,9 +211,35 @@ int socket_factory_reshape(int fd, const SocketSpec *spec, SocketFailure *ret_fa
         if (r == 0 && address_is_ip(&spec->address) &&
             setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &(int){ is_group(spec) }, sizeof(int)) < 0)
                 return fail(ret_failure, "setsockopt", NULL);
-        if (r == 0 && is_group(spec))
-                r = switch_on(fd, SO_LOCK_FILTER, NULL, ret_failure);
         return r;
+}
+
+int socket_factory_lock(int fd) {
+        return setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &(int){ 1 }, sizeof(int)) < 0
+                       ? error_origin(-errno)
+                       : 0;
+}
+
+int socket_factory_listen_again(int fd, const SocketSpec *spec, SocketFailure *ret_failure) {
+        int r;
+
+        if (is_tcp(spec) && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 0 }, sizeof(int)) < 0)
+                return fail(ret_failure, "setsockopt", "reuseAddress");
+        /* What waits goes to the others of a group, where the kernel moves it. */
+        if (shutdown(fd, SHUT_RD) < 0 && errno != ENOTCONN)
+                return fail(ret_failure, "shutdown", NULL);
+        /* A holder may have taken it off, to be alone with the port. */
+        if (is_group(spec)) {
+                r = switch_on(fd, SO_REUSEPORT, NULL, ret_failure);
+                if (r != 0)
+                        return r;
+        }
+        r = start_listening(fd, spec, ret_failure);
+        if (r != SOCKET_FACTORY_E_IN_USE)
+                return r;
+        /* A connection that another user accepted from it is in the way: as when it was made. */
+        r = switch_on(fd, SO_REUSEADDR, "reuseAddress", ret_failure);
+        return r ?: start_listening(fd, spec, ret_failure);
 }
 
 /* Whether an IPv6 socket can be bound to @host, with IPv4 as well or without. */

@@ -23,6 +23,9 @@ typedef struct SocketSpec {
          * would let this socket join.
          */
         bool unused_port;
+        /* Told the socket's cookie before it is bound; NULL: nobody wants to know. */
+        void (*announce)(void *userdata, uint64_t cookie);
+        void *userdata;
 } SocketSpec;
 
 enum {
@@ -35,7 +38,8 @@ enum {
 
 typedef struct SocketFailure {
         OptionRefusal refusal;
-        const char *step; /* "socket", "setsockopt", "bind", "listen", "getsockname"; static */
+        const char
+                *step; /* "socket", "setsockopt", "bind", "listen", ...: the call that failed; static */
 } SocketFailure;
 
 /*
@@ -53,6 +57,18 @@ int socket_factory_open(const SocketSpec *spec, int *ret_fd, Address *ret_bound,
  * far as the kernel lets a bound socket change. The address stays. Returns 0 or SOCKET_FACTORY_E_*.
  */
 int socket_factory_reshape(int fd, const SocketSpec *spec, SocketFailure *ret_failure);
+
+/*
+ * Locks a group member before it is handed out: its holder could steer the whole group with a program of
+ * its own. It binds the broker as well, and cannot be undone. Returns 0 or a negative errno.
+ */
+int socket_factory_lock(int fd);
+
+/*
+ * Shuts a TCP listener down, if nobody did, and makes it listen anew, with an empty queue. Returns 0 or
+ * SOCKET_FACTORY_E_*; then it is bound and does not listen.
+ */
+int socket_factory_listen_again(int fd, const SocketSpec *spec, SocketFailure *ret_failure);
 
 /* What this host's IP stack can do, tried with real sockets. */
 void socket_factory_probe(AddressFamilies *ret);

@@ -20,6 +20,7 @@
 enum {
         NOBODY = 0,
         ENTRIES_MIN = 64, /* of a table for more than one member */
+        SHRINK_FACTOR = 4,
 };
 
 /* One member's part in a table. */
@@ -63,6 +64,11 @@ static int make_list(const SteeringShare *shares, size_t n, SteeringTable *table
         return 0;
 }
 
+static size_t turns_max(size_t n) {
+        return n * STEERING_TABLE_TURNS_MAX > STEERING_TABLE_TURNS_FEW ? n * STEERING_TABLE_TURNS_MAX
+                                                                       : STEERING_TABLE_TURNS_FEW;
+}
+
 static uint32_t greatest_common_divisor(uint32_t a, uint32_t b) {
         while (b != 0) {
                 uint32_t rest = a % b;
@@ -82,7 +88,7 @@ static size_t reduce_weights(SteeringShare *shares, size_t n) {
                 divisor = greatest_common_divisor(shares[i].weight, divisor);
         for (size_t i = 0; i < n; i++)
                 sum += shares[i].weight /= divisor;
-        while (sum > STEERING_TABLE_SCHEDULE_MAX) {
+        while (sum > turns_max(n)) {
                 sum = 0;
                 for (size_t i = 0; i < n; i++)
                         sum += shares[i].weight = (shares[i].weight + 1) / 2;
@@ -119,21 +125,53 @@ static int make_schedule(SteeringShare *shares, size_t n, SteeringTable *table) 
         return 0;
 }
 
-/* Enough that shares are even, and that the smallest is an entry at least. */
+static size_t sum_weights(const SteeringShare *shares, size_t n, uint32_t *ret_smallest) {
+        size_t sum = 0;
+
+        *ret_smallest = STEERING_WEIGHT_MAX;
+        for (size_t i = 0; i < n; i++) {
+                sum += shares[i].weight;
+                if (shares[i].weight < *ret_smallest)
+                        *ret_smallest = shares[i].weight;
+        }
+        return sum;
+}
+
+/* Who is due less than an entry gets one all the same. */
+static void raise_weights(SteeringShare *shares, size_t n, size_t size) {
+        uint32_t smallest;
+        size_t sum = sum_weights(shares, n, &smallest);
+
+        if (size * smallest >= sum)
+                return;
+        for (size_t i = 0; i < n; i++)
+                if (shares[i].weight <= sum / size)
+                        shares[i].weight = (uint32_t)(sum / size) + 1;
+}
+
+/* Enough that shares are even, and, within bounds, that the smallest is an entry at least. */
 static size_t entries_needed(const SteeringShare *shares, size_t n) {
-        uint32_t smallest = STEERING_WEIGHT_MAX;
-        size_t sum = 0, size = ENTRIES_MIN;
+        uint32_t smallest;
+        size_t sum = sum_weights(shares, n, &smallest), size = ENTRIES_MIN;
 
         if (n == 1)
                 return 1;
-        for (size_t i = 0; i < n; i++) {
-                sum += shares[i].weight;
-                if (shares[i].weight < smallest)
-                        smallest = shares[i].weight;
-        }
-        while (size < STEERING_TABLE_ENTRIES * n || size * smallest < sum)
+        while (size < STEERING_TABLE_ENTRIES * n ||
+               (size * smallest < sum && size * 2 <= STEERING_TABLE_ENTRIES_MAX * n))
                 size *= 2;
         return size;
+}
+
+/*
+ * A table that has become much too large gives room back, though some flows move then: whoever had many
+ * members once would keep it from others. A small one keeps its size, and everybody's flows.
+ */
+static size_t entries_next(size_t needed, size_t old) {
+        if (needed > old)
+                return needed;
+        if (old <= ENTRIES_MIN || needed * SHRINK_FACTOR > old)
+                return old;
+        return needed > ENTRIES_MIN ? needed : ENTRIES_MIN;
 }
 
 static void deal_deinit(Deal *deal) {
@@ -260,13 +298,13 @@ static void lend_rest(Deal *deal, size_t size) {
                         give(deal, i, next_short(deal));
 }
 
-static int make_shares(const SteeringTable *old, const SteeringShare *shares, size_t n,
-                       SteeringTable *table) {
+static int make_shares(const SteeringTable *old, SteeringShare *shares, size_t n, SteeringTable *table) {
         _cleanup_(deal_deinit) Deal deal = { 0 };
         size_t needed = entries_needed(shares, n);
         int r;
 
-        table->n = needed > old->n ? needed : old->n;
+        table->n = entries_next(needed, old->n);
+        raise_weights(shares, n, table->n);
         table->slots = malloc(table->n * sizeof(*table->slots));
         table->homes = malloc(table->n * sizeof(*table->homes));
         if (!table->slots || !table->homes)

@@ -18,8 +18,13 @@
 enum {
         /* For hash and source: this many for each member make the shares even. */
         STEERING_TABLE_ENTRIES = 16,
-        /* A schedule that would be longer is made with coarser weights. */
-        STEERING_TABLE_SCHEDULE_MAX = 1 << 16,
+        /*
+         * Whatever the weights are, a table has at most so many for each member; a schedule so many, or
+         * some few in all. The weights are coarser then.
+         */
+        STEERING_TABLE_ENTRIES_MAX = 32,
+        STEERING_TABLE_TURNS_MAX = 64,
+        STEERING_TABLE_TURNS_FEW = 256,
 };
 
 /* Starts as { 0 }: an empty list. */
@@ -36,7 +41,7 @@ void steering_table_deinit(SteeringTable *table);
 /*
  * What becomes of @old with these shares; @old stays as it is. For hash and source, only the entries of
  * members that left, and those that others have too many of, change hands; the table grows as needed,
- * and shrinks only to nothing. *@ret is the caller's. Returns 0 or -ENOMEM.
+ * and shrinks when it is four times too large. *@ret is the caller's. Returns 0 or -ENOMEM.
  */
 int steering_table_next(const SteeringTable *old, SteeringMode mode, const SteeringShare *shares,
                         size_t n, SteeringTable *ret);

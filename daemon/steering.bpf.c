@@ -40,7 +40,7 @@ struct {
         __type(value, __u64);
 } members SEC(".maps");
 
-/* By socket cookie. Twice as many as slots: there are bystanders, and members that have just left. */
+/* By socket cookie. Twice as many as slots: members that have just left stay known for a while. */
 struct {
         __uint(type, BPF_MAP_TYPE_HASH);
         __uint(map_flags, BPF_F_NO_PREALLOC);

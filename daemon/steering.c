@@ -41,6 +41,7 @@ enum {
 };
 
 _Static_assert(1 << SLOTS_ORDER == STEERING_SLOTS_MAX, "slots");
+_Static_assert(1 << SLOTS_ORDER == STEERING_MEMBERS_MAX, "members");
 _Static_assert(1 << GROUPS_ORDER == STEERING_GROUPS_MAX, "groups");
 _Static_assert((1 << BLOCKS_ORDER) * BLOCK_UNIT == STEERING_TABLE_MAX, "table");
 
@@ -50,7 +51,7 @@ struct Steering {
         BlockPool *groups;
         BlockPool *blocks; /* of the table */
         struct ring_buffer *wakes;
-        SteeringGroup *woken; /* what on_wake() found */
+        SteeringGroup *woken;          /* what on_wake() found */
         struct steering_group *states; /* shared with the program, by index */
         SteeringGroup *by_index[STEERING_GROUPS_MAX];
         uint32_t generation;

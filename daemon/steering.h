@@ -41,7 +41,7 @@ typedef struct SteeringShare {
 
 /*
  * Loads the program: needs CAP_BPF, for this call alone. Before Linux 5.19, if
- * kernel.unprivileged_bpf_disabled is set, members and bystanders take it too: without, -EPERM. Returns
+ * kernel.unprivileged_bpf_disabled is set, adding members takes it too: without, -EPERM. Returns
  * 0, STEERING_E_UNAVAILABLE with *@ret_reason a static text, or a negative errno.
  */
 int steering_new(Steering **ret, const char **ret_reason);

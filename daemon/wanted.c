@@ -19,17 +19,31 @@ static bool name_is_valid(const char *name) {
 
 /* Fields of the interface that this version does not serve: refused by name, never ignored. */
 static int check_not_built(Context *context, const SocketRequest *request) {
+        if (!request->network_namespace)
+                return 0;
+        return refuse(context, WIRE_ERROR_NOT_SUPPORTED,
+                      &(ErrorParameters){ .feature = "networkNamespace",
+                                          .reason = "this version of the broker does not have it" });
+}
+
+/* What only a steered group can keep: which members take new flows, and how many. */
+static int check_steering(Context *context, Wanted *wanted) {
+        const SocketRequest *request = wanted->request;
         const char *feature = request->steering >= 0           ? "steering"
                               : request->weight != WIRE_ABSENT ? "weight"
                               : request->standby == true       ? "standby"
-                              : request->network_namespace     ? "networkNamespace"
                                                                : NULL;
+        const char *reason = wanted->sharing != SHARING_GROUP ? "only the members of a group are steered"
+                                                              : context->services->no_steering;
 
-        if (!feature)
+        wanted->steering = request->steering >= 0 ? (SteeringMode)request->steering : STEERING_HASH;
+        wanted->weight =
+                request->weight != WIRE_ABSENT ? (uint32_t)request->weight : MEMBER_WEIGHT_DEFAULT;
+        wanted->standby = request->standby == true;
+        if (!feature || !reason)
                 return 0;
         return refuse(context, WIRE_ERROR_NOT_SUPPORTED,
-                      &(ErrorParameters){ .feature = feature,
-                                          .reason = "this version of the broker does not have it" });
+                      &(ErrorParameters){ .feature = feature, .reason = reason });
 }
 
 static int check_address(Context *context, Wanted *wanted) {
@@ -94,6 +108,9 @@ int wanted_check(Context *context, const SocketRequest *request, size_t index, W
         if (request->retain_sec != WIRE_ABSENT &&
             (request->retain_sec < 0 || request->retain_sec > RETAIN_SEC_MAX))
                 return refuse_parameter(context, "retainSec", index);
+        if (request->weight != WIRE_ABSENT &&
+            (request->weight < 0 || request->weight > STEERING_WEIGHT_MAX))
+                return refuse_parameter(context, "weight", index);
         wanted->retain_usec = request->retain_sec != WIRE_ABSENT
                                       ? (uint64_t)request->retain_sec * 1000000
                                       : context->services->config->retain_usec;
@@ -102,6 +119,8 @@ int wanted_check(Context *context, const SocketRequest *request, size_t index, W
                 r = check_address(context, wanted);
         if (r == 0)
                 r = check_sharing(context, wanted);
+        if (r == 0)
+                r = check_steering(context, wanted);
         if (r == 0)
                 r = check_options(context, wanted);
         return r;

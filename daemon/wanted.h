@@ -17,6 +17,9 @@ typedef struct Wanted {
         Sharing sharing;
         unsigned rights; /* PolicyRight bits that its options need */
         uint64_t retain_usec;
+        SteeringMode steering;
+        bool standby;
+        uint32_t weight;
         /* Once acquired. */
         Lease *lease;
         bool adopted;

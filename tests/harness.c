@@ -9,6 +9,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
@@ -30,6 +33,7 @@
 
 enum {
         PATIENCE_SEC = 20,
+        PEER_PIDFD = 77, /* SO_PEERPIDFD; headers before Linux 6.5 lack it */
 };
 
 static void write_config(const Harness *h, const char *text) {
@@ -52,13 +56,36 @@ static int notify_socket(const Harness *h, struct sockaddr_un *ret) {
         return fd;
 }
 
+/* What a program of root's is allowed at most. CAP_SYS_ADMIN would do for CAP_BPF. */
+static int give_up_bpf(void) {
+        return prctl(PR_CAPBSET_DROP, CAP_BPF) < 0 ? -1 : prctl(PR_CAPBSET_DROP, CAP_SYS_ADMIN);
+}
+
+/* getsockopt(SOL_SOCKET, SO_PEERPIDFD) is answered as by a kernel that does not know it. */
+static int hide_peer_pidfd(void) {
+#define ARGUMENT(i) (offsetof(struct seccomp_data, args[i]) + 4 * (__BYTE_ORDER == __BIG_ENDIAN))
+        struct sock_filter code[] = {
+                BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getsockopt, 0, 5),
+                BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ARGUMENT(1)),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SOL_SOCKET, 0, 3),
+                BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ARGUMENT(2)),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PEER_PIDFD, 0, 1),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOPROTOOPT),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        };
+        const struct sock_fprog program = { .len = sizeof(code) / sizeof(code[0]), .filter = code };
+
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+                return -1;
+        return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
 static void run_broker(const Harness *h, const struct sockaddr_un *notify, bool configured) {
-        const char *argv[] = { REUSEPORTD_PATH,
-                               "--socket",
-                               h->socket,
-                               configured ? "--config" : "--user",
-                               configured ? h->config : NULL,
-                               NULL };
+        const char *argv[] = {
+                h->program ?: REUSEPORTD_PATH, "--socket", h->socket, configured ? "--config" : "--user",
+                configured ? h->config : NULL, NULL
+        };
         struct rlimit limit = { .rlim_cur = h->max_fds, .rlim_max = h->max_fds };
         /* Opened before the change of user: the tree may be in a folder closed to others. */
         int program = open(argv[0], O_RDONLY | O_CLOEXEC);
@@ -66,6 +93,10 @@ static void run_broker(const Harness *h, const struct sockaddr_un *notify, bool 
         setenv("NOTIFY_SOCKET", notify->sun_path, 1);
         if (h->max_fds > 0 && setrlimit(RLIMIT_NOFILE, &limit) < 0)
                 _exit(97);
+        if (h->no_bpf && geteuid() == 0 && give_up_bpf() < 0)
+                _exit(96);
+        if (h->no_peer_pidfd && hide_peer_pidfd() < 0)
+                _exit(95);
         if (h->uid != geteuid() && (setgroups(0, NULL) < 0 || setgid(h->uid) < 0 || setuid(h->uid) < 0))
                 _exit(99);
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* last: a change of user clears it */
@@ -98,7 +129,7 @@ static void launch(Harness *h, bool configured) {
         wait_ready(notify, h->pid);
 }
 
-static void start(Harness *h, const char *config) {
+void harness_start_as_set(Harness *h, const char *config) {
         uid_t uid = h->uid;
 
         snprintf(h->folder, sizeof(h->folder), "/tmp/reuseportd-test-XXXXXX");
@@ -115,12 +146,12 @@ static void start(Harness *h, const char *config) {
 
 void harness_start_as(Harness *h, const char *config, uid_t uid) {
         *h = (Harness){ .uid = uid };
-        start(h, config);
+        harness_start_as_set(h, config);
 }
 
 void harness_start_limited(Harness *h, const char *config, uid_t uid, size_t max_fds) {
         *h = (Harness){ .uid = uid, .max_fds = max_fds };
-        start(h, config);
+        harness_start_as_set(h, config);
 }
 
 void harness_start(Harness *h, const char *config) {

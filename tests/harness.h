@@ -17,8 +17,11 @@ typedef struct Harness {
         char socket[96];
         char config[96];
         pid_t pid;
-        uid_t uid;      /* whom the broker runs as */
-        size_t max_fds; /* its limit of descriptors; 0: that of the test */
+        uid_t uid;           /* whom the broker runs as */
+        size_t max_fds;      /* its limit of descriptors; 0: that of the test */
+        const char *program; /* NULL: the broker as it is installed */
+        bool no_bpf;         /* it cannot load a program, though it be root */
+        bool no_peer_pidfd;  /* as before Linux 6.5 */
 } Harness;
 
 enum {
@@ -37,6 +40,9 @@ void harness_start_as(Harness *h, const char *config, uid_t uid);
 
 /* The same with a limit of descriptors, which it cannot raise. */
 void harness_start_limited(Harness *h, const char *config, uid_t uid, size_t max_fds);
+
+/* The same with what is set in @h beforehand: uid, and all fields after it. */
+void harness_start_as_set(Harness *h, const char *config);
 
 /* Ends it, checks its exit status, removes the folder. */
 void harness_stop(Harness *h);

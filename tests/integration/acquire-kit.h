@@ -141,6 +141,19 @@ static inline void kit_expect_success(const json_t *reply) {
                 cr_fatal("%s", json_dumps(reply, 0));
 }
 
+/* Whether the broker says that it can do this, in GetStatus. */
+static inline bool kit_is_capable(int control, const char *capability) {
+        json_auto_t *reply = kit_call(control, "GetStatus", "{}");
+        const json_t *item;
+        size_t i;
+
+        json_array_foreach(kit_at(reply, "parameters.capabilities"), i, item) {
+                if (strcmp(json_string_value(item), capability) == 0)
+                        return true;
+        }
+        return false;
+}
+
 /* ---- start and stop ------------------------------------------------------------------------------ */
 
 /* One call there and back: what was sent before is served. */
@@ -153,6 +166,14 @@ static inline void kit_ping(int control) {
 static inline void kit_start_as(Kit *kit, const char *config, uid_t uid) {
         kit->n_fds = leaks_count_fds();
         harness_start_as(&kit->harness, config, uid);
+        kit->n_broker_fds = harness_broker_fds(&kit->harness);
+}
+
+/* As @how says: see harness_start_as_set(). */
+static inline void kit_start_as_set(Kit *kit, const char *config, const Harness *how) {
+        kit->n_fds = leaks_count_fds();
+        kit->harness = *how;
+        harness_start_as_set(&kit->harness, config);
         kit->n_broker_fds = harness_broker_fds(&kit->harness);
 }
 
@@ -200,15 +221,12 @@ static inline unsigned long long kit_cookie(int fd) {
         return cookie;
 }
 
-/* Sends an Acquire of @parameters; all @n sockets of the reply go to @ret, each checked by its cookie.
- */
-static inline void kit_acquire_call(int control, const char *parameters, size_t n, KitSocket *ret) {
+/* The reply to an Acquire: all @n sockets go to @ret, each checked by its cookie. */
+static inline void kit_acquire_receive(int control, size_t n, KitSocket *ret) {
         int fds[HARNESS_FDS_MAX];
         size_t n_fds;
-        json_t *reply;
+        json_t *reply = kit_receive(control, fds, &n_fds);
 
-        kit_send(control, "Acquire", "", parameters);
-        reply = kit_receive(control, fds, &n_fds);
         kit_expect_success(reply);
         cr_assert(eq(sz, n_fds, n));
         cr_assert(eq(sz, json_array_size(kit_at(reply, "parameters.sockets")), n));
@@ -221,6 +239,11 @@ static inline void kit_acquire_call(int control, const char *parameters, size_t 
                              strtoull(kit_text(socket, "cookie"), NULL, 10)));
         }
         json_decref(reply);
+}
+
+static inline void kit_acquire_call(int control, const char *parameters, size_t n, KitSocket *ret) {
+        kit_send(control, "Acquire", "", parameters);
+        kit_acquire_receive(control, n, ret);
 }
 
 /* One socket: @format is the SocketRequest. */
@@ -276,24 +299,27 @@ static inline void kit_release(int control, KitSocket *socket) {
         kit_drop(socket);
 }
 
-/*
- * Parks something and takes it back: the broker's loop keeps a descriptor for timers from the first one
- * on, which is no leak.
- */
-static inline void kit_warm_up_timer(Kit *kit) {
-        static const char request[] =
-                "{'network':'tcp4','address':'127.0.0.1:0','name':'warm-up','retainSec':60}";
-        int control = harness_connect(&kit->harness);
-        KitSocket held = kit_acquire(control, "%s", request);
+/* What List says of the endpoint of @held; the caller's to decref. */
+static inline json_t *kit_describe(int control, const KitSocket *held) {
+        json_auto_t *reply =
+                kit_call(control, "List", "{'endpoint':'%s'}", kit_text(held->reply, "endpoint"));
 
-        close(control);
-        kit_drop(&held);
-        harness_expect_broker_fds(&kit->harness, kit->n_broker_fds + 2);
-        control = harness_connect(&kit->harness);
-        held = kit_acquire(control, "%s", request);
-        kit_release(control, &held);
-        close(control);
-        harness_expect_broker_fds(&kit->harness, ++kit->n_broker_fds);
+        kit_expect_success(reply);
+        return json_incref(kit_at(reply, "parameters.endpoints.0"));
+}
+
+/* The endpoint of @held has @n members; those that are about to be closed are none any more. */
+static inline void kit_expect_members(int control, const KitSocket *held, size_t n) {
+        json_auto_t *endpoint = kit_describe(control, held);
+
+        cr_assert(eq(sz, json_array_size(kit_at(endpoint, "members")), n));
+}
+
+/* Waits until the broker has shut down a listener: in a steered group that takes a moment. */
+static inline void kit_wait_shut_down(int fd) {
+        struct pollfd p = { .fd = fd, .events = POLLRDHUP };
+
+        cr_assert(eq(int, poll(&p, 1, KIT_PATIENCE_MSEC), 1));
 }
 
 /* ---- traffic ------------------------------------------------------------------------------------ */

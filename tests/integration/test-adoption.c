@@ -16,7 +16,6 @@ typedef struct Scene {
 
 static void scene_open(Scene *scene) {
         kit_start(&scene->kit, ADOPTION_CONFIG);
-        kit_warm_up_timer(&scene->kit);
         scene->control = harness_connect(&scene->kit.harness);
         scene->watch = kit_watch(&scene->kit, scene->control);
 }

@@ -154,7 +154,6 @@ typedef struct Scene {
 
 static void scene_open(Scene *scene) {
         kit_start(&scene->kit, BEFORE_CONFIG);
-        kit_warm_up_timer(&scene->kit);
         scene->control = harness_connect(&scene->kit.harness);
         scene->watch = kit_watch(&scene->kit, scene->control);
 }
@@ -177,18 +176,8 @@ static KitSocket park(Scene *scene, const char *request) {
         return held;
 }
 
-/* What List says of the endpoint of @held: the caller's to decref. */
-static json_t *describe(Scene *scene, const KitSocket *held) {
-        json_auto_t *reply =
-                kit_call(scene->control, "List", "{'endpoint':'%s'}", kit_text(held->reply, "endpoint"));
-
-        kit_expect_success(reply);
-        return json_incref(kit_at(reply, "parameters.endpoints.0"));
-}
-
 static void expect_described_as(Scene *scene, const KitSocket *held, const json_t *before) {
-        json_auto_t *after = describe(scene, held);
-
+        json_auto_t *after = kit_describe(scene->control, held);
         cr_assert(json_equal((json_t *)before, after), "%s", json_dumps(after, 0));
 }
 
@@ -234,7 +223,7 @@ Test(all_or_none, name_of_a_live_endpoint) {
                 held = kit_acquire(scene.control,
                                    "{'network':'tcp4','address':'127.0.0.1:0','sharing':'%s'}",
                                    sharings[i % 2]);
-                before = describe(&scene, &held);
+                before = kit_describe(scene.control, &held);
                 snprintf(request, sizeof(request),
                          "{'network':'tcp4','address':'%s','sharing':'%s','name':'web'}",
                          kit_address(&held), sharings[i % 2]);
@@ -286,7 +275,7 @@ Test(all_or_none, parked_socket) {
                 snprintf(request, sizeof(request), "{'network':'%s','address':'127.0.0.1:0',%s}",
                          changes[i / 2].network, changes[i / 2].before);
                 held = park(&scene, request);
-                before = describe(&scene, &held);
+                before = kit_describe(scene.control, &held);
                 option = kit_int_option(held.fd, changes[i / 2].level, changes[i / 2].name);
                 snprintf(request, sizeof(request), "{'network':'%s','address':'%s',%s}",
                          changes[i / 2].network, kit_address(&held), changes[i / 2].wanted);
@@ -318,7 +307,7 @@ Test(all_or_none, names_passed_on) {
 
         scene_open(&scene);
         held = park(&scene, "{'network':'tcp4','address':'127.0.0.1:0','name':'old'}");
-        before = describe(&scene, &held);
+        before = kit_describe(scene.control, &held);
         json_decref(kit_refused(scene.control, "AddressUnavailable",
                                 "{'network':'tcp4','address':'%s','name':'new'},"
                                 "{'network':'udp4','address':'127.0.0.1:0','name':'old'},"

@@ -210,10 +210,15 @@ static void make_lingering(int listener, int sink) {
         struct sockaddr_storage address;
         socklen_t size = kit_bound_address(sink, &address);
         static const char data[65536];
+        int r;
 
-        shutdown(listener, SHUT_RDWR); /* the broker may have done it already */
         cr_assert(zero(int, fcntl(listener, F_SETFL, 0)));
-        cr_assert(zero(int, connect(listener, (const struct sockaddr *)&address, size)), "%m");
+        /* The broker makes it listen again, once. */
+        do {
+                shutdown(listener, SHUT_RDWR);
+                r = connect(listener, (const struct sockaddr *)&address, size);
+        } while (r < 0 && errno == EISCONN);
+        cr_assert(zero(int, r), "%m");
         cr_assert(zero(int, setsockopt(listener, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger))));
         while (send(listener, data, sizeof(data), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
                 continue;
@@ -231,19 +236,26 @@ static int open_sink(void) {
         return sink;
 }
 
+/* Under the broker's eyes, and behind its back: then it finds out when the lease ends. */
 Test(bad_clients, lingering_connection_in_place_of_a_listener) {
         KitSocket socket;
         int sink, control;
 
         scene_begin(&scene, KIT_CONFIG);
-        sink = open_sink();
-        control = scene_connect(&scene);
-        socket = kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0'}");
-        make_lingering(socket.fd, sink);
-        kit_drop(&socket);
-        close(control);
-        scene_expect_count(&scene, "endpoints", 0);
-        close(sink);
+        for (int unseen = 0; unseen < 2; unseen++) {
+                sink = open_sink();
+                control = scene_connect(&scene);
+                socket = kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0'}");
+                if (unseen)
+                        scene_stop_broker(&scene);
+                make_lingering(socket.fd, sink);
+                if (unseen)
+                        scene_continue_broker(&scene);
+                kit_drop(&socket);
+                close(control);
+                scene_expect_count(&scene, "endpoints", 0);
+                close(sink);
+        }
         scene_end(&scene);
 }
 

@@ -84,8 +84,12 @@ static const struct {
         { "tcp:127.0.0.1:0,mark=1", -EACCES, "PolicyDenied", "its Options= does not give mark" },
         { "tcp:127.0.0.1:0,backlog=0", -EINVAL, "OptionInvalid", "option backlog: " },
         { "udp:127.0.0.1:0,noDelay=yes", -EINVAL, "OptionInvalid", "option noDelay: " },
-        { "tcp:127.0.0.1:0,steering=cpu", -EOPNOTSUPP, "NotSupported",
+        { "tcp:127.0.0.1:0,sharing=shared,steering=cpu", -EOPNOTSUPP, "NotSupported",
           "steering is not supported here" },
+        { "tcp:127.0.0.1:0,sharing=exclusive,weight=1", -EOPNOTSUPP, "NotSupported",
+          "weight is not supported here" },
+        { "unix:/tmp/reuse-nobody,standby=yes", -EOPNOTSUPP, "NotSupported",
+          "standby is not supported here" },
         { "unix:/tmp/reuse-nobody,sharing=group", -EOPNOTSUPP, "NotSupported", "ask for shared" },
         { "unix:/tmp/reuse-nobody/none/s", -ENOENT, "SystemFailure", "the broker failed at bind: " },
         /* The test holds this one; the port stands for %d. */

@@ -100,18 +100,34 @@ static void expect_lease(const json_t *lease, const KitSocket *held, const char 
         cr_assert(le(llong, kit_number(lease, "holder.sinceUsec"), now_usec()));
 }
 
-static void expect_endpoint(const json_t *endpoint, const KitSocket *held, size_t n_members) {
+/* Which member takes how many is told where the broker decides it. */
+static void expect_steering(const json_t *endpoint, const json_t *member, bool steered) {
+        KIT_EXPECT_TEXT(kit_text(endpoint, "steering"), steered ? "hash" : "");
+        if (steered) {
+                cr_assert(zero(llong, kit_number(member, "flows")));
+                cr_assert(eq(int, json_is_false(kit_at(member, "stalled")), true));
+        } else {
+                cr_assert(zero(ptr, kit_at(member, "flows")));
+                cr_assert(zero(ptr, kit_at(member, "stalled")));
+        }
+}
+
+static void expect_endpoint(int control, const json_t *endpoint, const KitSocket *held,
+                            size_t n_members) {
+        bool steered = strcmp(kit_text(held->reply, "sharing"), "group") == 0 &&
+                       kit_is_capable(control, "steer");
+
         KIT_EXPECT_TEXT(kit_text(endpoint, "endpoint"), kit_text(held->reply, "endpoint"));
         KIT_EXPECT_TEXT(kit_text(endpoint, "network"), kit_text(held->reply, "network"));
         KIT_EXPECT_TEXT(kit_text(endpoint, "address"), kit_address(held));
         KIT_EXPECT_TEXT(kit_text(endpoint, "sharing"), kit_text(held->reply, "sharing"));
         KIT_EXPECT_TEXT(kit_text(endpoint, "name"), kit_text(held->reply, "name"));
         cr_assert(zero(ptr, kit_at(endpoint, "networkNamespace")));
-        cr_assert(zero(ptr, kit_at(endpoint, "steering")));
         cr_assert(eq(sz, json_array_size(kit_at(endpoint, "members")), n_members));
         for (size_t i = 0; i < n_members; i++) {
                 const json_t *member = json_array_get(kit_at(endpoint, "members"), i);
 
+                expect_steering(endpoint, member, steered);
                 KIT_EXPECT_TEXT(kit_text(member, "state"), "live");
                 cr_assert(eq(llong, kit_number(member, "weight"), 10));
                 cr_assert(ne(str, (char *)kit_text(member, "member"), (char *)""));
@@ -140,7 +156,7 @@ Test(list, group_shows_every_member) {
                 const json_t *endpoint = kit_at(reply, "parameters.endpoints.0");
 
                 cr_assert(eq(sz, json_array_size(kit_at(reply, "parameters.endpoints")), 1));
-                expect_endpoint(endpoint, &first, 2);
+                expect_endpoint(control, endpoint, &first, 2);
                 expect_lease(kit_at(endpoint, "members.0.leases.0"), &first, "connection", before);
                 expect_lease(kit_at(endpoint, "members.1.leases.0"), &second, "process", before);
                 cr_assert(ne(str, (char *)kit_text(endpoint, "members.0.member"),
@@ -167,7 +183,7 @@ Test(list, shared_member_shows_every_lease) {
         {
                 json_auto_t *reply = kit_call(control, "List", "{}");
 
-                expect_endpoint(kit_at(reply, "parameters.endpoints.0"), &held[0], 1);
+                expect_endpoint(control, kit_at(reply, "parameters.endpoints.0"), &held[0], 1);
                 cr_assert(eq(sz,
                              json_array_size(kit_at(reply, "parameters.endpoints.0.members.0.leases")),
                              3));
@@ -232,7 +248,7 @@ Test(list, one_endpoint) {
                 json_auto_t *reply = kit_call(control, "List", "{'endpoint':'%s'}", names[i]);
 
                 cr_assert(eq(sz, json_array_size(kit_at(reply, "parameters.endpoints")), 1));
-                expect_endpoint(kit_at(reply, "parameters.endpoints.0"), &held, 1);
+                expect_endpoint(control, kit_at(reply, "parameters.endpoints.0"), &held, 1);
         }
         kit_drop(&held);
         kit_drop(&other);

@@ -17,7 +17,6 @@ typedef struct Scene {
 
 static void scene_open(Scene *scene, const char *config) {
         kit_start(&scene->kit, config);
-        kit_warm_up_timer(&scene->kit);
         scene->control = harness_connect(&scene->kit.harness);
         scene->watch = kit_watch(&scene->kit, scene->control);
 }
@@ -114,7 +113,7 @@ Test(parking, not_with_retain_zero_by_default) {
         expect_not_parked(KIT_CONFIG, "{'network':'tcp4','address':'127.0.0.1:0'}");
 }
 
-/* What waits on the member that was lost is taken over by nobody, as long as others serve. */
+/* As long as others serve, nothing is kept for a client to come. */
 Test(parking, not_while_other_members_live) {
         Scene scene;
         KitSocket stays, held;

@@ -6,31 +6,80 @@
 
 TestSuite(refusals, .timeout = 60);
 
+typedef struct NotServed {
+        const char *field;
+        const char *feature;
+} NotServed;
+
+/* What steering takes. */
+static const NotServed steering_fields[] = {
+        { "'steering':'hash'", "steering" },
+        { "'steering':'roundRobin'", "steering" },
+        { "'weight':0", "weight" },
+        { "'weight':10", "weight" },
+        { "'standby':true", "standby" },
+        { "'steering':'cpu','weight':1,'standby':true", "steering" },
+};
+
+static void expect_not_served(int control, const char *start, const NotServed *row, const char *reason) {
+        json_auto_t *reply = kit_refused(control, "NotSupported", "{%s,%s}", start, row->field);
+
+        KIT_EXPECT_TEXT(kit_text(reply, "parameters.feature"), row->feature);
+        cr_assert(ne(ptr, strstr(kit_text(reply, "parameters.reason"), reason), NULL), "%s",
+                  kit_text(reply, "parameters.reason"));
+}
+
 /* Fields of the interface that are not served are refused by name, never ignored. */
 Test(refusals, fields_not_served) {
-        static const struct {
-                const char *field;
-                const char *feature;
-        } table[] = {
-                { "'steering':'hash'", "steering" },
-                { "'steering':'roundRobin'", "steering" },
-                { "'weight':0", "weight" },
-                { "'weight':10", "weight" },
-                { "'standby':true", "standby" },
-                { "'networkNamespace':'other'", "networkNamespace" },
+        static const NotServed row = { "'networkNamespace':'other'", "networkNamespace" };
+        Kit kit;
+        int control;
+
+        kit_start(&kit, KIT_CONFIG);
+        control = harness_connect(&kit.harness);
+        expect_not_served(control, "'network':'tcp4','address':'127.0.0.1:0'", &row, "this version");
+        close(control);
+        kit_stop(&kit);
+}
+
+/* Only a member of a group can be told apart from the others. */
+Test(refusals, steering_of_what_is_no_group) {
+        static const char *const sockets[] = {
+                "'network':'tcp4','address':'127.0.0.1:0','sharing':'exclusive'",
+                "'network':'tcp4','address':'127.0.0.1:0','sharing':'shared'",
+                "'network':'udp4','address':'127.0.0.1:0','sharing':'shared'",
+                "'network':'unix','address':'@reuseportd-test-refusals'",
         };
         Kit kit;
         int control;
 
         kit_start(&kit, KIT_CONFIG);
         control = harness_connect(&kit.harness);
-        for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-                json_auto_t *reply =
-                        kit_refused(control, "NotSupported",
-                                    "{'network':'tcp4','address':'127.0.0.1:0',%s}", table[i].field);
+        for (size_t i = 0; i < sizeof(sockets) / sizeof(sockets[0]); i++)
+                for (size_t k = 0; k < sizeof(steering_fields) / sizeof(steering_fields[0]); k++)
+                        expect_not_served(control, sockets[i], &steering_fields[k], "a group");
+        close(control);
+        kit_stop(&kit);
+}
 
-                KIT_EXPECT_TEXT(kit_text(reply, "parameters.feature"), table[i].feature);
-                cr_assert(ne(str, (char *)kit_text(reply, "parameters.reason"), (char *)""));
+/* Without the capability the broker serves groups, and says what it cannot do. */
+Test(refusals, steering_by_a_broker_that_cannot) {
+        static const char *const networks[] = { "'network':'tcp4','address':'127.0.0.1:0'",
+                                                "'network':'udp4','address':'127.0.0.1:0'" };
+        Kit kit;
+        int control;
+
+        kit_start_as_set(&kit, KIT_CONFIG, &(Harness){ .uid = geteuid(), .no_bpf = true });
+        control = harness_connect(&kit.harness);
+        cr_assert(not(kit_is_capable(control, "steer")));
+        for (size_t i = 0; i < sizeof(networks) / sizeof(networks[0]); i++) {
+                KitSocket held;
+
+                for (size_t k = 0; k < sizeof(steering_fields) / sizeof(steering_fields[0]); k++)
+                        expect_not_served(control, networks[i], &steering_fields[k], "BPF");
+                held = kit_acquire(control, "{%s,'standby':false}", networks[i]);
+                kit_expect_served(held.fd);
+                kit_release(control, &held);
         }
         close(control);
         kit_stop(&kit);
@@ -147,6 +196,13 @@ Test(refusals, parameters_invalid) {
                   "sockets[0].options.ttl" },
                 { "{'sockets':[{'network':'tcp','address':':0','options':{'noDelay':1}}]}",
                   "sockets[0].options.noDelay" },
+                { "{'sockets':[{'network':'tcp','address':':0','weight':-1}]}", "sockets[0].weight" },
+                { "{'sockets':[{'network':'tcp','address':':0','weight':101}]}", "sockets[0].weight" },
+                { "{'sockets':[{'network':'tcp','address':':0','weight':1.5}]}", "sockets[0].weight" },
+                { "{'sockets':[{'network':'unix','address':'@a','weight':-1}]}", "sockets[0].weight" },
+                { "{'sockets':[{'network':'tcp','address':':0','steering':'lot'}]}",
+                  "sockets[0].steering" },
+                { "{'sockets':[{'network':'tcp','address':':0','standby':1}]}", "sockets[0].standby" },
                 { "{'sockets':[{'network':'tcp','address':':0'}],'lifetime':'ever'}", "lifetime" },
                 { "{'sockets':[{'network':'tcp','address':':0'}],'more':true}", "more" },
         };

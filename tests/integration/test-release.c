@@ -287,6 +287,7 @@ Test(release, stray_holder_does_not_listen_itself_back_into_the_group) {
         second = kit_acquire(control, "{'network':'tcp4','address':'%s'}", kit_address(&first));
         stray = fcntl(first.fd, F_DUPFD_CLOEXEC, 3);
         kit_release(control, &first);
+        kit_wait_shut_down(stray);
         cr_assert(eq(int, listen(stray, 10), -1));
         cr_assert(eq(int, errno, EADDRINUSE));
         kit_expect_served(second.fd);

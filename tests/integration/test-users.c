@@ -241,3 +241,84 @@ Test(users, nobody_takes_the_traffic_of_another_users_wildcard) {
         }
         kit_stop(&kit);
 }
+
+static void say(const User *user, const char *method) {
+        json_auto_t *reply =
+                kit_call(user->control, method, "{'leases':['%s']}", kit_lease(&user->held));
+
+        kit_expect_success(reply);
+}
+
+/*
+ * A connection that another user has accepted is in the way of a socket that is bound again. Neither the
+ * broker's own, where connections wait while nobody is ready, nor a member that is repaired may stop
+ * at that.
+ */
+Test(users, open_connections_of_others_are_in_nobody_s_way) {
+        Kit kit;
+        User users[N_USERS];
+        int clients[CLIENTS], waiting, accepted, control, watch;
+        size_t n;
+
+        kit_require_root();
+        kit_start(&kit, KIT_CONFIG);
+        control = harness_connect(&kit.harness);
+        if (!kit_is_capable(control, "steer"))
+                cr_skip_test("groups are not steered here");
+        watch = kit_watch(&kit, control);
+        user_join(&users[0], &kit, uids[0], "tcp4", "127.0.0.1:0");
+        user_join(&users[1], &kit, uids[1], "tcp4", kit_address(&users[0].held));
+        json_decref(kit_event(watch, "acquired"));
+        json_decref(kit_event(watch, "acquired"));
+        n = serve_all(users, clients);
+        for (int i = 0; i < N_USERS; i++)
+                say(&users[i], "Drain");
+        waiting = kit_connect(users[0].held.fd);
+        say(&users[1], "Ready");
+        kit_wait_readable(users[1].held.fd);
+        accepted = accept(users[1].held.fd, NULL, NULL);
+        kit_expect_byte(accepted, waiting);
+        close(accepted);
+        close(waiting);
+        say(&users[0], "Ready");
+
+        cr_assert(zero(int, shutdown(users[0].held.fd, SHUT_RDWR)));
+        kit_wait_readable(watch);
+        kit_expect_members(control, &users[0].held, 2);
+        kit_expect_both_served(users[0].held.fd, users[1].held.fd);
+        close_all(clients, n);
+        for (int i = 0; i < N_USERS; i++) {
+                user_close_accepted(&users[i]);
+                user_leave(&users[i]);
+        }
+        close(watch);
+        close(control);
+        kit_stop(&kit);
+}
+
+/* One user's member departs, with what waits going to the other's, which is lost in the same moment. */
+Test(users, both_die_at_once_and_one_comes_back) {
+        Kit kit;
+        User users[N_USERS];
+        char address[64];
+        KitSocket held;
+        int control;
+
+        kit_require_root();
+        kit_start(&kit, KIT_CONFIG);
+        for (int round = 0; round < 10; round++) {
+                control = kit_connect_as(&kit, uids[1], 0);
+                user_join(&users[0], &kit, uids[0], "tcp4", "127.0.0.1:0");
+                snprintf(address, sizeof(address), "%s", kit_address(&users[0].held));
+                user_join(&users[1], &kit, uids[1], "tcp4", address);
+                for (int i = N_USERS - 1; i >= 0; i--) {
+                        kit_drop(&users[i].held);
+                        close(users[i].control);
+                }
+                held = kit_acquire(control, "{'network':'tcp4','address':'%s'}", address);
+                kit_expect_served(held.fd);
+                kit_release(control, &held);
+                close(control);
+        }
+        kit_stop(&kit);
+}

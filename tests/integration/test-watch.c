@@ -58,7 +58,6 @@ Test(watch, order_of_a_life) {
         long long before = now_usec();
 
         kit_start(&kit, "[Broker]\nRetainSec=1h\n[Rule all]\nUser=*\n");
-        kit_warm_up_timer(&kit);
         other = harness_connect(&kit.harness);
         watch = kit_watch(&kit, other);
         control = harness_connect(&kit.harness);

@@ -52,20 +52,44 @@ static inline Subject *kit_subject(uid_t uid) {
         return subject;
 }
 
-/* The kit must stay where it is. */
-static inline void kit_init(Kit *kit, uid_t uid) {
-        *kit = (Kit){ .n_fds = leaks_count_fds() };
+/* The kit must stay where it is. @steering is the kit's from now on. */
+static inline void kit_init_with(Kit *kit, uid_t uid, int n_fds, Steering *steering) {
+        *kit = (Kit){ .n_fds = n_fds };
+        kit->services.steering = steering;
         kit->services.families = (AddressFamilies){ .ipv4 = true, .ipv6 = true, .mapped = true };
         cr_assert(ge(int, sd_event_new(&kit->services.event), 0));
         cr_assert(zero(int, poller_init(&kit->services.poller, sd_event_get_fd(kit->services.event))));
         cr_assert(zero(int, id_source_init(&kit->services.ids)));
-        endpoint_registry_init(&kit->services.endpoints, kit->services.event, &kit->services.hub,
-                               &kit->services.ids);
+        cr_assert(zero(int, endpoint_registry_init(&kit->services.endpoints,
+                                                   &(EndpointServices){
+                                                           .event = kit->services.event,
+                                                           .poller = &kit->services.poller,
+                                                           .hub = &kit->services.hub,
+                                                           .ids = &kit->services.ids,
+                                                           .steering = steering,
+                                                   })));
         kit->watcher.notify = kit_notify;
         LIST_INSERT_HEAD(&kit->services.hub.watchers, &kit->watcher, entry);
         LIST_INIT(&kit->connection.leases);
         kit->subject = kit_subject(uid);
         cr_assert(zero(int, accounts_user(&kit->services.accounts, uid, &kit->user)));
+}
+
+static inline void kit_init(Kit *kit, uid_t uid) {
+        kit_init_with(kit, uid, leaks_count_fds(), NULL);
+}
+
+/* Groups are steered; the test is skipped where they cannot be. */
+static inline void kit_init_steered(Kit *kit, uid_t uid) {
+        int n_fds = leaks_count_fds(), r;
+        const char *reason = NULL;
+        Steering *steering = NULL;
+
+        r = steering_new(&steering, &reason);
+        if (r == STEERING_E_UNAVAILABLE)
+                cr_skip_test("%s", reason);
+        cr_assert(zero(int, r));
+        kit_init_with(kit, uid, n_fds, steering);
 }
 
 /* Checks that nothing is left of what the kit and the test made. */
@@ -74,6 +98,7 @@ static inline void kit_end(Kit *kit) {
         cr_assert(zero(sz, lease_registry_count(&kit->services.leases)));
         endpoint_registry_deinit(&kit->services.endpoints);
         cr_assert(zero(sz, endpoint_registry_count(&kit->services.endpoints)));
+        kit->services.steering = steering_free(kit->services.steering);
         cr_assert(zero(sz, kit->services.accounts.used[RESOURCE_LEASES]));
         kit->user = user_unref(kit->user);
         cr_assert(eq(ptr, kit->services.accounts.users, NULL));
@@ -91,6 +116,7 @@ static inline void kit_turn(Kit *kit) {
         int r;
 
         do {
+                group_settle(&kit->services.endpoints);
                 while ((r = sd_event_run(kit->services.event, 0)) > 0)
                         ;
                 cr_assert(zero(int, r));
@@ -129,6 +155,7 @@ static inline Member *kit_open(Kit *kit, const char *network, const char *text, 
         cr_assert(zero(int, endpoint_new(&kit->services.endpoints, &bound, NULL, sharing, NULL,
                                          retain_usec, kit->subject->uid, &endpoint)));
         cr_assert(zero(int, endpoint_add_member(endpoint, fd, &member)));
+        cr_assert(zero(int, member_enter(member, false, MEMBER_WEIGHT_DEFAULT)));
         return member;
 }
 
@@ -139,6 +166,7 @@ static inline Member *kit_join(Endpoint *endpoint) {
         Member *member;
 
         cr_assert(zero(int, endpoint_add_member(endpoint, fd, &member)));
+        cr_assert(zero(int, member_enter(member, false, MEMBER_WEIGHT_DEFAULT)));
         return member;
 }
 

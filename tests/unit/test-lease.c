@@ -158,7 +158,7 @@ Test(lease, an_adoption_undone_parks_again_until_the_same_time) {
         until = member->retain_until_usec;
         client = kit_connect(&endpoint->address);
         for (int i = 0; i < 3; i++) {
-                member_adopt(member);
+                member_adopt(member, MEMBER_WEIGHT_DEFAULT);
                 cr_assert(eq(int, member->state, MEMBER_LIVE));
                 cr_assert(eq(ptr, endpoint_parked_member(endpoint), NULL));
                 lease_end(kit_lease(&kit, member, NULL), MEMBER_LEAVE_UNDONE, NULL);
@@ -186,7 +186,7 @@ Test(lease, an_adoption_committed_is_final) {
 
         kit_init(&kit, 1000);
         member = park(&kit, SHARING_SHARED);
-        member_adopt(member);
+        member_adopt(member, MEMBER_WEIGHT_DEFAULT);
         first = kit_lease(&kit, member, NULL);
         lease_commit(first, true);
         kit_expect_told(&kit, "adopted ");
@@ -322,7 +322,7 @@ Test(lease, an_adopted_member_has_no_timer) {
         kit_init(&kit, 1000);
         member = park(&kit, SHARING_GROUP);
         cr_assert(ge(int, sd_event_source_set_time(member->retain_timer, 1), 0));
-        member_adopt(member);
+        member_adopt(member, MEMBER_WEIGHT_DEFAULT);
         lease_commit(kit_lease(&kit, member, NULL), true);
         cr_assert(eq(ptr, member->retain_timer, NULL));
         kit_turn(&kit);
@@ -341,7 +341,7 @@ Test(lease, what_waited_is_there_for_who_adopts) {
         member = park(&kit, SHARING_EXCLUSIVE);
         client = kit_connect(&member->endpoint->address);
         cr_assert(eq(int, (int)write(client, "x", 1), 1));
-        member_adopt(member);
+        member_adopt(member, MEMBER_WEIGHT_DEFAULT);
         lease_commit(kit_lease(&kit, member, NULL), true);
         fd = accept(member->fd, NULL, NULL);
         cr_assert(ge(int, fd, 0));

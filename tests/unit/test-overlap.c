@@ -63,10 +63,11 @@ static Endpoint *make(EndpointRegistry *registry, const Address *address, uid_t 
 
 Test(overlap, found_among_endpoints_of_others) {
         static const uid_t owner = 1001, other = 1002;
-        IdSource ids = { .epoch = 1 };
-        EventHub hub = { 0 };
-        EndpointRegistry registry;
+        EndpointRegistry *registry;
+        Kit kit;
 
+        kit_init(&kit, owner);
+        registry = &kit.services.endpoints;
         for (size_t i = 0; i < ELEMENTS(rows); i++) {
                 Address a = kit_address(rows[i].a.network, rows[i].a.address);
                 Address b = kit_address(rows[i].b.network, rows[i].b.address);
@@ -75,17 +76,16 @@ Test(overlap, found_among_endpoints_of_others) {
 
                 if (memcmp(&a, &b, sizeof(a)) == 0)
                         continue; /* one endpoint */
-                endpoint_registry_init(&registry, NULL, &hub, &ids);
-                endpoint = make(&registry, &a, owner);
-                cr_assert(eq(ptr, overlap_find(&registry, &b, &other), expected ? endpoint : NULL),
+                endpoint = make(registry, &a, owner);
+                cr_assert(eq(ptr, overlap_find(registry, &b, &other), expected ? endpoint : NULL),
                           "%s, %s", rows[i].a.address, rows[i].b.address);
-                cr_assert(eq(ptr, overlap_find(&registry, &b, NULL), expected ? endpoint : NULL));
-                cr_assert(zero(ptr, overlap_find(&registry, &b, &owner)));
-                endpoint_registry_deinit(&registry);
+                cr_assert(eq(ptr, overlap_find(registry, &b, NULL), expected ? endpoint : NULL));
+                cr_assert(zero(ptr, overlap_find(registry, &b, &owner)));
+                endpoint_close(endpoint, NULL);
 
-                endpoint_registry_init(&registry, NULL, &hub, &ids);
-                endpoint = make(&registry, &b, owner);
-                cr_assert(eq(ptr, overlap_find(&registry, &a, &other), expected ? endpoint : NULL));
-                endpoint_registry_deinit(&registry);
+                endpoint = make(registry, &b, owner);
+                cr_assert(eq(ptr, overlap_find(registry, &a, &other), expected ? endpoint : NULL));
+                endpoint_close(endpoint, NULL);
         }
+        kit_end(&kit);
 }

@@ -73,3 +73,52 @@ Test(privileges, the_soft_limit_becomes_the_hard_one) {
                 cr_assert(eq(u64, (uint64_t)after.rlim_max, (uint64_t)before.rlim_max));
         }
 }
+
+/* ---- CAP_BPF -------------------------------------------------------------------------------------- */
+
+static bool has_bpf(cap_flag_t set) {
+        cap_flag_value_t value = CAP_CLEAR;
+        cap_t caps = cap_get_proc();
+
+        cr_assert(ne(ptr, caps, NULL));
+        cr_assert(zero(int, cap_get_flag(caps, CAP_BPF, set, &value)));
+        cap_free(caps);
+        return value == CAP_SET;
+}
+
+typedef struct Trial {
+        bool works; /* without the capability */
+        int n_tries;
+} Trial;
+
+static bool trial(void *userdata) {
+        Trial *t = userdata;
+
+        t->n_tries++;
+        cr_assert(not(has_bpf(CAP_EFFECTIVE)));
+        return t->works;
+}
+
+Test(privileges, bpf_is_kept_where_it_is_needed_again_and_again) {
+        Trial t = { .works = false };
+
+        if (!has_bpf(CAP_EFFECTIVE))
+                cr_skip_test("no CAP_BPF to give up");
+        cr_assert(eq(int, privileges_drop_bpf(trial, &t), PRIVILEGES_E_KEPT));
+        cr_assert(eq(int, t.n_tries, 1));
+        cr_assert(has_bpf(CAP_EFFECTIVE));
+}
+
+Test(privileges, bpf_is_given_up_for_good) {
+        Trial t = { .works = true };
+
+        if (!has_bpf(CAP_EFFECTIVE))
+                cr_skip_test("no CAP_BPF to give up");
+        cr_assert(zero(int, privileges_drop_bpf(trial, &t)));
+        cr_assert(not(has_bpf(CAP_EFFECTIVE)));
+        cr_assert(not(has_bpf(CAP_PERMITTED)));
+        cr_assert(not(has_bpf(CAP_INHERITABLE)));
+        /* Who has none is not asked whether it works without. */
+        cr_assert(zero(int, privileges_drop_bpf(trial, &t)));
+        cr_assert(eq(int, t.n_tries, 1));
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+/*
+ * A holder can shut down the socket that it was given, and with it everybody's: those who share it, and
+ * the port itself. What can listen again does; what cannot is closed, so that the next client gets one
+ * that works.
+ */
+
+#include "daemon/member.h"
+
+enum {
+        /* A holder that shuts down what was repaired this short a time ago does not mean it to work. */
+        REPAIR_INTERVAL_USEC = 1000000,
+};
+
+/* Somebody else than the broker shut down the socket of @member, which may be gone afterwards. */
+void repair_member(Member *member);

@@ -39,7 +39,7 @@ static int answer_fill(reuse_client *client, reuse_reply *reply, void *userdata)
         return 0;
 }
 
-static int call_refused(int number, reuse_error **ret_error) {
+int call_refused(int number, reuse_error **ret_error) {
         switch (number) {
         case -ENOTCONN:
                 return reuse_error_set(ret_error, number, "the connection to the broker has ended");
@@ -133,19 +133,11 @@ _public_ int reuse_client_call(reuse_client *client, const char *method, const c
         return r;
 }
 
-_public_ int reuse_client_release(reuse_client *client, const char *const *leases, size_t n,
-                                  reuse_error **ret_error) {
-        const WireMethod *method = &wire_methods[WIRE_METHOD_RELEASE];
-        LeasesIn in = { .leases = { .items = (void *)leases, .n = n } };
-        Question question = { .call = { .method = method->name }, .record = method->in, .value = &in };
+int client_tell(reuse_client *client, WireMethodId id, const void *in, reuse_error **ret_error) {
+        const WireMethod *method = &wire_methods[id];
+        Question question = { .call = { .method = method->name }, .record = method->in, .value = in };
         Answer answer = { 0 };
 
-        reuse_error_clear(ret_error);
-        if (!client || !leases)
-                return call_refused(-EINVAL, ret_error);
-        for (size_t i = 0; i < n; i++)
-                if (!leases[i] || !text_is_utf8(leases[i]))
-                        return call_refused(-EINVAL, ret_error);
         return client_ask_wait(client, &question, &answer, ret_error);
 }
 

@@ -188,6 +188,21 @@ void client_send_held(reuse_client *client);
 /* Ends the connection: every call under way is answered with this error. Returns @number. */
 int client_end(reuse_client *client, int number, const char *format, ...) _printf_(3, 4);
 
+/* ---- call.c ---- */
+
+/* Says in *@ret_error why a call was not made. Returns @number. */
+int call_refused(int number, reuse_error **ret_error);
+
+/* Calls a method that has nothing to answer, and waits until it is done. @in: the struct of its
+ * parameters. Returns 0 or a negative errno. */
+int client_tell(reuse_client *client, WireMethodId id, const void *in, reuse_error **ret_error);
+
+/* ---- leases.c ---- */
+
+/* Whether these leases can be sent at all. Clears or sets *@ret_error. Returns 0 or -EINVAL. */
+int leases_check(const reuse_client *client, const char *const *leases, size_t n,
+                 reuse_error **ret_error);
+
 /* ---- dial.c ---- */
 
 /*

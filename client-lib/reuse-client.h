@@ -105,10 +105,10 @@ int reuse_request_add_spec(reuse_request *request, const char *spec, reuse_error
 
 /*
  * Sets one thing of the socket added last. @key is a field of SocketRequest or Options in the interface:
- * name, sharing (exclusive, shared, group), retainSec, backlog, noDelay, receiveBuffer, ... @value is
- * its text: numbers in decimal, yes/no/true/false/on/off/1/0, several multicastGroups joined by "+", raw
- * as LEVEL:NAME:HEX joined by "+". Returns 0, -EINVAL (no such key, no such value; *ret_error says
- * which), -ENOMEM. Since 0.1.
+ * name, sharing (exclusive, shared, group), steering, weight, standby, retainSec, backlog, noDelay,
+ * receiveBuffer, ... @value is its text: numbers in decimal, yes/no/true/false/on/off/1/0, several
+ * multicastGroups joined by "+", raw as LEVEL:NAME:HEX joined by "+". Returns 0, -EINVAL (no such key,
+ * no such value; *ret_error says which), -ENOMEM. Since 0.1.
  */
 int reuse_request_set(reuse_request *request, const char *key, const char *value,
                       reuse_error **ret_error);
@@ -134,8 +134,8 @@ int reuse_sockets_get_fd(const reuse_sockets *sockets, size_t index);
 /* The descriptor, the caller's from now on; -EBADF the second time. Since 0.1. */
 int reuse_sockets_take_fd(reuse_sockets *sockets, size_t index);
 
-/* The lease (for reuse_client_release()), the endpoint's id, its name or NULL, the network and address
- * it is bound to, with the port that the broker chose; its sharing. Since 0.1. */
+/* The lease (for reuse_client_release() and its like), the endpoint's id, its name or NULL, the network
+ * and address it is bound to, with the port that the broker chose; its sharing. Since 0.1. */
 const char *reuse_sockets_get_lease(const reuse_sockets *sockets, size_t index);
 const char *reuse_sockets_get_endpoint(const reuse_sockets *sockets, size_t index);
 const char *reuse_sockets_get_name(const reuse_sockets *sockets, size_t index);
@@ -250,6 +250,40 @@ int reuse_client_acquire(reuse_client *client, const reuse_request *request, reu
  * first: from then on the broker may close the sockets. Since 0.1. */
 int reuse_client_release(reuse_client *client, const char *const *leases, size_t n,
                          reuse_error **ret_error);
+
+/* ---- generations ----------------------------------------------------------------------------- */
+
+/*
+ * The leases below may be of any connection of the same user, and of other processes of that user. All
+ * or none: with one unknown lease nothing is changed.
+ */
+
+/* Sockets that were acquired with standby, or drained, take traffic from now on. Returns 0 or a negative
+ * errno. Since 0.1. */
+int reuse_client_ready(reuse_client *client, const char *const *leases, size_t n,
+                       reuse_error **ret_error);
+
+/* Sockets get no new traffic from now on. What waits in them already is for their holder to take: it
+ * goes on accepting, and releases the lease when nothing comes any more. Returns at once, 0 or a
+ * negative errno. Since 0.1. */
+int reuse_client_drain(reuse_client *client, const char *const *leases, size_t n,
+                       reuse_error **ret_error);
+
+/*
+ * Drains, and waits at most @usec (REUSE_TIMEOUT_INFINITE: for ever) until nothing waits in the sockets
+ * any more, or their leases have ended: then their holder may go. Meanwhile the holder must go on
+ * accepting, so this is for another thread of it, or another process; in an event loop, Watch and wait
+ * for the event "drained". Makes a further connection to the same broker for the time. Returns 0,
+ * -ETIMEDOUT (the sockets stay drained, and the connection is as good as before), or another negative
+ * errno. Since 0.1.
+ */
+int reuse_client_drain_wait(reuse_client *client, const char *const *leases, size_t n, uint64_t usec,
+                            reuse_error **ret_error);
+
+/* The sockets' share in new traffic of their group from now on, 0 to 100; 0: none, as long as others are
+ * there. Returns 0 or a negative errno. Since 0.1. */
+int reuse_client_set_weight(reuse_client *client, const char *const *leases, size_t n, int weight,
+                            reuse_error **ret_error);
 
 #ifdef __cplusplus
 }

@@ -23,6 +23,12 @@ void cell_add_integer(Table *table, const json_t *object, const char *key) {
                 table_add(table, NULL);
 }
 
+void cell_add_boolean(Table *table, const json_t *object, const char *key) {
+        const json_t *value = json_object_get(object, key);
+
+        table_add(table, json_is_boolean(value) ? (json_is_true(value) ? "yes" : "no") : NULL);
+}
+
 void cell_add_time(Table *table, const json_t *object, const char *key) {
         const json_t *value = json_object_get(object, key);
         char text[64];

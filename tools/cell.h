@@ -13,9 +13,10 @@ enum {
         CELL_HOLDER_MAX = 256,
 };
 
-/* Adds the text, or the number, that @object has for @key. */
+/* Adds the text, the number, or "yes" or "no", that @object has for @key. */
 void cell_add_string(Table *table, const json_t *object, const char *key);
 void cell_add_integer(Table *table, const json_t *object, const char *key);
+void cell_add_boolean(Table *table, const json_t *object, const char *key);
 
 /* Adds the local time of @object's @key, which is in microseconds since 1970. */
 void cell_add_time(Table *table, const json_t *object, const char *key);

@@ -28,14 +28,15 @@ static const char help[] =
         "  and those of 'reusectl --help'\n";
 
 static const TableColumn endpoint_columns[] = {
-        { "ENDPOINT", 0 }, { "NETWORK", 0 }, { "ADDRESS", 0 }, { "SHARING", 0 }, { "STATE", 0 },
-        { "MEMBERS", 0 },  { "LEASES", 0 },  { "QUEUE", 0 },   { "HOLDERS", 0 },
+        { "ENDPOINT", 0 }, { "NETWORK", 0 },  { "ADDRESS", 0 },    { "SHARING", 0 },
+        { "STATE", 0 },    { "MEMBERS", 0 },  { "LEASES", 0 },     { "QUEUE", 0 },
+        { "HOLDERS", 0 },  { "STEERING", 0 }, { "CONTINUITY", 0 },
 };
 
 static const TableColumn member_columns[] = {
-        { "ENDPOINT", 0 }, { "ADDRESS", 0 },  { "MEMBER", 0 }, { "STATE", 0 },
-        { "LEASE", 0 },    { "LIFETIME", 0 }, { "PID", 0 },    { "UID", 0 },
-        { "COMMAND", 0 },  { "UNIT", 0 },     { "SINCE", 0 },  { "QUEUE", 0 },
+        { "ENDPOINT", 0 }, { "ADDRESS", 0 }, { "MEMBER", 0 }, { "STATE", 0 },   { "LEASE", 0 },
+        { "LIFETIME", 0 }, { "PID", 0 },     { "UID", 0 },    { "COMMAND", 0 }, { "UNIT", 0 },
+        { "SINCE", 0 },    { "QUEUE", 0 },   { "WEIGHT", 0 }, { "STALLED", 0 }, { "FLOWS", 0 },
 };
 
 enum {
@@ -45,9 +46,18 @@ enum {
         N_HOLDERS_SHOWN = 3,
 };
 
+/* What a member is up to, in one word: a stalled one is live by its state, and takes no traffic. */
+static const char *member_state(const json_t *member) {
+        const char *state = json_string_value(json_object_get(member, "state"));
+
+        if (state && strcmp(state, "live") == 0 && json_is_true(json_object_get(member, "stalled")))
+                return "stalled";
+        return state;
+}
+
 /* "live" if all members are that, else "live:3,draining:1". */
 static void cell_add_states(Table *table, const json_t *members) {
-        static const char *const states[] = { "live", "standby", "draining", "parked" };
+        static const char *const states[] = { "live", "stalled", "standby", "draining", "parked" };
         size_t n_states = 0;
         size_t i, j, n;
         json_t *member;
@@ -55,7 +65,7 @@ static void cell_add_states(Table *table, const json_t *members) {
         for (i = 0; i < sizeof(states) / sizeof(*states); i++) {
                 n = 0;
                 json_array_foreach(members, j, member) {
-                        const char *state = json_string_value(json_object_get(member, "state"));
+                        const char *state = member_state(member);
 
                         n += state && strcmp(state, states[i]) == 0;
                 }
@@ -142,6 +152,8 @@ static void table_add_endpoint(Table *table, const json_t *endpoint, size_t n_ho
         table_addf(table, "%zu", members_count_leases(members));
         cell_add_queue(table, members);
         cell_add_holders(table, members, n_holders);
+        cell_add_string(table, endpoint, "steering");
+        cell_add_string(table, endpoint, "continuity");
 }
 
 /* @lease: NULL for a member that nobody holds. */
@@ -161,6 +173,9 @@ static void table_add_lease(Table *table, const json_t *endpoint, json_t *member
         cell_add_string(table, holder, "unit");
         cell_add_time(table, holder, "sinceUsec");
         cell_add_queue(table, alone);
+        cell_add_integer(table, member, "weight");
+        cell_add_boolean(table, member, "stalled");
+        cell_add_integer(table, member, "flows");
 }
 
 static void table_add_members(Table *table, const json_t *endpoint) {

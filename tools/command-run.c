@@ -21,19 +21,22 @@ static const char help[] =
         "Usage: reusectl run -l SPEC... [OPTIONS] -- COMMAND [ARGUMENTS]\n"
         "\n"
         "Starts COMMAND with sockets of the broker as descriptors 3, 4, ..., announced by LISTEN_FDS,\n"
-        "LISTEN_PID and LISTEN_FDNAMES. SPEC is NETWORK:ADDRESS[,KEY=VALUE...]. All or none.\n"
+        "LISTEN_PID and LISTEN_FDNAMES; REUSE_LEASES has their leases, in the same order. SPEC is\n"
+        "NETWORK:ADDRESS[,KEY=VALUE...]. All or none.\n"
         "\n"
         "Examples:\n"
         "  reusectl run -l tcp:127.0.0.1:80,sharing=group,name=web -- ./server\n"
         "  reusectl run -l tcp::443,name=https -l udp::443,name=quic -- ./server\n"
         "  reusectl run -l unix:/run/app/socket -- ./server\n"
         "  reusectl run --lifetime tree -l tcp::80 -- ./daemon-that-forks\n"
+        "  reusectl run --standby -l tcp::80 -- ./server\n"
         "\n"
         "Options:\n"
         "  -l, --listen SPEC   A socket; may be given up to 64 times\n"
         "  --as FORM           How COMMAND learns of them: listen (the only one, and the default)\n"
         "  --lifetime WHAT     process (default): as long as COMMAND's process\n"
         "                      tree: as long as any of its descendants keeps the connection\n"
+        "  --standby           No traffic until 'reusectl ready'\n"
         "  --nonblock          Leave O_NONBLOCK set\n"
         "  and those of 'reusectl --help'\n"
         "\n"
@@ -44,12 +47,16 @@ enum {
         OPTION_AS = SETTINGS_OPTION_OWN,
         OPTION_LIFETIME,
         OPTION_NONBLOCK,
+        OPTION_STANDBY,
 };
 
 typedef struct RunOptions {
         reuse_request *request;
+        const char **specs;
+        size_t n_specs;
         bool tree;
         bool nonblock;
+        bool standby;
 } RunOptions;
 
 static int lifetime_parse(const char *text, bool *ret_tree) {
@@ -60,11 +67,17 @@ static int lifetime_parse(const char *text, bool *ret_tree) {
         return REPORT_OK;
 }
 
-static int listen_add(const Settings *settings, reuse_request *request, const char *spec) {
+/* Once all options are known: --standby is for every socket, those before it too. */
+static int run_fill_request(const Settings *settings, const RunOptions *run) {
         reuse_error *error = NULL;
-        int r;
+        size_t i;
+        int r = 0;
 
-        r = reuse_request_add_spec(request, spec, &error);
+        for (i = 0; r >= 0 && i < run->n_specs; i++) {
+                r = reuse_request_add_spec(run->request, run->specs[i], &error);
+                if (r >= 0 && run->standby)
+                        r = reuse_request_set(run->request, "standby", "yes", &error);
+        }
         return r < 0 ? report_failure(settings, r, error) : REPORT_OK;
 }
 
@@ -75,6 +88,7 @@ static bool run_parse(Settings *settings, RunOptions *run, int argc, char **argv
                 { "as", required_argument, NULL, OPTION_AS },
                 { "lifetime", required_argument, NULL, OPTION_LIFETIME },
                 { "nonblock", no_argument, NULL, OPTION_NONBLOCK },
+                { "standby", no_argument, NULL, OPTION_STANDBY },
                 SETTINGS_LONG,
         };
         int status = REPORT_OK;
@@ -84,7 +98,7 @@ static bool run_parse(Settings *settings, RunOptions *run, int argc, char **argv
                (c = getopt_long(argc, argv, "+l:" SETTINGS_SHORT, options, NULL)) != -1)
                 switch (c) {
                 case 'l':
-                        status = listen_add(settings, run->request, optarg);
+                        run->specs[run->n_specs++] = optarg;
                         break;
                 case OPTION_AS:
                         if (strcmp(optarg, "listen") != 0)
@@ -96,15 +110,20 @@ static bool run_parse(Settings *settings, RunOptions *run, int argc, char **argv
                 case OPTION_NONBLOCK:
                         run->nonblock = true;
                         break;
+                case OPTION_STANDBY:
+                        run->standby = true;
+                        break;
                 default:
                         if (!settings_option(settings, c, help, ret_status))
                                 return false;
                 }
 
-        if (status == REPORT_OK && reuse_request_count(run->request) == 0)
+        if (status == REPORT_OK && run->n_specs == 0)
                 status = report_usage("run: no socket asked for; -l SPEC is needed");
         if (status == REPORT_OK && optind == argc)
                 status = report_usage("run: no command given");
+        if (status == REPORT_OK)
+                status = run_fill_request(settings, run);
         if (status == REPORT_OK)
                 return true;
 
@@ -136,20 +155,22 @@ static int socket_set_blocking(const reuse_sockets *sockets, size_t index) {
  */
 static int run_hand_over(reuse_sockets *sockets, bool nonblock, reuse_client *client) {
         size_t n = reuse_sockets_count(sockets);
-        const char **names;
+        const char **names, **leases;
         int *fds;
         size_t i;
         int r = 0;
 
         names = calloc(n, sizeof(*names));
+        leases = calloc(n, sizeof(*leases));
         fds = calloc(n, sizeof(*fds));
-        if (!names || !fds)
+        if (!names || !leases || !fds)
                 r = -ENOMEM;
 
         for (i = 0; r >= 0 && i < n; i++) {
                 if (!nonblock)
                         r = socket_set_blocking(sockets, i);
                 names[i] = reuse_sockets_get_name(sockets, i);
+                leases[i] = reuse_sockets_get_lease(sockets, i);
                 fds[i] = reuse_sockets_take_fd(sockets, i);
         }
 
@@ -159,8 +180,11 @@ static int run_hand_over(reuse_sockets *sockets, bool nonblock, reuse_client *cl
                 r = listen_environment_place(fds, n);
         if (r >= 0)
                 r = listen_environment_set(getpid(), names, n);
+        if (r >= 0)
+                r = listen_environment_set_leases(leases, n);
 
         free(names);
+        free(leases);
         free(fds);
         return r < 0 ? r : 0;
 }
@@ -203,17 +227,18 @@ int command_run(Settings *settings, int argc, char **argv) {
         RunOptions run = {};
         int status, r;
 
-        r = reuse_request_new(&run.request);
+        /* Each spec takes a word at least. */
+        run.specs = calloc((size_t)argc, sizeof(*run.specs));
+        r = run.specs ? reuse_request_new(&run.request) : -ENOMEM;
         if (r < 0) {
                 report_failure(settings, r, NULL);
-                return REPORT_RUN_FAILED;
-        }
-
-        if (run_parse(settings, &run, argc, argv, &status))
+                status = REPORT_RUN_FAILED;
+        } else if (run_parse(settings, &run, argc, argv, &status))
                 status = run_execute(settings, &run, argv + optind);
         else if (status != REPORT_OK)
                 status = REPORT_RUN_FAILED;
 
         reuse_request_free(run.request);
+        free(run.specs);
         return status;
 }

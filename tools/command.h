@@ -9,6 +9,9 @@
 #include "tools/settings.h"
 
 int command_run(Settings *settings, int argc, char **argv);
+int command_ready(Settings *settings, int argc, char **argv);
+int command_drain(Settings *settings, int argc, char **argv);
+int command_weight(Settings *settings, int argc, char **argv);
 int command_list(Settings *settings, int argc, char **argv);
 int command_watch(Settings *settings, int argc, char **argv);
 int command_status(Settings *settings, int argc, char **argv);

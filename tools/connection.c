@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * A command makes one call, so a connection for each call is all that most of them need.
+ * Most commands make one call, and a connection for it is all that they need.
  */
 
 #include "tools/connection.h"
@@ -25,13 +25,12 @@ int connection_open(const Settings *settings, reuse_client **ret) {
         return REPORT_OK;
 }
 
-int connection_call(const Settings *settings, const char *method, const json_t *parameters,
-                    json_t **ret_reply) {
-        reuse_client *client;
+int connection_ask(const Settings *settings, reuse_client *client, const char *method,
+                   const json_t *parameters, json_t **ret_reply) {
         reuse_error *error = NULL;
         char *request = NULL, *text = NULL;
         json_t *reply;
-        int status, r;
+        int r;
 
         if (parameters) {
                 request = json_dumps(parameters, 0);
@@ -39,14 +38,7 @@ int connection_call(const Settings *settings, const char *method, const json_t *
                         return report_failure(settings, -ENOMEM, NULL);
         }
 
-        status = connection_open(settings, &client);
-        if (status != REPORT_OK) {
-                free(request);
-                return status;
-        }
-
         r = reuse_client_call(client, method, request, &text, &error);
-        reuse_client_free(client);
         free(request);
         if (r < 0)
                 return report_failure(settings, r, error);
@@ -58,4 +50,18 @@ int connection_call(const Settings *settings, const char *method, const json_t *
 
         *ret_reply = reply;
         return REPORT_OK;
+}
+
+int connection_call(const Settings *settings, const char *method, const json_t *parameters,
+                    json_t **ret_reply) {
+        reuse_client *client;
+        int status;
+
+        status = connection_open(settings, &client);
+        if (status != REPORT_OK)
+                return status;
+
+        status = connection_ask(settings, client, method, parameters, ret_reply);
+        reuse_client_free(client);
+        return status;
 }

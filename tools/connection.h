@@ -14,7 +14,11 @@
  */
 int connection_open(const Settings *settings, reuse_client **ret);
 
-/* Calls @method over a connection of its own and waits for the answer. @parameters: a JSON object or
- * NULL, borrowed. *ret_reply is the caller's. Returns as connection_open(). */
+/* Calls @method and waits for the answer. @parameters: a JSON object or NULL, borrowed. *ret_reply is
+ * the caller's. Returns as connection_open(). */
+int connection_ask(const Settings *settings, reuse_client *client, const char *method,
+                   const json_t *parameters, json_t **ret_reply);
+
+/* The same over a connection of its own. */
 int connection_call(const Settings *settings, const char *method, const json_t *parameters,
                     json_t **ret_reply);

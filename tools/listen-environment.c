@@ -54,24 +54,25 @@ static bool name_is_valid(const char *name) {
                !name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")];
 }
 
-static int names_join(const char *const *names, size_t n_names, char **ret) {
-        char *text = NULL;
+/* Sets @variable to @texts with @separator in between; those that cannot be a name are "unknown". */
+static int texts_set(const char *variable, const char *const *texts, size_t n_texts, char separator) {
+        char *joined = NULL;
         size_t size, i;
         FILE *file;
+        int r;
 
-        file = open_memstream(&text, &size);
+        file = open_memstream(&joined, &size);
         if (!file)
                 return -ENOMEM;
 
-        for (i = 0; i < n_names; i++)
-                fprintf(file, "%s%s", i > 0 ? ":" : "", name_is_valid(names[i]) ? names[i] : "unknown");
-        if (fclose(file) < 0) {
-                free(text);
-                return -ENOMEM;
+        for (i = 0; i < n_texts; i++) {
+                if (i > 0)
+                        fputc(separator, file);
+                fputs(name_is_valid(texts[i]) ? texts[i] : "unknown", file);
         }
-
-        *ret = text;
-        return 0;
+        r = fclose(file) < 0 || setenv(variable, joined, 1) < 0 ? -ENOMEM : 0;
+        free(joined);
+        return r;
 }
 
 static int number_set(const char *variable, long value) {
@@ -82,14 +83,9 @@ static int number_set(const char *variable, long value) {
 }
 
 int listen_environment_set(pid_t pid, const char *const *names, size_t n_fds) {
-        char *joined;
         int r;
 
-        r = names_join(names, n_fds, &joined);
-        if (r < 0)
-                return r;
-        r = setenv("LISTEN_FDNAMES", joined, 1) < 0 ? -errno : 0;
-        free(joined);
+        r = texts_set("LISTEN_FDNAMES", names, n_fds, ':');
         if (r < 0)
                 return r;
 
@@ -103,4 +99,8 @@ int listen_environment_set(pid_t pid, const char *const *names, size_t n_fds) {
         /* Names another process once this one has replaced LISTEN_PID; a reader would believe neither.
          */
         return unsetenv("LISTEN_PIDFDID") < 0 ? -errno : 0;
+}
+
+int listen_environment_set_leases(const char *const *leases, size_t n_leases) {
+        return texts_set("REUSE_LEASES", leases, n_leases, ' ');
 }

@@ -3,7 +3,7 @@
 
 /*
  * How a program is handed open sockets: by number, from 3 upward, and by LISTEN_FDS, LISTEN_PID and
- * LISTEN_FDNAMES in its environment. The convention of sd_listen_fds(3).
+ * LISTEN_FDNAMES in its environment. The convention of sd_listen_fds(3). REUSE_LEASES is our own.
  */
 
 #include <stddef.h>
@@ -30,3 +30,7 @@ int listen_environment_keep(int fd, size_t n_fds);
  * NULL or what cannot be a name becomes "unknown". Returns 0 or -ENOMEM.
  */
 int listen_environment_set(pid_t pid, const char *const *names, size_t n_fds);
+
+/* Sets REUSE_LEASES: @leases with blanks in between, for "reusectl ready $REUSE_LEASES". Returns 0 or
+ * -ENOMEM. */
+int listen_environment_set_leases(const char *const *leases, size_t n_leases);

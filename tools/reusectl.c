@@ -20,6 +20,7 @@ static const char help[] =
         "\n"
         "Examples:\n"
         "  reusectl run -l tcp:127.0.0.1:8080,name=web -- ./server\n"
+        "  reusectl drain --wait web\n"
         "  reusectl list\n"
         "  reusectl list --members web\n"
         "  reusectl list --json | jq '.endpoints[].address'\n"
@@ -27,6 +28,9 @@ static const char help[] =
         "\n"
         "Commands:\n"
         "  run -l SPEC... -- COMMAND   Start a program with sockets of the broker\n"
+        "  ready LEASE...              Let standby or drained sockets take traffic\n"
+        "  drain LEASE...              Let sockets take no new traffic\n"
+        "  weight WEIGHT LEASE...      Set the share of sockets in new traffic, 0 to 100\n"
         "  list [ENDPOINT]             Show what is held, and by whom\n"
         "  watch                       Print what happens, as it happens\n"
         "  status                      Show how the broker does, and what it can do here\n"
@@ -48,7 +52,8 @@ static const struct {
         const char *name;
         int (*function)(Settings *settings, int argc, char **argv);
 } commands[] = {
-        { "run", command_run },       { "list", command_list },       { "watch", command_watch },
+        { "run", command_run },       { "ready", command_ready },     { "drain", command_drain },
+        { "weight", command_weight }, { "list", command_list },       { "watch", command_watch },
         { "status", command_status }, { "version", command_version },
 };
 

@@ -17,7 +17,7 @@
 
 /* Seconds, with a fraction if need be. strtod() alone would take signs, blanks, "nan" and hexadecimal.
  */
-static bool timeout_parse(const char *text, uint64_t *ret_usec) {
+bool settings_parse_seconds(const char *text, uint64_t *ret_usec) {
         double seconds;
         char *end;
 
@@ -42,7 +42,7 @@ bool settings_option(Settings *settings, int option, const char *help, int *ret_
                 settings->socket = optarg;
                 return true;
         case SETTINGS_OPTION_TIMEOUT:
-                if (timeout_parse(optarg, &settings->timeout_usec))
+                if (settings_parse_seconds(optarg, &settings->timeout_usec))
                         return true;
                 *ret_status = report_usage(
                         "--timeout %s: not a number of seconds above 0, or \"infinity\"", optarg);

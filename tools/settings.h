@@ -54,6 +54,10 @@ enum {
 #define SETTINGS_DEFAULT                                                                                \
         { .timeout_usec = REUSE_TIMEOUT_DEFAULT, .output = OUTPUT_TABLE, .header = true }
 
+/* Seconds, above 0 and with a fraction if need be, or "infinity": REUSE_TIMEOUT_INFINITE.
+ * Returns whether @text is that. */
+bool settings_parse_seconds(const char *text, uint64_t *ret_usec);
+
 /*
  * Deals with one result of getopt_long() that is not the command's own, its argument in optarg.
  * Returns true to go on. False: the command is over, with *ret_status: @help or the version was printed,

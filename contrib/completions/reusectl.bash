@@ -76,19 +76,25 @@ _reusectl() {
         *)
                 case $command:$current in
                 run:-*)
-                        words="$options --listen --as --lifetime --nonblock --"
+                        words="$options --listen --as --lifetime --standby --nonblock --"
                         ;;
                 list:-*)
                         words="$options --members"
                         ;;
+                drain:-*)
+                        words="$options --wait"
+                        ;;
                 *:-*)
                         words=$options
                         ;;
-                list:*)
+                list:* | ready:* | drain:*)
                         words=$(_reusectl_endpoints)
                         ;;
+                weight:*)
+                        [[ $previous == weight ]] || words=$(_reusectl_endpoints)
+                        ;;
                 :*)
-                        words='run list watch status version'
+                        words='run ready drain weight list watch status version'
                         ;;
                 *)
                         return

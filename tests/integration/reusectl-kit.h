@@ -157,7 +157,7 @@ static inline const char *tool_field(const char *line, size_t n, char buffer[sta
                 cr_assert(line != NULL, "so many fields there are not");
                 line++;
         }
-        snprintf(buffer, 128, "%.*s", (int)strcspn(line, "\t"), line);
+        snprintf(buffer, 128, "%.*s", (int)strcspn(line, "\t\n"), line);
         return buffer;
 }
 
@@ -177,4 +177,57 @@ static inline void tool_expect_leases(int control, long long n) {
                 have = kit_number(reply, "parameters.leases");
         }
         cr_assert(have == n, "%lld leases, expected %lld", have, n);
+}
+
+/* ---- listen-report: the program that is run ------------------------------------------------------ */
+
+static inline int tool_port(const char *line) {
+        return atoi(strrchr(line, ':') + 1);
+}
+
+/* The next line of a report is about descriptor @fd, and goes on with @words. */
+static inline void tool_expect_line(Tool *tool, int fd, const char *words, char line[static 256]) {
+        char start[192];
+
+        snprintf(start, sizeof(start), "%d %s", fd, words);
+        tool_read_line(tool->out, line, 256);
+        cr_assert(strncmp(line, start, strlen(start)) == 0, "\"%s\" does not begin with \"%s\"", line,
+                  start);
+}
+
+static inline void tool_expect_head(Tool *tool, int n) {
+        char line[256], head[32];
+
+        snprintf(head, sizeof(head), "%d sockets", n);
+        tool_read_line(tool->out, line, sizeof(line));
+        KIT_EXPECT_TEXT(line, head);
+}
+
+/* Who serves 127.0.0.1 at @port. */
+static inline pid_t tool_ask(int port) {
+        struct sockaddr_in in = { .sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        struct sockaddr_storage address = { 0 };
+        pid_t pid = 0;
+        int fd;
+
+        memcpy(&address, &in, sizeof(in));
+        fd = kit_connect_address(&address, sizeof(in), SOCK_STREAM);
+        cr_assert(fd >= 0, "%m");
+        kit_wait_readable(fd);
+        cr_assert(eq(int, (int)recv(fd, &pid, sizeof(pid), 0), (int)sizeof(pid)));
+        close(fd);
+        return pid;
+}
+
+static inline Tool tool_start_server(const char *arguments, int port, const char *mode, int *ret_port) {
+        char line[256];
+        Tool tool = tool_start("run %s -l tcp:127.0.0.1:%d,name=web -- " LISTEN_REPORT_PATH " %s",
+                               arguments, port, mode);
+
+        tool_expect_head(&tool, 1);
+        tool_expect_line(&tool, 3, "web listening inet stream blocking 127.0.0.1:", line);
+        *ret_port = tool_port(line);
+        return tool;
 }

@@ -31,6 +31,31 @@ static const struct {
         { "status --timeout 0", 2, "--timeout 0: not a number of seconds" },
         { "status --timeout -1", 2, "--timeout -1: not a number of seconds" },
         { "--timeout soon status", 2, "--timeout soon: not a number of seconds" },
+        { "ready", 2, "ready: no lease given" },
+        { "ready --wrong web", 2, "unrecognized option" },
+        { "drain", 2, "drain: no lease given" },
+        { "drain --wait", 2, "drain: no lease given" },
+        { "drain --wait=0 web", 2, "--wait=0: not a number of seconds" },
+        { "drain --wait= web", 2, "--wait=: not a number of seconds" },
+        { "drain --wait=-1 web", 2, "--wait=-1: not a number of seconds" },
+        { "drain --wait=soon web", 2, "--wait=soon: not a number of seconds" },
+        { "weight", 2, "weight: no weight given" },
+        { "weight web", 2, "weight: 'web' is not a number from 0 to 100" },
+        { "weight web 5", 2, "weight: 'web' is not a number" },
+        { "weight 101 web", 2, "weight: '101' is not a number" },
+        { "weight 0x1 web", 2, "weight: '0x1' is not a number" },
+        { "weight 1.5 web", 2, "weight: '1.5' is not a number" },
+        { "weight 18446744073709551617 web", 2, "is not a number" },
+        { "weight -- -1 web", 2, "weight: '-1' is not a number" },
+        { "weight 5", 2, "weight: no lease given" },
+        { "ready web", 3, "reusectl: \"web\" is no lease, and no endpoint or process that you" },
+        { "drain pid:1", 3, "\"pid:1\" is no lease" },
+        { "drain --wait=1 l1-00000000", 3, "\"l1-00000000\" is no lease" },
+        { "weight 5 web", 3, "\"web\" is no lease" },
+        { "-q ready web", 3, "" },
+        { "ready web --socket /nonexistent", 6, "no broker at /nonexistent" },
+        { "drain web --socket /nonexistent", 6, "no broker at /nonexistent" },
+        { "weight 5 web --socket /nonexistent", 6, "no broker at /nonexistent" },
         { "list web", 3, "reusectl: there is no endpoint \"web\" that you may see" },
         { "--socket /nonexistent list", 6, "reusectl: no broker at /nonexistent: start reuseportd" },
         { "list --socket /nonexistent", 6, "no broker at /nonexistent" },
@@ -57,6 +82,11 @@ Test(reusectl, failures_as_json) {
         Kit kit;
 
         tool_begin(&kit, KIT_CONFIG);
+        TOOL_RUN(&result, "-q ready --json web");
+        tool_expect(&result, 3, "");
+        json = tool_json(result.out);
+        KIT_EXPECT_TEXT(kit_text(json, "error"), "ENXIO");
+        json_decref(json);
         TOOL_RUN(&result, "list --json web");
         tool_expect(&result, 3, "there is no endpoint");
         json = tool_json(result.out);
@@ -216,7 +246,8 @@ Test(reusectl, list_of_nothing) {
         KIT_EXPECT_TEXT(result.out, "");
         TOOL_RUN(&result, "list --plain");
         KIT_EXPECT_TEXT(result.out,
-                        "ENDPOINT\tNETWORK\tADDRESS\tSHARING\tSTATE\tMEMBERS\tLEASES\tQUEUE\tHOLDERS\n");
+                        "ENDPOINT\tNETWORK\tADDRESS\tSHARING\tSTATE\tMEMBERS\tLEASES\tQUEUE\tHOLDERS\t"
+                        "STEERING\tCONTINUITY\n");
         kit_stop(&kit);
 }
 
@@ -310,6 +341,44 @@ Test(reusectl, list_json) {
         stage_end(&stage);
 }
 
+/* A holder that accepts nothing cannot be had in a moment, so a false broker tells of one. */
+Test(reusectl, list_of_what_is_stalled) {
+        static const char reply[] =
+                "{\"parameters\":{\"endpoints\":[{\"endpoint\":\"e1\",\"network\":\"tcp4\",\"address\":"
+                "\"127.0.0.1:80\",\"sharing\":\"group\",\"steering\":\"source\",\"continuity\":\"none\","
+                "\"members\":[{\"member\":\"m1\",\"state\":\"live\",\"weight\":10,\"leases\":[],"
+                "\"stalled\":true,\"flows\":7},{\"member\":\"m2\",\"state\":\"live\",\"weight\":0,"
+                "\"leases\":[],\"stalled\":false},{\"member\":\"m3\",\"state\":\"draining\",\"weight\":"
+                "1,"
+                "\"leases\":[],\"stalled\":true}]}]}}";
+        static const char *const views[] = { "list", "list -m" };
+        static const char *const expected[][2] = {
+                { "live:1,stalled:1,draining:1\t3\t0\t-\t-\tsource\tnone\n", "" },
+                { "m1\tlive\t-\t-\t-\t-\t-\t-\t-\t-\t10\tyes\t7\n",
+                  "m2\tlive\t-\t-\t-\t-\t-\t-\t-\t-\t0\tno\t-\n" },
+        };
+        char path[96];
+        Tool tool;
+        Kit kit;
+        int fd, client;
+
+        tool_begin(&kit, KIT_CONFIG);
+        fd = false_broker(&kit, path, sizeof(path));
+        for (size_t i = 0; i < 2; i++) {
+                tool = tool_start("%s --plain --no-header --socket %s", views[i], path);
+                kit_wait_readable(fd);
+                client = accept(fd, NULL, NULL);
+                harness_send_frame(client, reply);
+                tool_finish(&tool, &result);
+                tool_expect(&result, 0, "");
+                for (size_t j = 0; j < 2; j++)
+                        cr_assert(strstr(result.out, expected[i][j]) != NULL, "%s", result.out);
+                close(client);
+        }
+        close(fd);
+        kit_stop(&kit);
+}
+
 /* ---- status and version ----------------------------------------------------------------------------
  */
 
@@ -371,7 +440,8 @@ Test(reusectl, version) {
 }
 
 Test(reusectl, help_is_data) {
-        static const char *const commands[] = { "", "run", "list", "watch", "status", "version" };
+        static const char *const commands[] = { "",     "run",   "ready",  "drain",  "weight",
+                                                "list", "watch", "status", "version" };
         Kit kit;
 
         tool_begin(&kit, KIT_CONFIG);

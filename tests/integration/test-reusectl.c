@@ -115,28 +115,6 @@ Test(reusectl_run, in_use_names_the_holder) {
 /* ---- what is handed over ----------------------------------------------------------------------------
  */
 
-static int address_port(const char *line) {
-        return atoi(strrchr(line, ':') + 1);
-}
-
-/* The next line of a report is about descriptor @fd, and goes on with @words. */
-static void expect_line(Tool *tool, int fd, const char *words, char line[static 256]) {
-        char start[192];
-
-        snprintf(start, sizeof(start), "%d %s", fd, words);
-        tool_read_line(tool->out, line, 256);
-        cr_assert(strncmp(line, start, strlen(start)) == 0, "\"%s\" does not begin with \"%s\"", line,
-                  start);
-}
-
-static void expect_head(Tool *tool, int n) {
-        char line[256], head[32];
-
-        snprintf(head, sizeof(head), "%d sockets", n);
-        tool_read_line(tool->out, line, sizeof(line));
-        KIT_EXPECT_TEXT(line, head);
-}
-
 Test(reusectl_run, sockets_and_names) {
         char line[256];
         Tool tool;
@@ -149,14 +127,14 @@ Test(reusectl_run, sockets_and_names) {
                           "-l unix:%s/s,name=file -l unixgram:@%s -l unixpacket:%s/p "
                           "-l tcp:127.0.0.1:0,sharing=exclusive -- " LISTEN_REPORT_PATH,
                           kit.harness.folder, kit.harness.folder, kit.harness.folder);
-        expect_head(&tool, 6);
-        expect_line(&tool, 3, "web listening inet stream blocking 127.0.0.1:", line);
-        cr_assert(gt(int, address_port(line), 0));
-        expect_line(&tool, 4, "dns.udp bound inet datagram blocking 127.0.0.1:", line);
-        expect_line(&tool, 5, "file listening unix stream nonblocking /tmp/", line);
-        expect_line(&tool, 6, "unknown bound unix datagram nonblocking @/tmp/", line);
-        expect_line(&tool, 7, "unknown listening unix seqpacket nonblocking /tmp/", line);
-        expect_line(&tool, 8, "unknown listening inet stream blocking 127.0.0.1:", line);
+        tool_expect_head(&tool, 6);
+        tool_expect_line(&tool, 3, "web listening inet stream blocking 127.0.0.1:", line);
+        cr_assert(gt(int, tool_port(line), 0));
+        tool_expect_line(&tool, 4, "dns.udp bound inet datagram blocking 127.0.0.1:", line);
+        tool_expect_line(&tool, 5, "file listening unix stream nonblocking /tmp/", line);
+        tool_expect_line(&tool, 6, "unknown bound unix datagram nonblocking @/tmp/", line);
+        tool_expect_line(&tool, 7, "unknown listening unix seqpacket nonblocking /tmp/", line);
+        tool_expect_line(&tool, 8, "unknown listening inet stream blocking 127.0.0.1:", line);
         tool_finish(&tool, &result);
         tool_expect(&result, 0, "");
         KIT_EXPECT_TEXT(result.out, "");
@@ -170,8 +148,8 @@ Test(reusectl_run, nonblock) {
 
         tool_begin(&kit, KIT_CONFIG);
         tool = tool_start("run --nonblock --as listen -l tcp:127.0.0.1:0 -- " LISTEN_REPORT_PATH);
-        expect_head(&tool, 1);
-        expect_line(&tool, 3, "unknown listening inet stream nonblocking ", line);
+        tool_expect_head(&tool, 1);
+        tool_expect_line(&tool, 3, "unknown listening inet stream nonblocking ", line);
         tool_finish(&tool, &result);
         tool_expect(&result, 0, "");
         kit_stop(&kit);
@@ -204,35 +182,6 @@ Test(reusectl_run, status_is_that_of_the_command) {
 /* ---- how long the leases last ------------------------------------------------------------------------
  */
 
-/* Who serves 127.0.0.1 at @port. */
-static pid_t ask(int port) {
-        struct sockaddr_in in = { .sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-        struct sockaddr_storage address = { 0 };
-        pid_t pid = 0;
-        int fd;
-
-        memcpy(&address, &in, sizeof(in));
-        fd = kit_connect_address(&address, sizeof(in), SOCK_STREAM);
-        cr_assert(fd >= 0, "%m");
-        kit_wait_readable(fd);
-        cr_assert(eq(int, (int)recv(fd, &pid, sizeof(pid), 0), (int)sizeof(pid)));
-        close(fd);
-        return pid;
-}
-
-static Tool start_server(const char *arguments, int port, const char *mode, int *ret_port) {
-        char line[256];
-        Tool tool = tool_start("run %s -l tcp:127.0.0.1:%d,name=web -- " LISTEN_REPORT_PATH " %s",
-                               arguments, port, mode);
-
-        expect_head(&tool, 1);
-        expect_line(&tool, 3, "web listening inet stream blocking 127.0.0.1:", line);
-        *ret_port = address_port(line);
-        return tool;
-}
-
 Test(reusectl_run, lifetime_process) {
         int control, port;
         Tool tool;
@@ -240,9 +189,9 @@ Test(reusectl_run, lifetime_process) {
 
         tool_begin(&kit, KIT_CONFIG);
         control = harness_connect(&kit.harness);
-        tool = start_server("", 0, "serve", &port);
+        tool = tool_start_server("", 0, "serve", &port);
         tool_expect_leases(control, 1);
-        cr_assert(eq(int, ask(port), tool.pid));
+        cr_assert(eq(int, tool_ask(port), tool.pid));
         tool_finish(&tool, &result);
         tool_expect(&result, 0, "");
         tool_expect_leases(control, 0);
@@ -257,7 +206,7 @@ Test(reusectl_run, lifetime_process_ends_before_that_of_its_child) {
 
         tool_begin(&kit, KIT_CONFIG);
         control = harness_connect(&kit.harness);
-        tool = start_server("--lifetime process", 0, "daemon", &port);
+        tool = tool_start_server("--lifetime process", 0, "daemon", &port);
         tool_expect_leases(control, 0);
         tool_finish(&tool, &result);
         tool_expect(&result, 0, "");
@@ -272,13 +221,13 @@ Test(reusectl_run, lifetime_tree) {
 
         tool_begin(&kit, KIT_CONFIG);
         control = harness_connect(&kit.harness);
-        tool = start_server("--lifetime tree", 0, "daemon", &port);
+        tool = tool_start_server("--lifetime tree", 0, "daemon", &port);
         cr_assert(eq(int, waitpid(tool.pid, &status, 0), tool.pid));
         cr_assert(zero(int, status));
         /* The first process is gone, and its child serves on. */
-        cr_assert(ne(int, ask(port), tool.pid));
+        cr_assert(ne(int, tool_ask(port), tool.pid));
         tool_expect_leases(control, 1);
-        cr_assert(ne(int, ask(port), tool.pid));
+        cr_assert(ne(int, tool_ask(port), tool.pid));
         tool.in = fd_close(tool.in);
         tool_expect_leases(control, 0);
         tool_read_all(tool.out, result.out);
@@ -298,17 +247,17 @@ Test(reusectl_run, two_servers_of_one_group) {
 
         tool_begin(&kit, KIT_CONFIG);
         control = harness_connect(&kit.harness);
-        tools[0] = start_server("", 0, "serve", &port);
-        tools[1] = start_server("", port, "serve", &port);
+        tools[0] = tool_start_server("", 0, "serve", &port);
+        tools[1] = tool_start_server("", port, "serve", &port);
         tool_expect_leases(control, 2);
         for (int i = 0; i < 1000 && (!served[0] || !served[1]); i++)
-                served[ask(port) == tools[1].pid]++;
+                served[tool_ask(port) == tools[1].pid]++;
         cr_assert(served[0] > 0 && served[1] > 0, "%d and %d were served", served[0], served[1]);
         tool_finish(&tools[0], &result);
         tool_expect(&result, 0, "");
         tool_expect_leases(control, 1);
         for (int i = 0; i < 20; i++)
-                cr_assert(eq(int, ask(port), tools[1].pid));
+                cr_assert(eq(int, tool_ask(port), tools[1].pid));
         tool_finish(&tools[1], &result);
         tool_expect_leases(control, 0);
         close(control);

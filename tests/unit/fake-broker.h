@@ -118,6 +118,14 @@ static inline void broker_expect(Broker *broker, const char *text) {
         expect_text(heard, text);
 }
 
+/* The client has said nothing, and is still there. */
+static inline void broker_expect_silence(Broker *broker) {
+        char byte;
+
+        cr_assert(eq(long, recv(broker->peer, &byte, 1, 0), -1));
+        cr_assert(eq(int, errno, EAGAIN));
+}
+
 static inline uint64_t socket_cookie(int fd) {
         socklen_t size = sizeof(uint64_t);
         uint64_t cookie = 0;

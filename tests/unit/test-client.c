@@ -248,10 +248,6 @@ Test(client, wrong_arguments) {
         cr_assert(eq(int, reuse_client_call(client, "List", "{\"a\":1,\"a\":1}", NULL, NULL), -EINVAL));
         cr_assert(eq(int, reuse_client_call_async(client, "List", "{", 0, NULL, NULL), -EINVAL));
         cr_assert(eq(int, reuse_client_call_async(client, "List", NULL, 6, NULL, NULL), -EINVAL));
-        cr_assert(eq(int, reuse_client_release(client, NULL, 1, NULL), -EINVAL));
-        cr_assert(
-                eq(int, reuse_client_release(client, (const char *[]){ "\xc0\xaf" }, 1, NULL), -EINVAL));
-        cr_assert(eq(int, reuse_client_release(client, (const char *[]){ NULL }, 1, NULL), -EINVAL));
         cr_assert(eq(int, reuse_client_process(NULL), -EINVAL));
         cr_assert(eq(int, reuse_client_wait(NULL, 0), -EINVAL));
         cr_assert(eq(int, reuse_client_get_fd(NULL), -EINVAL));
@@ -281,19 +277,6 @@ Test(client, method_gets_its_interface) {
         cr_assert(zero(
                 int, reuse_client_call(broker.client, "org.varlink.service.GetInfo", "{}", NULL, NULL)));
         broker_expect(&broker, "{\"method\":\"org.varlink.service.GetInfo\",\"parameters\":{}}");
-        broker_end(&broker);
-}
-
-Test(client, release_names_the_leases) {
-        const char *leases[] = { "l1", "l2" };
-        Broker broker;
-
-        broker_start(&broker);
-        broker_say(&broker, "{\"parameters\":{}}");
-        cr_assert(zero(int, reuse_client_release(broker.client, leases, 2, NULL)));
-        broker_expect(
-                &broker,
-                "{\"method\":\"io.reuseportd.Release\",\"parameters\":{\"leases\":[\"l1\",\"l2\"]}}");
         broker_end(&broker);
 }
 

@@ -240,3 +240,16 @@ Test(listen_environment, every_descriptor_has_a_name) {
         expect_variable("LISTEN_PID", "42");
         expect_variable("LISTEN_FDNAMES", "web-1.a_B:unknown:quic");
 }
+
+Test(listen_environment, leases_are_words_of_a_shell) {
+        static const char *const leases[] = { "l1-3f9a1c07", "l12-3f9a1c07" };
+        static const char *const odd[] = { "l1 l2", "$(id)", NULL, "*", "" };
+
+        setenv("REUSE_LEASES", "l9-00000000", 1);
+        cr_assert(eq(int, listen_environment_set_leases(odd, 5), 0));
+        expect_variable("REUSE_LEASES", "unknown unknown unknown unknown unknown");
+        cr_assert(eq(int, listen_environment_set_leases(leases, 2), 0));
+        expect_variable("REUSE_LEASES", "l1-3f9a1c07 l12-3f9a1c07");
+        cr_assert(eq(int, listen_environment_set_leases(leases, 1), 0));
+        expect_variable("REUSE_LEASES", "l1-3f9a1c07");
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+/* A member's socket from the broker, through the public library, and the ways to give it back. */
+
+#include <stdbool.h>
+
+#include "client-lib/reuse-client.h"
+#include "tests/bench/churn-kind.h"
+
+typedef struct Lease {
+        const char *path;     /* of the broker's socket; borrowed */
+        reuse_client *client; /* the lease ends with it, at the latest */
+        reuse_client *watch;  /* since lease_drain() */
+        reuse_sockets *sockets;
+        int fd; /* -1: given back */
+        bool drained;
+} Lease;
+
+#define LEASE_NONE ((Lease){ .fd = -1 })
+
+typedef struct LeaseOrder {
+        const char *path; /* of the broker's socket */
+        Kind kind;
+        const char *lifetime; /* "connection", "process" */
+        const char *steering; /* NULL: the broker's default */
+} LeaseOrder;
+
+/* Returns 0 or a negative errno; the caller ends @lease with lease_release() or lease_deinit(). */
+int lease_take(const LeaseOrder *order, Lease *lease);
+
+/* No new traffic from now on. Returns 0 or a negative errno. */
+int lease_drain(Lease *lease);
+
+/* To be polled for POLLIN after lease_drain(), and lease_listen() called then. */
+int lease_watch_fd(const Lease *lease);
+
+/* Sets @drained once the broker has said so. Returns 0 or a negative errno. */
+int lease_listen(Lease *lease);
+
+/* Closes the socket and releases it. Returns 0 or a negative errno. */
+int lease_release(Lease *lease);
+void lease_deinit(Lease *lease);
+
+/* Whether GetStatus lists @capability. Returns 0 or a negative errno. */
+int lease_broker_can(const char *path, const char *capability, bool *ret);

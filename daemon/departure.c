@@ -11,6 +11,16 @@
 #include "daemon/endpoint.h"
 #include "proto/error.h"
 
+/* Without the moment that the list takes to follow. */
+static void departures_end_all(Departures *departures) {
+        Member *first;
+
+        while ((first = TAILQ_FIRST(&departures->queue))) {
+                group_settle(first->endpoint->registry);
+                member_hand_over(first);
+        }
+}
+
 /* @earliest: CLOCK_MONOTONIC. */
 static void departures_set_timer(Departures *departures, uint64_t earliest) {
         const Member *first = TAILQ_FIRST(&departures->queue);
@@ -22,8 +32,7 @@ static void departures_set_timer(Departures *departures, uint64_t earliest) {
         if (timer_set(&departures->timer, earliest) == 0)
                 *departures->timers_changed = true;
         else
-                while (!TAILQ_EMPTY(&departures->queue))
-                        member_hand_over(TAILQ_FIRST(&departures->queue));
+                departures_end_all(departures);
 }
 
 static void departures_on_elapsed(Timer *timer) {

@@ -107,25 +107,30 @@ static void group_untouch(Endpoint *endpoint) {
         endpoint->group.stale = false;
 }
 
+/* The old list is never wrong for long: the program passes over members that are closed. */
+static void group_follow(Endpoint *endpoint) {
+        int r = group_publish(endpoint);
+
+        if (r < 0)
+                log_fault(LOG_ERR, "cannot change the list of a group");
+        else if (r > 0)
+                log_line(LOG_ERR, "%s: no room for another list", endpoint->key);
+}
+
 void group_touch(Endpoint *endpoint) {
         if (endpoint->group.stale || !group_is_steered(endpoint))
                 return;
+        if (endpoint->n_members <= GROUP_SMALL) {
+                group_follow(endpoint);
+                return;
+        }
         endpoint->group.stale = true;
         TAILQ_INSERT_TAIL(&endpoint->registry->stale, endpoint, group.stale_entry);
 }
 
 void group_settle(EndpointRegistry *registry) {
-        while (!TAILQ_EMPTY(&registry->stale)) {
-                Endpoint *endpoint = TAILQ_FIRST(&registry->stale);
-                int r = group_publish(endpoint);
-
-                /* The old one is never wrong for long: the program passes over members that are closed.
-                 */
-                if (r < 0)
-                        log_fault(LOG_ERR, "cannot change the list of a group");
-                else if (r > 0)
-                        log_line(LOG_ERR, "%s: no room for another list", endpoint->key);
-        }
+        while (!TAILQ_EMPTY(&registry->stale))
+                group_follow(TAILQ_FIRST(&registry->stale));
 }
 
 int group_publish(Endpoint *endpoint) {

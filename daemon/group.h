@@ -25,6 +25,11 @@ enum {
         GROUP_E_FULL, /* the program has no room for another group or member */
 };
 
+enum {
+        /* Members of a group whose list is made anew in some 10 us. */
+        GROUP_SMALL = 64,
+};
+
 typedef struct EndpointRegistry EndpointRegistry;
 
 typedef struct Group {

@@ -273,9 +273,10 @@ int reuse_client_drain(reuse_client *client, const char *const *leases, size_t n
  * Drains, and waits at most @usec (REUSE_TIMEOUT_INFINITE: for ever) until nothing waits in the sockets
  * any more, or their leases have ended: then their holder may go. Meanwhile the holder must go on
  * accepting, so this is for another thread of it, or another process; in an event loop, Watch and wait
- * for the event "drained". Makes a further connection to the same broker for the time. Returns 0,
- * -ETIMEDOUT (the sockets stay drained, and the connection is as good as before), or another negative
- * errno. Since 0.1.
+ * for the event "drained". Makes a further connection to the same broker for the time. Its calls to
+ * the broker wait for their answers as every call does, beside @usec. If somebody says Ready meanwhile,
+ * @usec alone ends it. Returns 0, -ETIMEDOUT (the sockets stay drained, and the connection is as good
+ * as before), or another negative errno. Since 0.1.
  */
 int reuse_client_drain_wait(reuse_client *client, const char *const *leases, size_t n, uint64_t usec,
                             reuse_error **ret_error);

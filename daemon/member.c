@@ -215,20 +215,6 @@ static bool member_is_worth_parking(const Member *member) {
         return group_is_steered(endpoint) && !group_migrates(endpoint);
 }
 
-/* An adoption that was undone. Returns whether the member is an orphan again. */
-static bool member_put_back(Member *member) {
-        switch (member->orphan) {
-        case MEMBER_ORPHAN_PARKED:
-                return member_park(member) == 0;
-        case MEMBER_ORPHAN_DEPARTING:
-                member_move_to_head(member);
-                member_depart(member);
-                return true;
-        default:
-                return false;
-        }
-}
-
 static bool member_keep(Member *member, const char *reason) {
         if (!member_is_worth_parking(member))
                 return false;
@@ -238,6 +224,23 @@ static bool member_keep(Member *member, const char *reason) {
                 return false;
         member_tell(member, NULL, "parked", reason);
         return true;
+}
+
+/* An adoption that was undone. Returns whether the member is an orphan again. */
+static bool member_put_back(Member *member) {
+        switch (member->orphan) {
+        case MEMBER_ORPHAN_PARKED:
+                return member_park(member) == 0;
+        case MEMBER_ORPHAN_DEPARTING:
+                /* Those that were to inherit from it may have gone meanwhile. */
+                if (member->endpoint->n_members == 1)
+                        return member_keep(member, "no other member is left");
+                member_move_to_head(member);
+                member_depart(member);
+                return true;
+        default:
+                return false;
+        }
 }
 
 void member_leave(Member *member, MemberLeave how, const char *reason) {

@@ -431,3 +431,36 @@ Test(member, generations_come_and_go_without_a_loss) {
                 kit_end(&kit);
         }
 }
+
+/* Whoever was to inherit has gone while the answer was under way: it must not depart as the last. */
+Test(member, undone_as_the_last_is_kept_or_closes_the_endpoint) {
+        static const uint64_t retained[] = { KIT_RETAIN_USEC, 0 };
+        Kit kit;
+
+        kit_begin(&kit);
+        for (int i = 0; i < 2; i++) {
+                Lease *first = kit_found(&kit, "tcp4", STEERING_HASH, KIT_RETAIN_USEC), *second, *undone;
+                Endpoint *endpoint = first->member->endpoint;
+                Member *member;
+
+                second = kit_follow(&kit, endpoint);
+                member = second->member;
+                kit_lose(second);
+                member_adopt(member, MEMBER_WEIGHT_DEFAULT);
+                undone = kit_lease(&kit, member, NULL);
+                kit_release(first);
+                kit_depart(&kit);
+                endpoint->retain_usec = retained[i];
+                lease_end(undone, MEMBER_LEAVE_UNDONE, NULL);
+                if (retained[i] > 0) {
+                        cr_assert(eq(ptr, endpoint_parked_member(endpoint), member));
+                        cr_assert(eq(sz, endpoint->n_members, 1));
+                        kit_expect_told(&kit, "released released parked ");
+                        endpoint_close(endpoint, NULL);
+                } else {
+                        kit_expect_told(&kit, "released released ");
+                }
+                cr_assert(zero(sz, endpoint_registry_count(&kit.services.endpoints)));
+        }
+        kit_end(&kit);
+}

@@ -96,7 +96,10 @@ static int open_socket(Context *context, const SocketSpec *spec, int *ret_fd, Ad
         return r == 0 ? 0 : refuse_socket(context, &spec->address, r, &failure);
 }
 
-static int refuse_full(Context *context) {
+/* Answers that a socket cannot be steered: @r is what the group said. */
+static int refuse_steering(Context *context, int r) {
+        if (r < 0)
+                return refuse_failure(context, "steering", NULL, -r);
         return refuse(context, WIRE_ERROR_QUOTA_EXCEEDED,
                       &(ErrorParameters){ .resource = "sockets in steered groups",
                                           .limit = STEERING_MEMBERS_MAX });
@@ -118,7 +121,7 @@ static int acquire_enter(Context *context, const LeaseTerms *terms, Wanted *want
         if (r == 0)
                 return acquire_lease(context, terms, wanted, member);
         member_leave(member, MEMBER_LEAVE_UNDONE, NULL);
-        return r < 0 ? error_trace(r) : refuse_full(context);
+        return refuse_steering(context, r);
 }
 
 static int acquire_new_member(Context *context, const LeaseTerms *terms, Wanted *wanted,
@@ -189,12 +192,12 @@ static int acquire_parked(Context *context, const LeaseTerms *terms, Wanted *wan
                                     request->options, &failure);
         if (r > 0)
                 return refuse_socket(context, &endpoint->address, r, &failure);
-        if (r == 0)
-                r = endpoint_change_regroup(&wanted->change, wanted->steering);
-        if (r > 0)
-                return refuse_full(context);
-        if (r == 0)
-                r = endpoint_change_rename(&wanted->change, request->name);
+        if (r < 0)
+                return error_trace(r);
+        r = endpoint_change_regroup(&wanted->change, wanted->steering);
+        if (r != 0)
+                return refuse_steering(context, r);
+        r = endpoint_change_rename(&wanted->change, request->name);
         return r < 0 ? error_trace(r) : 0;
 }
 

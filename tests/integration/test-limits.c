@@ -316,6 +316,35 @@ Test(limits, no_descriptor_for_a_socket) {
         scene_end(&scene);
 }
 
+/* A socket of port 0 takes a second one for its group: whichever is one too many, the client is told. */
+Test(limits, no_descriptor_for_steering) {
+        static const char request[] = "{'sockets':[{'network':'udp4','address':'127.0.0.1:0'}]}";
+
+        for (size_t odd = 0; odd < 2; odd++) {
+                json_t *reply = NULL;
+                size_t n_fds = 1;
+
+                scene_begin_limited(&scene, KIT_CONFIG, geteuid(), BROKER_FDS + odd);
+                for (size_t n = 0; n_fds > 0; n++) {
+                        int fds[HARNESS_FDS_MAX];
+
+                        cr_assert(lt(sz, n, BROKER_FDS));
+                        json_decref(reply);
+                        kit_send(scene.honest, "Acquire", "", request);
+                        reply = kit_receive(scene.honest, fds, &n_fds);
+                        if (n_fds > 0)
+                                close(fds[0]);
+                }
+                reply = kit_expect_error(reply, "SystemFailure");
+                KIT_EXPECT_TEXT(kit_text(reply, "parameters.errno"), "EMFILE");
+                json_decref(reply);
+                kit_ping(scene.honest);
+                close(scene.honest);
+                scene.honest = scene_connect(&scene);
+                scene_end(&scene);
+        }
+}
+
 /* A client that asks for what the broker cannot do keeps its connection, and so its leases. */
 Test(limits, no_descriptor_for_a_process) {
         int controls[BROKER_FDS];

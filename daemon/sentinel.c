@@ -34,10 +34,16 @@ static void sentinel_discard(int fd) {
                         return;
 }
 
-static SocketSpec sentinel_spec(Endpoint *endpoint) {
-        /* The options of the members are not for it, least of all their multicast groups. */
+/* @room: for its options. */
+static SocketSpec sentinel_spec(Endpoint *endpoint, Options *room) {
+        /* The options of the members are not for it, least of all their multicast groups. But what is
+         * bound to another device is another group. */
+        wire_init(&wire_options, room);
+        if (endpoint->requested)
+                room->bind_to_device = endpoint->requested->bind_to_device;
         return (SocketSpec){ .address = endpoint->address,
                              .sharing = SHARING_GROUP,
+                             .options = room,
                              .announce = group_announce,
                              .userdata = endpoint };
 }
@@ -46,7 +52,8 @@ static SocketSpec sentinel_spec(Endpoint *endpoint) {
  * use afterwards. */
 static bool sentinel_move(const Sentinel *sentinel) {
         Endpoint *endpoint = sentinel->endpoint;
-        SocketSpec spec = sentinel_spec(endpoint);
+        Options options;
+        SocketSpec spec = sentinel_spec(endpoint, &options);
         SocketFailure failure;
         bool listens;
 
@@ -143,7 +150,8 @@ static int sentinel_attach(Sentinel *sentinel) {
 }
 
 int sentinel_open(Sentinel *sentinel, Endpoint *endpoint) {
-        SocketSpec spec = sentinel_spec(endpoint);
+        Options options;
+        SocketSpec spec = sentinel_spec(endpoint, &options);
         _cleanup_(fd_closep) int fd = -1;
         socklen_t size = sizeof(sentinel->cookie);
         SocketFailure failure;

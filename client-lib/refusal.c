@@ -85,9 +85,9 @@ static int say_policy_denied(const ErrorParameters *p, char **ret) {
 
 static int say_quota_exceeded(const ErrorParameters *p, char **ret) {
         return asprintf(ret,
-                        "the limit of %" PRId64 " %s is reached: release some, or raise it in "
+                        "the limit of %" PRId64 " %s is reached%s%s: release some, or raise it in "
                         "reuseportd.conf(5)",
-                        p->limit, p->resource);
+                        p->limit, p->resource, p->reason ? "; " : "", p->reason ?: "");
 }
 
 static int say_option_conflict(const ErrorParameters *p, char **ret) {

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "daemon/clock.h"
+#include "daemon/judge.h"
 #include "daemon/listener.h"
 #include "daemon/log.h"
 #include "daemon/privileges.h"
@@ -39,6 +40,7 @@ static void broker_apply(Broker *broker, Config *config) {
         Services *services = &broker->services;
         Accounts *accounts = &services->accounts;
 
+        judge_tenants(config->policy, &services->endpoints);
         config_free(services->config);
         services->config = config;
         accounts->limit[RESOURCE_CONNECTIONS] = config->max_connections;
@@ -248,6 +250,7 @@ int broker_new(const BrokerOptions *options, Broker **ret) {
                 return error_origin(-ENOMEM);
         broker->options = options;
         broker->services.poller.epoll_fd = -1;
+        accounts_init(&broker->services.accounts);
         r = broker_start(broker);
         if (r != 0) {
                 broker_free(broker);
@@ -293,6 +296,8 @@ Broker *broker_free(Broker *broker) {
         port_pool_free(broker->services.ports);
         message_buffer_deinit(&broker->services.event_buffer);
         message_buffer_deinit(&broker->services.buffer);
+        accounts_deinit(&broker->services.accounts);
+        cgroup_map_deinit(&broker->services.cgroups);
         config_free(broker->services.config);
         free(broker);
         return NULL;

@@ -20,6 +20,7 @@
 #include "daemon/pattern.h"
 #include "daemon/policy.h"
 #include "daemon/reason.h"
+#include "daemon/value.h"
 #include "proto/cleanup.h"
 #include "proto/error.h"
 #include "proto/limits.h"
@@ -29,10 +30,6 @@
 #define BLANKS " \t\r"
 #define NAME_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz._-" DIGITS
 #define ELEMENTSOF(array) (sizeof(array) / sizeof(*(array)))
-
-enum {
-        COUNT_MAX = 1000000,
-};
 
 static const Config config_defaults = {
         .socket_mode = CONFIG_SOCKET_MODE,
@@ -76,19 +73,6 @@ __attribute__((format(printf, 3, 4))) static int loader_refuse(Loader *loader, u
         return reason_write(&loader->reason, CONFIG_E_INVALID, "%s:%u: %s", loader->file, line, text);
 }
 
-static int parse_mode(const char *value, void *field, char **ret_reason) {
-        size_t n = strspn(value, "01234567");
-        unsigned long mode;
-
-        mode = strtoul(value, NULL, 8);
-        if (value[n] || mode > 0777)
-                return reason_write(ret_reason, CONFIG_E_INVALID,
-                                    "\"%s\" is no file mode; give an octal number of 0 to 0777", value);
-
-        *(mode_t *)field = (mode_t)mode;
-        return 0;
-}
-
 static int parse_group(const char *value, void *field, char **ret_reason) {
         Pattern pattern;
         int r;
@@ -103,64 +87,17 @@ static int parse_group(const char *value, void *field, char **ret_reason) {
         return 0;
 }
 
-static int parse_count(const char *value, void *field, char **ret_reason) {
-        unsigned long long n;
-
-        n = strtoull(value, NULL, 10);
-        if (value[strspn(value, DIGITS)] || n == 0 || n > COUNT_MAX)
-                return reason_write(ret_reason, CONFIG_E_INVALID, "\"%s\" is no number of 1 to %d",
-                                    value, COUNT_MAX);
-
-        *(size_t *)field = n;
-        return 0;
+/* What the files write as plain values, for the table below. */
+static int parse_mode(const char *value, void *field, char **ret_reason) {
+        return value_parse_mode(value, field, ret_reason);
 }
 
-/* systemd's notation: "90", "1min 30s", "500ms". */
+static int parse_count(const char *value, void *field, char **ret_reason) {
+        return value_parse_count(value, field, ret_reason);
+}
+
 static int parse_span(const char *value, void *field, char **ret_reason) {
-        static const struct {
-                const char *name;
-                uint64_t usec;
-        } units[] = {
-                { "", USEC_PER_SEC },
-                { "s", USEC_PER_SEC },
-                { "sec", USEC_PER_SEC },
-                { "us", 1 },
-                { "ms", USEC_PER_SEC / 1000 },
-                { "m", 60 * USEC_PER_SEC },
-                { "min", 60 * USEC_PER_SEC },
-                { "h", 60 * 60 * USEC_PER_SEC },
-                { "hr", 60 * 60 * USEC_PER_SEC },
-        };
-        const uint64_t max = RETAIN_SEC_MAX * USEC_PER_SEC;
-        const char *text = value;
-        uint64_t total = 0;
-
-        while (*text) {
-                size_t n_digits = strspn(text, DIGITS), n_unit, i;
-                unsigned long long n = strtoull(text, NULL, 10);
-
-                text += n_digits;
-                text += strspn(text, BLANKS);
-                n_unit = strcspn(text, BLANKS DIGITS);
-                for (i = 0; i < ELEMENTSOF(units); i++)
-                        if (strlen(units[i].name) == n_unit && strncmp(units[i].name, text, n_unit) == 0)
-                                break;
-                if (n_digits == 0 || i == ELEMENTSOF(units))
-                        return reason_write(
-                                ret_reason, CONFIG_E_INVALID,
-                                "\"%s\" is no time span; give seconds, or units like 500ms, 10s, "
-                                "5min, 1h",
-                                value);
-                if (n > (max - total) / units[i].usec)
-                        return reason_write(ret_reason, CONFIG_E_INVALID,
-                                            "%s is longer than a day (%d s)", value, RETAIN_SEC_MAX);
-                total += n * units[i].usec;
-                text += n_unit;
-                text += strspn(text, BLANKS);
-        }
-
-        *(uint64_t *)field = total;
-        return 0;
+        return value_parse_span(value, field, ret_reason);
 }
 
 #define BROKER_FIELD(field) offsetof(Config, field), sizeof(((Config *)NULL)->field)
@@ -223,13 +160,15 @@ static int loader_begin_rule(Loader *loader, const char *name) {
 }
 
 static int loader_end_section(Loader *loader) {
-        if (loader->section == SECTION_RULE && !rule_has_subject(loader->rule))
-                return loader_refuse(
-                        loader, rule_line(loader->rule),
-                        "[Rule %s] says for nobody; add User= or Group=, or User=* for everybody",
-                        rule_name(loader->rule));
+        _cleanup_(freep) char *reason = NULL;
+        int r = 0;
+
+        if (loader->section == SECTION_RULE)
+                r = rule_check(loader->rule, &reason);
+        if (r > 0)
+                return loader_refuse(loader, rule_line(loader->rule), "%s", reason);
         loader->section = SECTION_NONE;
-        return 0;
+        return error_trace(r);
 }
 
 /* @text: the line from its bracket on; changed. */
@@ -399,6 +338,18 @@ static int loader_read_folder(Loader *loader, const char *folder) {
         return r;
 }
 
+/* What only the rules of all files together tell. */
+static int loader_resolve(Loader *loader) {
+        _cleanup_(freep) char *reason = NULL;
+        const Rule *rule;
+        int r = policy_resolve(loader->config->policy, &rule, &reason);
+
+        if (r <= 0)
+                return error_trace(r);
+        loader->file = rule_file(rule);
+        return loader_refuse(loader, rule_line(rule), "ShareWith=: %s", reason);
+}
+
 Config *config_free(Config *config) {
         if (!config)
                 return NULL;
@@ -429,6 +380,8 @@ int config_load_from(const char *file, const char *folder, bool required, uid_t 
                 r = loader_read_file(&loader, file, required);
         if (r == 0 && folder)
                 r = loader_read_folder(&loader, folder);
+        if (r == 0)
+                r = loader_resolve(&loader);
         if (r == 0 && !config->from_files)
                 r = policy_add_own(config->policy, uid);
         if (r > 0)

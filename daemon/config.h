@@ -20,7 +20,7 @@ typedef struct Policy Policy;
 enum {
         CONFIG_SOCKET_MODE = 0600,
         CONFIG_RETAIN_SEC = 10,
-        CONFIG_MAX_CONNECTIONS = 1024,
+        CONFIG_MAX_CONNECTIONS = 4096,
         CONFIG_MAX_CONNECTIONS_PER_USER = 256,
         CONFIG_MAX_LEASES_PER_USER = 4096,
 };

@@ -12,19 +12,6 @@
 #include "daemon/lease.h"
 #include "proto/error.h"
 
-bool describe_may_see(const Subject *subject, const Endpoint *endpoint) {
-        const Member *member;
-        const Lease *lease;
-
-        if (subject->uid == 0 || subject->uid == geteuid() || subject->uid == endpoint->owner)
-                return true;
-        TAILQ_FOREACH (member, &endpoint->members, entry)
-                LIST_FOREACH (lease, &member->leases, by_member)
-                        if (lease->subject->uid == subject->uid)
-                                return true;
-        return false;
-}
-
 static const char *describe_id(const Endpoint *endpoint, char kind, uint64_t id, Message *memory) {
         char *text = message_allocate(memory, ID_TEXT_MAX);
 
@@ -94,6 +81,7 @@ int describe_endpoint(const Endpoint *endpoint, Message *memory, EndpointInfo *r
         ret->continuity = continuity.promise;
         ret->continuity_reason = continuity.reason;
         ret->members = (WireList){ .items = members, .n = endpoint->n_members };
+        ret->tenant = endpoint->tenant.name[0] ? endpoint->tenant.name : NULL;
         return ret->endpoint ? 0 : error_origin(-ENOMEM);
 }
 

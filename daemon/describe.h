@@ -2,17 +2,14 @@
 #pragma once
 
 /*
- * Endpoints and events as the protocol shows them, and who may see them. Memory comes from a message, or
- * from the caller's EventText.
+ * Endpoints and events as the protocol shows them. Memory comes from a message, or from the caller's
+ * EventText.
  */
 
 #include "daemon/endpoint.h"
 #include "daemon/events.h"
 #include "daemon/subject.h"
 #include "proto/message.h"
-
-/* Root, the broker's own user, who made the endpoint and whoever holds a lease of it. */
-bool describe_may_see(const Subject *subject, const Endpoint *endpoint);
 
 /* Fills @ret with the endpoint, its members and their leases. Returns 0 or -ENOMEM. */
 int describe_endpoint(const Endpoint *endpoint, Message *memory, EndpointInfo *ret);

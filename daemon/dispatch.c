@@ -32,7 +32,7 @@ static const Method methods[_WIRE_METHOD_N] = {
         [WIRE_METHOD_DRAIN] = { method_drain, false },
         [WIRE_METHOD_SET_WEIGHT] = { method_set_weight, false },
         [WIRE_METHOD_RESUME] = { NULL, false },
-        [WIRE_METHOD_EXPLAIN] = { NULL, false },
+        [WIRE_METHOD_EXPLAIN] = { method_explain, false },
 };
 
 static int refuse_parameter(Context *context, const char *parameter) {

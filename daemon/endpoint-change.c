@@ -164,7 +164,7 @@ static void put_name_back(const EndpointChange *change) {
         const char *name = change->name;
 
         /* Nobody loses a name for the sake of one who had it before. */
-        if (name && endpoint_find_named(endpoint->registry, name))
+        if (name && endpoint_find_of_tenant(endpoint->registry, name, &endpoint->tenant))
                 name = NULL;
         if (endpoint_rename(endpoint, name) < 0)
                 endpoint_rename(endpoint, NULL);

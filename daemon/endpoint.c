@@ -70,10 +70,25 @@ Endpoint *endpoint_find(const EndpointRegistry *registry, const char *key) {
         return endpoint;
 }
 
-Endpoint *endpoint_find_named(const EndpointRegistry *registry, const char *name) {
-        Endpoint *endpoint;
+static EndpointName *name_find(const EndpointRegistry *registry, const char *text) {
+        EndpointName *name;
 
-        HASH_FIND(hh_name, registry->by_name, name, strlen(name), endpoint);
+        HASH_FIND(hh, registry->by_name, text, strlen(text), name);
+        return name;
+}
+
+Endpoint *endpoint_find_named(const EndpointRegistry *registry, const char *text) {
+        const EndpointName *name = name_find(registry, text);
+
+        return name ? LIST_FIRST(&name->endpoints) : NULL;
+}
+
+Endpoint *endpoint_find_of_tenant(const EndpointRegistry *registry, const char *text,
+                                  const Tenant *tenant) {
+        Endpoint *endpoint = endpoint_find_named(registry, text);
+
+        while (endpoint && !tenant_equal(&endpoint->tenant, tenant))
+                endpoint = LIST_NEXT(endpoint, by_name);
         return endpoint;
 }
 
@@ -89,14 +104,15 @@ Endpoint *endpoint_find_any(const EndpointRegistry *registry, const char *text) 
 
 static Endpoint *endpoint_free(Endpoint *endpoint) {
         free(endpoint->key);
-        free(endpoint->name);
         free(endpoint->requested);
+        subject_unref(endpoint->maker);
         free(endpoint);
         return NULL;
 }
 
 int endpoint_new(EndpointRegistry *registry, const Address *address, const char *name, Sharing sharing,
-                 const Options *requested, uint64_t retain_usec, uid_t owner, Endpoint **ret) {
+                 const Options *requested, uint64_t retain_usec, const Tenant *tenant, Subject *maker,
+                 Endpoint **ret) {
         char key[ENDPOINT_KEY_MAX];
         Endpoint *endpoint;
         void *copy = NULL;
@@ -109,7 +125,8 @@ int endpoint_new(EndpointRegistry *registry, const Address *address, const char 
         endpoint->address = *address;
         endpoint->sharing = sharing;
         endpoint->retain_usec = retain_usec;
-        endpoint->owner = owner;
+        endpoint->tenant = *tenant;
+        endpoint->maker = subject_ref(maker);
         TAILQ_INIT(&endpoint->members);
         TAILQ_INIT(&endpoint->departing);
         endpoint->key = strdup(endpoint_key(address, key));
@@ -139,32 +156,54 @@ int endpoint_new(EndpointRegistry *registry, const Address *address, const char 
         return 0;
 }
 
-/* Takes over @name. Returns whether there was memory; if not, the endpoint has no name. */
-static bool endpoint_set_name(Endpoint *endpoint, char *name) {
-        endpoint->name = name;
+/* A name that no endpoint has. Returns NULL if there is no memory. */
+static EndpointName *name_new(EndpointRegistry *registry, const char *text) {
+        size_t n = strlen(text);
+        EndpointName *name = malloc(sizeof(*name) + n + 1);
+
         if (!name)
-                return true;
-        HASH_ADD_KEYPTR(hh_name, endpoint->registry->by_name, endpoint->name, strlen(name), endpoint);
-        if (!hash_add_failed(hh_name, endpoint))
-                return true;
-        free(ptr_take(endpoint->name));
-        return false;
+                return NULL;
+        LIST_INIT(&name->endpoints);
+        memcpy(name->text, text, n + 1);
+        HASH_ADD_KEYPTR(hh, registry->by_name, name->text, n, name);
+        if (hash_add_failed(hh, name)) {
+                free(name);
+                return NULL;
+        }
+        return name;
 }
 
-int endpoint_rename(Endpoint *endpoint, const char *name) {
-        char *copy = name ? strdup(name) : NULL, *before = endpoint->name;
+static void endpoint_leave_name(Endpoint *endpoint) {
+        EndpointName *name = endpoint->under;
 
-        if (name && !copy)
-                return error_origin(-ENOMEM);
-        if (before)
-                HASH_DELETE(hh_name, endpoint->registry->by_name, endpoint);
-        if (endpoint_set_name(endpoint, copy)) {
-                free(before);
-                return 0;
+        if (!name)
+                return;
+        LIST_REMOVE(endpoint, by_name);
+        if (LIST_EMPTY(&name->endpoints)) {
+                HASH_DEL(endpoint->registry->by_name, name);
+                free(name);
         }
-        /* Into the place in the table that it has just left. */
-        endpoint_set_name(endpoint, before);
-        return error_origin(-ENOMEM);
+        endpoint->under = NULL;
+        endpoint->name = NULL;
+}
+
+int endpoint_rename(Endpoint *endpoint, const char *text) {
+        EndpointName *name = NULL;
+
+        if (text) {
+                name = name_find(endpoint->registry, text) ?: name_new(endpoint->registry, text);
+                if (!name)
+                        return error_origin(-ENOMEM);
+        }
+        if (name == endpoint->under)
+                return 0;
+        endpoint_leave_name(endpoint);
+        if (name) {
+                LIST_INSERT_HEAD(&name->endpoints, endpoint, by_name);
+                endpoint->under = name;
+                endpoint->name = name->text;
+        }
+        return 0;
 }
 
 static bool endpoint_has_file(const Endpoint *endpoint) {
@@ -210,8 +249,7 @@ Endpoint *endpoint_close(Endpoint *endpoint, const char *reason) {
                                                         .reason = reason });
         subject_unref(holder);
         HASH_DELETE(hh, registry->by_key, endpoint);
-        if (endpoint->name)
-                HASH_DELETE(hh_name, registry->by_name, endpoint);
+        endpoint_leave_name(endpoint);
         return endpoint_free(endpoint);
 }
 
@@ -224,22 +262,13 @@ Member *endpoint_parked_member(const Endpoint *endpoint) {
         return member && member->state == MEMBER_PARKED ? member : NULL;
 }
 
-Member *endpoint_orphan(const Endpoint *endpoint, uid_t uid) {
-        Member *member;
+Member *endpoint_orphan(const Endpoint *endpoint) {
+        Member *member = TAILQ_FIRST(&endpoint->members);
 
-        TAILQ_FOREACH (member, &endpoint->members, entry) {
-                if (!member->orphan || !LIST_EMPTY(&member->leases))
-                        break;
-                if (member->last_holder->uid == uid)
-                        return member;
-        }
-        TAILQ_FOREACH (member, &endpoint->departing, entry) {
-                if (!member->orphan)
-                        break;
-                if (member->last_holder->uid == uid)
-                        return member;
-        }
-        return NULL;
+        if (member && member->orphan && LIST_EMPTY(&member->leases))
+                return member;
+        member = TAILQ_FIRST(&endpoint->departing);
+        return member && member->orphan ? member : NULL;
 }
 
 const Lease *endpoint_first_lease(const Endpoint *endpoint) {
@@ -249,8 +278,4 @@ const Lease *endpoint_first_lease(const Endpoint *endpoint) {
                 if (!LIST_EMPTY(&member->leases))
                         return LIST_FIRST(&member->leases);
         return NULL;
-}
-
-bool endpoint_is_kept_for_another(const Endpoint *endpoint, uid_t uid) {
-        return !endpoint_first_lease(endpoint) && !endpoint_orphan(endpoint, uid);
 }

@@ -15,6 +15,7 @@
 #include "daemon/id.h"
 #include "daemon/member.h"
 #include "daemon/socket-factory.h"
+#include "daemon/tenant.h"
 #include "proto/address.h"
 #include "proto/wire.h"
 
@@ -34,6 +35,13 @@ typedef struct EndpointServices {
         void (*on_shut_down)(Member *member);
 } EndpointServices;
 
+/* What several endpoints, of as many tenants, are called. */
+typedef struct EndpointName {
+        LIST_HEAD(, Endpoint) endpoints;
+        UT_hash_handle hh;
+        char text[];
+} EndpointName;
+
 struct EndpointRegistry {
         sd_event *event;
         EventHub *hub;
@@ -41,7 +49,7 @@ struct EndpointRegistry {
         Steering *steering;
         void (*on_shut_down)(Member *member);
         Endpoint *by_key;
-        Endpoint *by_name;
+        EndpointName *by_name;
         AlarmSet alarms;
         Departures departures;
         Drains drains;
@@ -54,13 +62,14 @@ struct EndpointRegistry {
 struct Endpoint {
         EndpointRegistry *registry;
         uint64_t id;
-        char *key; /* address_network() and address_format() with a blank between */
-        char *name;
+        char *key;        /* address_network() and address_format() with a blank between */
+        const char *name; /* NULL: none */
         Address address;
         Sharing sharing;
         Options *requested; /* what the first client asked for; NULL: nothing */
         uint64_t retain_usec;
-        uid_t owner; /* who made it */
+        Tenant tenant;  /* whose it is */
+        Subject *maker; /* who made it; a reference */
         TAILQ_HEAD(MemberList, Member) members;
         size_t n_members;
         struct MemberList departing; /* no members any more, but for an adoption: see departure.h */
@@ -69,7 +78,8 @@ struct Endpoint {
         dev_t file_device;
         ino_t file_inode;
         UT_hash_handle hh;
-        UT_hash_handle hh_name;
+        EndpointName *under;          /* its name, */
+        LIST_ENTRY(Endpoint) by_name; /* and the others who have it */
 };
 
 /* Returns 0 or a negative errno; endpoint_registry_deinit() may follow either. */
@@ -89,20 +99,26 @@ static inline const char *endpoint_address_text(const Endpoint *endpoint) {
 const char *endpoint_key(const Address *address, char buffer[static ENDPOINT_KEY_MAX]);
 
 Endpoint *endpoint_find(const EndpointRegistry *registry, const char *key);
+
+/* Each tenant may give a name to one endpoint of its own: the first of them, in the list by_name. */
 Endpoint *endpoint_find_named(const EndpointRegistry *registry, const char *name);
+Endpoint *endpoint_find_of_tenant(const EndpointRegistry *registry, const char *name,
+                                  const Tenant *tenant);
 
 /* By id ("e3-..."), name, or "NETWORK ADDRESS". */
 Endpoint *endpoint_find_any(const EndpointRegistry *registry, const char *text);
 
 /*
- * A new endpoint without members for @address, which no endpoint has yet. Copies @name and @requested.
+ * A new endpoint without members for @address, which no endpoint has yet. Copies @name, @requested and
+ * @tenant.
  * Returns 0 or -ENOMEM.
  */
 int endpoint_new(EndpointRegistry *registry, const Address *address, const char *name, Sharing sharing,
-                 const Options *requested, uint64_t retain_usec, uid_t owner, Endpoint **ret);
+                 const Options *requested, uint64_t retain_usec, const Tenant *tenant, Subject *maker,
+                 Endpoint **ret);
 
 /*
- * Gives the endpoint a name, or another, which no other endpoint may have; NULL takes its name away.
+ * Gives the endpoint a name, or another, which none of its tenant may have; NULL takes its name away.
  * Returns 0, or -ENOMEM with the name that it had; taking away does not fail.
  */
 int endpoint_rename(Endpoint *endpoint, const char *name);
@@ -117,12 +133,9 @@ void endpoint_note_file(Endpoint *endpoint);
 /* A member without a lease, kept for the next client, or NULL. */
 Member *endpoint_parked_member(const Endpoint *endpoint);
 
-/* A member that a new client of user @uid is to be given before any other, with what waits on it:
- * parked, or about to be closed; or NULL. */
-Member *endpoint_orphan(const Endpoint *endpoint, uid_t uid);
-
-/* Whether nobody holds it, and what waits on its members was meant for other users than @uid. */
-bool endpoint_is_kept_for_another(const Endpoint *endpoint, uid_t uid);
+/* A member that a new client is to be given before any other, with what waits on it: parked, or about
+ * to be closed; or NULL. */
+Member *endpoint_orphan(const Endpoint *endpoint);
 
 /* The first lease of the endpoint, for telling who holds it; NULL if nobody does. */
 const Lease *endpoint_first_lease(const Endpoint *endpoint);

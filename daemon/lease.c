@@ -9,7 +9,23 @@
 
 #include "daemon/clock.h"
 #include "daemon/process.h"
+#include "daemon/rule.h"
 #include "proto/error.h"
+
+static int lease_charge(Lease *lease, const LeaseTerms *terms) {
+        int r = user_charge(terms->user, RESOURCE_LEASES, 1, &lease->charge);
+
+        if (r != 0 || !terms->rule)
+                return r;
+        r = user_charge_rule(terms->user, rule_name(terms->rule), rule_max_leases(terms->rule),
+                             &lease->rule_charge);
+        return r > 0 ? LEASE_E_RULE : error_trace(r);
+}
+
+static void lease_discharge(Lease *lease) {
+        rule_charge_deinit(&lease->rule_charge);
+        charge_deinit(&lease->charge);
+}
 
 int lease_new(LeaseRegistry *registry, Member *member, const LeaseTerms *terms, Lease **ret) {
         LeaseOwner *owner = terms->process ? &terms->process->owner : terms->connection;
@@ -19,15 +35,16 @@ int lease_new(LeaseRegistry *registry, Member *member, const LeaseTerms *terms, 
         lease = calloc(1, sizeof(*lease));
         if (!lease)
                 return error_origin(-ENOMEM);
-        r = user_charge(terms->user, RESOURCE_LEASES, &lease->charge);
+        r = lease_charge(lease, terms);
         if (r != 0) {
+                lease_discharge(lease);
                 free(lease);
-                return r;
+                return r < 0 ? error_trace(r) : r;
         }
         lease->id = id_next(member->endpoint->registry->ids);
         HASH_ADD(hh, registry->by_id, id, sizeof(lease->id), lease);
         if (hash_add_failed(hh, lease)) {
-                charge_deinit(&lease->charge);
+                lease_discharge(lease);
                 free(lease);
                 return error_origin(-ENOMEM);
         }
@@ -70,7 +87,7 @@ void lease_end(Lease *lease, MemberLeave how, const char *reason) {
         HASH_DEL(lease->registry->by_id, lease);
         LIST_REMOVE(lease, by_owner);
         LIST_REMOVE(lease, by_member);
-        charge_deinit(&lease->charge);
+        lease_discharge(lease);
         subject_unref(lease->subject);
         process_unref(lease->process);
         free(lease);

@@ -16,6 +16,7 @@
 #include "daemon/subject.h"
 
 typedef struct Process Process;
+typedef struct Rule Rule;
 
 /* What leases depend on: a connection, or a process. */
 typedef struct LeaseOwner {
@@ -36,6 +37,7 @@ struct Lease {
         Process *process;    /* NULL: ends with the connection */
         uint64_t since_usec; /* CLOCK_REALTIME */
         Charge charge;
+        RuleCharge rule_charge; /* names the rule that gave it */
         UT_hash_handle hh;
 };
 
@@ -45,11 +47,17 @@ typedef struct LeaseTerms {
         User *user;
         LeaseOwner *connection;
         Process *process; /* for lifetime process, else NULL */
+        const Rule *rule; /* that gives it; NULL: none is counted */
 } LeaseTerms;
+
+enum {
+        /* Beside ACCOUNT_E_*: the user has as many leases by this rule as it may have. */
+        LEASE_E_RULE = 16,
+};
 
 /*
  * Charges the user. On success *@ret is a lease on @member; until lease_commit() it can be undone.
- * Returns 0, ACCOUNT_E_*, or -ENOMEM; @member is left alone if there is no lease.
+ * Returns 0, ACCOUNT_E_*, LEASE_E_RULE, or -ENOMEM; @member is left alone if there is no lease.
  */
 int lease_new(LeaseRegistry *registry, Member *member, const LeaseTerms *terms, Lease **ret);
 

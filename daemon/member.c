@@ -108,6 +108,7 @@ void member_close(Member *member) {
         if (endpoint->address.transport != TRANSPORT_UDP)
                 shutdown(member->fd, SHUT_RDWR);
         socket_close(member->fd);
+        charge_deinit(&member->charge);
         subject_unref(member->last_holder);
         free(member);
 }

@@ -19,6 +19,7 @@
 #include <sys/queue.h>
 #include <systemd/sd-event.h>
 
+#include "daemon/account.h"
 #include "daemon/alarm.h"
 #include "daemon/balance.h"
 #include "daemon/departure.h"
@@ -44,6 +45,7 @@ struct Member {
         Endpoint *endpoint;
         TAILQ_ENTRY(Member) entry;
         int fd;
+        Charge charge; /* of the descriptor, to whoever caused it */
         uint64_t cookie;
         MemberState state;
         uint32_t weight;

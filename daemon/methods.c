@@ -9,6 +9,7 @@
 #include "build-config.h"
 #include "daemon/describe.h"
 #include "daemon/group.h"
+#include "daemon/judge.h"
 #include "daemon/lease-list.h"
 #include "proto/error.h"
 #include "proto/interface.h"
@@ -25,6 +26,24 @@ int method_release(Context *context, const void *p) {
         return context_reply(context, NULL);
 }
 
+static bool may_see(const Context *context, const Endpoint *endpoint) {
+        return judge_sees(context->services->config->policy, context->subject, endpoint);
+}
+
+/* By id, name or address. Of several tenants' endpoints of one name the first that this client may see.
+ */
+static Endpoint *find_visible(const Context *context, const char *text) {
+        const EndpointRegistry *registry = &context->services->endpoints;
+        Endpoint *endpoint = endpoint_find_named(registry, text);
+
+        while (endpoint && !may_see(context, endpoint))
+                endpoint = LIST_NEXT(endpoint, by_name);
+        if (endpoint)
+                return endpoint;
+        endpoint = endpoint_find_any(registry, text);
+        return endpoint && may_see(context, endpoint) ? endpoint : NULL;
+}
+
 int method_list(Context *context, const void *p) {
         const ListIn *in = p;
         EndpointRegistry *registry = &context->services->endpoints;
@@ -36,12 +55,12 @@ int method_list(Context *context, const void *p) {
         infos = message_allocate(context->message, n * sizeof(*infos));
         if (!infos)
                 return error_origin(-ENOMEM);
-        endpoint = in->endpoint ? endpoint_find_any(registry, in->endpoint) : registry->by_key;
-        if (in->endpoint && (!endpoint || !describe_may_see(context->subject, endpoint)))
+        endpoint = in->endpoint ? find_visible(context, in->endpoint) : registry->by_key;
+        if (!endpoint && in->endpoint)
                 return context_refuse(context, WIRE_ERROR_NO_SUCH_ENDPOINT,
                                       &(ErrorParameters){ .endpoint = in->endpoint });
         for (; endpoint; endpoint = in->endpoint ? NULL : endpoint->hh.next) {
-                if (!describe_may_see(context->subject, endpoint))
+                if (!in->endpoint && !may_see(context, endpoint))
                         continue;
                 r = describe_endpoint(endpoint, context->message, &infos[i++]);
                 if (r < 0)

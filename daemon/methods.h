@@ -17,6 +17,7 @@ int method_drain(Context *context, const void *in);
 int method_set_weight(Context *context, const void *in);
 int method_list(Context *context, const void *in);
 int method_watch(Context *context, const void *in);
+int method_explain(Context *context, const void *in); /* explain.c */
 int method_get_status(Context *context, const void *in);
 int method_get_info(Context *context, const void *in);
 int method_get_interface_description(Context *context, const void *in);

@@ -32,8 +32,8 @@ bool overlap_between(const Address *a, const Address *b) {
         return a->len == b->len && memcmp(&a->u, &b->u, a->len) == 0;
 }
 
-static bool counts(const Endpoint *endpoint, const Address *address, const uid_t *except) {
-        return endpoint && !(except && endpoint->owner == *except) &&
+static bool counts(const Endpoint *endpoint, const Address *address, const Tenant *except) {
+        return endpoint && !(except && tenant_equal(&endpoint->tenant, except)) &&
                overlap_between(&endpoint->address, address);
 }
 
@@ -49,7 +49,7 @@ static Endpoint *find_wildcard(const EndpointRegistry *registry, const Address *
         return endpoint_find(registry, endpoint_key(&wildcard, key));
 }
 
-Endpoint *overlap_find(const EndpointRegistry *registry, const Address *address, const uid_t *except) {
+Endpoint *overlap_find(const EndpointRegistry *registry, const Address *address, const Tenant *except) {
         Endpoint *endpoint;
 
         if (!address_is_ip(address))

@@ -20,4 +20,4 @@ bool overlap_between(const Address *a, const Address *b);
  * An endpoint at another address that overlaps @address, with its port fixed. @except: endpoints that
  * this user made do not count; NULL: all do. NULL if there is none.
  */
-Endpoint *overlap_find(const EndpointRegistry *registry, const Address *address, const uid_t *except);
+Endpoint *overlap_find(const EndpointRegistry *registry, const Address *address, const Tenant *except);

@@ -17,8 +17,10 @@
 
 #include "daemon/describe.h"
 #include "daemon/dispatch.h"
+#include "daemon/judge.h"
 #include "daemon/log.h"
 #include "daemon/process.h"
+#include "daemon/refusal.h"
 #include "proto/channel.h"
 #include "proto/cleanup.h"
 #include "proto/error.h"
@@ -97,11 +99,13 @@ static void peer_watch(Context *context) {
 /* ---- events ------------------------------------------------------------------------------------ */
 
 static bool peer_may_see(const Peer *peer, const Event *event) {
+        const Policy *policy = peer->services->config->policy;
+
         if (event->subject && event->subject->uid == peer->subject->uid)
                 return true;
         if (event->endpoint)
-                return describe_may_see(peer->subject, event->endpoint);
-        return peer->subject->uid == 0 || peer->subject->uid == geteuid();
+                return judge_sees(policy, peer->subject, event->endpoint);
+        return judge_sees_all(policy, peer->subject);
 }
 
 static void peer_update_events(Peer *peer);
@@ -297,12 +301,9 @@ static void peer_on_turn(PollItem *item) {
 /* ---- begin and end ----------------------------------------------------------------------------- */
 
 /* One error, said before anything was asked: the answer to whatever is asked first. */
-static void refuse_connection(Services *services, int fd, Resource resource, bool own) {
-        ErrorParameters parameters = {
-                .resource = resource_name(resource),
-                .limit = (int64_t)(own ? services->accounts.limit_per_user
-                                       : services->accounts.limit)[resource],
-        };
+static void refuse_connection(Services *services, int fd, int outcome) {
+        ErrorParameters parameters =
+                refusal_of_quota(&services->accounts, RESOURCE_CONNECTIONS, outcome);
         const WireError *error = &wire_errors[WIRE_ERROR_QUOTA_EXCEEDED];
 
         if (message_encode_reply(&services->buffer, &(Reply){ .error = error->name }, error->parameters,
@@ -311,6 +312,11 @@ static void refuse_connection(Services *services, int fd, Resource resource, boo
 }
 
 int peer_new(Services *services, PeerList *list, int fd) {
+        const Policy *policy = services->config->policy;
+        const SubjectQuestions questions = {
+                .cgroups = policy_asks_cgroup(policy) ? &services->cgroups : NULL,
+                .label = policy_asks_label(policy),
+        };
         Peer *peer = calloc(1, sizeof(*peer));
         int r;
 
@@ -325,13 +331,13 @@ int peer_new(Services *services, PeerList *list, int fd) {
         LIST_INSERT_HEAD(&list->peers, peer, entry);
         peer->item = (PollItem){ .fd = fd, .on_ready = peer_on_ready, .on_turn = peer_on_turn };
 
-        r = subject_new(fd, &peer->subject);
+        r = subject_new(fd, &questions, &peer->subject);
         if (r == 0)
                 r = accounts_user(&services->accounts, peer->subject->uid, &peer->user);
         if (r == 0) {
-                r = user_charge(peer->user, RESOURCE_CONNECTIONS, &peer->charge);
+                r = user_charge(peer->user, RESOURCE_CONNECTIONS, 1, &peer->charge);
                 if (r > 0) {
-                        refuse_connection(services, fd, RESOURCE_CONNECTIONS, r == ACCOUNT_E_USER_LIMIT);
+                        refuse_connection(services, fd, r);
                         r = PEER_E_LIMIT;
                 }
         }

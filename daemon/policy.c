@@ -2,13 +2,12 @@
 
 /*
  * The list of rules. The first that covers a request decides; without one the answer is no, and the
- * reason names the rule that came nearest, for that is the one to be changed, or the one misread.
+ * reason names the rules that came nearest, for one of them is to be changed, or was misread.
  */
 
 #include "daemon/policy.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,73 +93,72 @@ unsigned policy_rights_of(const Options *options) {
         return rights;
 }
 
-/* The granting rule that fails on the least; the first of equals. *@ret_misses: on what. */
-static const Rule *policy_nearest(const Policy *policy, const PolicyQuery *query, unsigned *ret_misses) {
-        const Rule *nearest = NULL;
-        int best = INT_MAX;
+/* ---- taken together ---------------------------------------------------------------------------- */
+
+static bool names_tenant(const void *userdata, const char *name) {
+        const Policy *policy = userdata;
 
         for (size_t i = 0; i < policy->n_rules; i++) {
-                unsigned misses;
-                int weight;
+                const char *tenant = rule_tenant(policy->rules[i]);
 
-                if (!rule_allows(policy->rules[i]))
-                        continue;
-                misses = rule_misses(policy->rules[i], query);
-                /* Somebody else's rule is the last to be of help. */
-                weight = __builtin_popcount(misses) + (misses & RULE_MISS_SUBJECT ? 100 : 0);
-                if (weight < best) {
-                        nearest = policy->rules[i];
-                        best = weight;
-                        *ret_misses = misses;
-                }
+                if (tenant && strcmp(tenant, name) == 0)
+                        return true;
         }
-        return nearest;
+        return false;
 }
 
-/* Appends to the reason, cut off where it is full. What comes late is ASCII, so no character is split.
- */
-__attribute__((format(printf, 2, 3))) static void verdict_explain(PolicyVerdict *verdict,
-                                                                  const char *format, ...) {
-        size_t used = strlen(verdict->reason);
-        va_list args;
+int policy_resolve(Policy *policy, const Rule **ret_rule, char **ret_reason) {
+        for (size_t i = 0; i < policy->n_rules; i++) {
+                int r = rule_resolve_shares(policy->rules[i], names_tenant, policy, ret_reason);
 
-        va_start(args, format);
-        vsnprintf(verdict->reason + used, sizeof(verdict->reason) - used, format, args);
-        va_end(args);
-}
-
-static void verdict_explain_query(PolicyVerdict *verdict, const PolicyQuery *query) {
-        char address[ADDRESS_TEXT_MAX];
-
-        verdict_explain(verdict, "uid %u %s %s (%s)", query->subject->uid,
-                        address_network(query->address), address_format(query->address, address),
-                        wire_sharing[query->sharing]);
-}
-
-static void verdict_explain_nearest(PolicyVerdict *verdict, const Policy *policy,
-                                    const PolicyQuery *query) {
-        char text[RULE_MISS_TEXT_MAX];
-        const char *separator = ": ";
-        const Rule *nearest;
-        unsigned misses = 0;
-
-        verdict_explain(verdict, "no rule gives ");
-        verdict_explain_query(verdict, query);
-        nearest = policy_nearest(policy, query, &misses);
-        if (!nearest) {
-                verdict_explain(verdict, "; there is no rule that gives anything");
-                return;
+                if (r > 0)
+                        *ret_rule = policy->rules[i];
+                if (r != 0)
+                        return r < 0 ? error_trace(r) : r;
         }
-
-        verdict_explain(verdict, "; nearest is rule \"%s\"", rule_name(nearest));
-        for (unsigned bit = 1; bit <= misses; bit <<= 1) {
-                if (!(misses & bit))
-                        continue;
-                verdict_explain(verdict, "%s%s", separator,
-                                rule_describe_miss(nearest, query, bit, text));
-                separator = ", ";
-        }
+        return 0;
 }
+
+bool policy_asks_cgroup(const Policy *policy) {
+        for (size_t i = 0; i < policy->n_rules; i++)
+                if (rule_asks_cgroup(policy->rules[i]))
+                        return true;
+        return false;
+}
+
+bool policy_asks_label(const Policy *policy) {
+        for (size_t i = 0; i < policy->n_rules; i++)
+                if (rule_asks_label(policy->rules[i]))
+                        return true;
+        return false;
+}
+
+bool policy_may_observe(const Policy *policy, const PolicySubject *subject) {
+        for (size_t i = 0; i < policy->n_rules; i++)
+                if (rule_observes(policy->rules[i]) && rule_is_for(policy->rules[i], subject))
+                        return true;
+        return false;
+}
+
+bool policy_has_tenant(const Policy *policy, const PolicySubject *subject, const Tenant *tenant) {
+        for (size_t i = 0; i < policy->n_rules && tenant->name[0]; i++) {
+                const char *name = rule_tenant(policy->rules[i]);
+
+                if (name && strcmp(name, tenant->name) == 0 && rule_is_for(policy->rules[i], subject))
+                        return true;
+        }
+        return false;
+}
+
+unsigned policy_rights_given(const Policy *policy) {
+        unsigned rights = 0;
+
+        for (size_t i = 0; i < policy->n_rules; i++)
+                rights |= rule_rights(policy->rules[i]);
+        return rights;
+}
+
+/* ---- one request ------------------------------------------------------------------------------- */
 
 void policy_decide(const Policy *policy, const PolicyQuery *query, PolicyVerdict *ret) {
         *ret = (PolicyVerdict){};
@@ -168,12 +166,103 @@ void policy_decide(const Policy *policy, const PolicyQuery *query, PolicyVerdict
                 if (rule_misses(policy->rules[i], query) == 0)
                         ret->rule = policy->rules[i];
 
-        if (!ret->rule) {
-                verdict_explain_nearest(ret, policy, query);
-        } else if (!rule_allows(ret->rule)) {
-                verdict_explain(ret, "rule \"%s\" refuses ", rule_name(ret->rule));
-                verdict_explain_query(ret, query);
-        } else {
+        if (ret->rule && rule_allows(ret->rule)) {
                 ret->allowed = true;
+                ret->tenant = tenant_of(rule_tenant(ret->rule), query->subject->uid);
         }
+}
+
+/* A rule that was passed over. */
+typedef struct Near {
+        const Rule *rule;
+        unsigned misses;
+        int weight;
+} Near;
+
+/* What was asked before, could have given it, and failed on the least; the first of equals. Returns how
+ * many. */
+static size_t policy_nearest(const Policy *policy, const PolicyQuery *query,
+                             const PolicyVerdict *verdict, Near ret[static POLICY_NEAREST_MAX]) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < policy->n_rules && policy->rules[i] != verdict->rule; i++) {
+                const Rule *rule = policy->rules[i];
+                Near near = { .rule = rule };
+                size_t at;
+
+                if (!verdict->allowed && !rule_allows(rule))
+                        continue;
+                near.misses = rule_misses(rule, query);
+                /* Somebody else's rule is the last to be of help. */
+                near.weight = __builtin_popcount(near.misses) + (near.misses & RULE_MISS_WHO ? 100 : 0);
+                for (at = n; at > 0 && ret[at - 1].weight > near.weight; at--)
+                        if (at < POLICY_NEAREST_MAX)
+                                ret[at] = ret[at - 1];
+                if (at < POLICY_NEAREST_MAX)
+                        ret[at] = near;
+                if (n < POLICY_NEAREST_MAX)
+                        n++;
+        }
+        return n;
+}
+
+typedef struct Text {
+        char *buffer;
+        size_t n;
+} Text;
+
+/* Appends, cut off where it is full. What comes late is ASCII, so no character is split. */
+__attribute__((format(printf, 2, 3))) static void text_add(Text *text, const char *format, ...) {
+        va_list args;
+        int n;
+
+        va_start(args, format);
+        n = vsnprintf(text->buffer + text->n, POLICY_REASON_MAX - text->n, format, args);
+        va_end(args);
+        if (n > 0)
+                text->n += (size_t)n < POLICY_REASON_MAX - text->n ? (size_t)n
+                                                                   : POLICY_REASON_MAX - 1 - text->n;
+}
+
+static void text_add_rule(Text *text, const Rule *rule) {
+        text_add(text, "rule \"%s\"", rule_name(rule));
+        if (rule_line(rule) > 0)
+                text_add(text, " (%s:%u)", rule_file(rule), rule_line(rule));
+}
+
+static void text_add_near(Text *text, const Near *near, const PolicyQuery *query) {
+        char miss[RULE_MISS_TEXT_MAX];
+        const char *separator = ": ";
+
+        text_add_rule(text, near->rule);
+        for (unsigned bit = 1; bit <= near->misses; bit <<= 1) {
+                if (!(near->misses & bit))
+                        continue;
+                text_add(text, "%s%s", separator, rule_describe_miss(near->rule, query, bit, miss));
+                separator = ", ";
+        }
+}
+
+const char *policy_explain(const Policy *policy, const PolicyQuery *query, const PolicyVerdict *verdict,
+                           char buffer[static POLICY_REASON_MAX]) {
+        Text text = { .buffer = buffer };
+        char address[ADDRESS_TEXT_MAX];
+        Near near[POLICY_NEAREST_MAX];
+        size_t n = policy_nearest(policy, query, verdict, near);
+
+        if (verdict->rule)
+                text_add_rule(&text, verdict->rule);
+        text_add(&text, "%s uid %u %s %s (%s)",
+                 verdict->allowed ? " gives"
+                 : verdict->rule  ? " refuses"
+                                  : "no rule gives",
+                 query->subject->uid, address_network(query->address),
+                 address_format(query->address, address), wire_sharing[query->sharing]);
+        for (size_t i = 0; i < n; i++) {
+                text_add(&text, i > 0 ? "; " : verdict->rule ? "; passed over: " : "; nearest: ");
+                text_add_near(&text, &near[i], query);
+        }
+        if (!verdict->rule && n == 0)
+                text_add(&text, "; there is no rule that gives anything");
+        return buffer;
 }

@@ -16,19 +16,41 @@
 typedef struct Policy Policy;
 
 enum {
-        POLICY_REASON_MAX = 256,
+        POLICY_REASON_MAX = 1024,
+        /* Rules that a reason tells of beside the one that decides. */
+        POLICY_NEAREST_MAX = 3,
 };
 
 typedef struct PolicyVerdict {
         bool allowed;
         /* The rule that decided, NULL when none covers the request. Belongs to the policy. */
         const Rule *rule;
-        /* For people: why not. Empty when allowed. */
-        char reason[POLICY_REASON_MAX];
+        /* Whose the socket is; of a verdict that allows. */
+        Tenant tenant;
 } PolicyVerdict;
 
 /* Decides @query. Never fails. */
 void policy_decide(const Policy *policy, const PolicyQuery *query, PolicyVerdict *ret);
+
+/*
+ * Says for people why @query was decided so: the rule with its file and line, and what keeps the rules
+ * that came nearest, but were passed over, from covering it. Returns @buffer.
+ */
+const char *policy_explain(const Policy *policy, const PolicyQuery *query, const PolicyVerdict *verdict,
+                           char buffer[static POLICY_REASON_MAX]);
+
+/* What the rules, taken together, ask the kernel about a client: its control group, its label. */
+bool policy_asks_cgroup(const Policy *policy);
+bool policy_asks_label(const Policy *policy);
+
+/* Whether @subject may list and watch everything. */
+bool policy_may_observe(const Policy *policy, const PolicySubject *subject);
+
+/* Whether some rule makes @subject one of the users of a tenant that has a name. */
+bool policy_has_tenant(const Policy *policy, const PolicySubject *subject, const Tenant *tenant);
+
+/* The rights that the rules give, taken together. */
+unsigned policy_rights_given(const Policy *policy);
 
 /* The rights that @options need; NULL needs none. */
 unsigned policy_rights_of(const Options *options);
@@ -44,6 +66,12 @@ int policy_add_rule(Policy *policy, const char *name, const char *file, unsigned
 
 /* The rule of that name, or NULL. */
 const Rule *policy_find_rule(const Policy *policy, const char *name);
+
+/*
+ * Once all rules are there: whom they share with. On RULE_E_VALUE_INVALID *@ret_rule is the rule at
+ * fault, and *@ret_reason a malloc'ed text, the caller's. Returns 0, RULE_E_VALUE_INVALID, or -ENOMEM.
+ */
+int policy_resolve(Policy *policy, const Rule **ret_rule, char **ret_reason);
 
 /* A rule that gives @uid everything: what a broker without configuration uses. Returns 0, or -ENOMEM. */
 int policy_add_own(Policy *policy, uid_t uid);

@@ -8,7 +8,9 @@
 #include <string.h>
 
 #include "daemon/describe.h"
+#include "daemon/judge.h"
 #include "proto/error.h"
+#include "proto/limits.h"
 
 int refuse(Context *context, WireErrorId error, const ErrorParameters *parameters) {
         int r = context_refuse(context, error, parameters);
@@ -19,7 +21,10 @@ int refuse(Context *context, WireErrorId error, const ErrorParameters *parameter
 int refuse_parameter(Context *context, const char *field, size_t index) {
         char path[64];
 
-        snprintf(path, sizeof(path), "sockets[%zu].%s", index, field);
+        if (index == REFUSE_NO_INDEX)
+                snprintf(path, sizeof(path), "request.%s", field);
+        else
+                snprintf(path, sizeof(path), "sockets[%zu].%s", index, field);
         return refuse(context, WIRE_ERROR_INVALID_PARAMETER, &(ErrorParameters){ .parameter = path });
 }
 
@@ -51,11 +56,49 @@ int refuse_failure(Context *context, const char *step, const char *option, int e
                       });
 }
 
-int refuse_denied(Context *context, const PolicyVerdict *verdict) {
-        event_hub_emit(
-                &context->services->hub,
-                &(Event){ .what = "denied", .subject = context->subject, .reason = verdict->reason });
-        return refuse(context, WIRE_ERROR_POLICY_DENIED,
-                      &(ErrorParameters){ .rule = verdict->rule ? rule_name(verdict->rule) : NULL,
-                                          .reason = verdict->reason });
+ErrorParameters refusal_of_quota(const Accounts *accounts, Resource resource, int outcome) {
+        bool own = outcome == ACCOUNT_E_USER_LIMIT;
+
+        return (ErrorParameters){
+                .resource = resource_name(resource),
+                .limit = (int64_t)(own ? accounts->limit_per_user : accounts->limit)[resource],
+                .reason = own ? "this user has as many as one may have"
+                              : "that is for all users together, and what is left is kept for others",
+        };
+}
+
+int refuse_quota(Context *context, Resource resource, int outcome) {
+        ErrorParameters parameters = refusal_of_quota(&context->services->accounts, resource, outcome);
+
+        return refuse(context, WIRE_ERROR_QUOTA_EXCEEDED, &parameters);
+}
+
+int refuse_rule(Context *context, const char *what, const Rule *rule, size_t limit) {
+        char resource[NAME_SIZE_MAX + 64];
+
+        snprintf(resource, sizeof(resource), "%s rule \"%s\"", what, rule_name(rule));
+        return refuse(context, WIRE_ERROR_QUOTA_EXCEEDED,
+                      &(ErrorParameters){ .resource = resource, .limit = (int64_t)limit });
+}
+
+int refuse_denied(Context *context, const Wanted *wanted, const Address *address,
+                  const PolicyVerdict *verdict) {
+        PolicySubject subject = judge_subject(context->subject);
+        const Rule *rule = verdict->rule;
+        char reason[POLICY_REASON_MAX];
+
+        policy_explain(context->services->config->policy,
+                       &(PolicyQuery){ .subject = &subject,
+                                       .address = address,
+                                       .sharing = wanted->sharing,
+                                       .rights = wanted->rights },
+                       verdict, reason);
+        event_hub_emit(&context->services->hub,
+                       &(Event){ .what = "denied", .subject = context->subject, .reason = reason });
+        return refuse(
+                context, WIRE_ERROR_POLICY_DENIED,
+                &(ErrorParameters){ .rule = rule ? rule_name(rule) : NULL,
+                                    .file = rule ? rule_file(rule) : NULL,
+                                    .line = rule && rule_line(rule) > 0 ? rule_line(rule) : WIRE_ABSENT,
+                                    .reason = reason });
 }

@@ -8,6 +8,7 @@
 
 #include "daemon/context.h"
 #include "daemon/policy.h"
+#include "daemon/wanted.h"
 
 enum {
         _CONTEXT_E_SUCCESS,
@@ -16,7 +17,9 @@ enum {
 
 int refuse(Context *context, WireErrorId error, const ErrorParameters *parameters);
 
-/* InvalidParameter: @field of the socket at @index. */
+#define REFUSE_NO_INDEX SIZE_MAX
+
+/* InvalidParameter: @field of the socket at @index, or of the one request that there is. */
 int refuse_parameter(Context *context, const char *field, size_t index);
 
 int refuse_conflict(Context *context, const char *option, const char *have, const char *want);
@@ -27,5 +30,15 @@ int refuse_in_use(Context *context, const char *address, const Endpoint *endpoin
 /* SystemFailure. @option may be NULL; @error: a positive errno. */
 int refuse_failure(Context *context, const char *step, const char *option, int error);
 
-/* PolicyDenied, and the watchers learn of it. */
-int refuse_denied(Context *context, const PolicyVerdict *verdict);
+/* QuotaExceeded; @outcome: ACCOUNT_E_USER_LIMIT or ACCOUNT_E_LIMIT. */
+int refuse_quota(Context *context, Resource resource, int outcome);
+
+/* The parameters of the same. */
+ErrorParameters refusal_of_quota(const Accounts *accounts, Resource resource, int outcome);
+
+/* QuotaExceeded: a limit of @rule. @what: of what, in front of the rule's name. */
+int refuse_rule(Context *context, const char *what, const Rule *rule, size_t limit);
+
+/* PolicyDenied, for @wanted at @address, and the watchers learn of it. */
+int refuse_denied(Context *context, const Wanted *wanted, const Address *address,
+                  const PolicyVerdict *verdict);

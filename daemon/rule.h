@@ -4,12 +4,16 @@
 /*
  * One rule of the policy: who, which sockets, and whether they may. A key that is absent leaves its
  * point open, but for Options=: a granting rule gives only the rights it names.
+ *
+ * What a rule says is read by rule-key.c; what it means for a request is decided by rule.c.
  */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "daemon/tenant.h"
+#include "daemon/value.h"
 #include "proto/address.h"
 #include "proto/cleanup.h"
 #include "proto/wire.h"
@@ -33,6 +37,8 @@ typedef struct PolicySubject {
         gid_t gid;
         const gid_t *groups; /* supplementary */
         size_t n_groups;
+        const char *cgroup; /* "/system.slice/app.service"; NULL: not known */
+        const char *label;  /* of the security module; NULL: there is none */
 } PolicySubject;
 
 /* What is asked for. The address carries the very port that would be bound. Borrowed. */
@@ -51,7 +57,13 @@ typedef enum RuleMiss {
         RULE_MISS_PATH = 1 << 3,
         RULE_MISS_SHARING = 1 << 4,
         RULE_MISS_OPTIONS = 1 << 5,
-        RULE_MISS_SUBJECT = 1 << 6,
+        RULE_MISS_UNIT = 1 << 6,
+        RULE_MISS_LABEL = 1 << 7,
+        RULE_MISS_SUBJECT = 1 << 8,
+        /* It is for somebody else. */
+        RULE_MISS_WHO = RULE_MISS_UNIT | RULE_MISS_LABEL | RULE_MISS_SUBJECT,
+        /* It gives no sockets: it only lets people look. */
+        RULE_MISS_OBSERVES = 1 << 9,
 } RuleMiss;
 
 enum {
@@ -88,11 +100,47 @@ const char *rule_name(const Rule *rule);
 const char *rule_file(const Rule *rule);
 unsigned rule_line(const Rule *rule);
 
-/* Whether the rule says whom it is for; one that does not is an error of the configuration. */
-bool rule_has_subject(const Rule *rule);
+/*
+ * Once all its keys are set: whether they make sense together. Returns 0, or RULE_E_VALUE_INVALID with a
+ * malloc'ed text for people in *@ret_reason, owned by the caller; or -ENOMEM.
+ */
+int rule_check(const Rule *rule, char **ret_reason);
 
 /* Whether it grants what it covers, or refuses it. */
 bool rule_allows(const Rule *rule);
+
+/* What the subject has to tell for this rule: its cgroup, its label. */
+bool rule_asks_cgroup(const Rule *rule);
+bool rule_asks_label(const Rule *rule);
+
+/* Whom the rule names, whatever they ask for. */
+bool rule_is_for(const Rule *rule, const PolicySubject *subject);
+
+/* Whether those it names may list and watch everything. */
+bool rule_observes(const Rule *rule);
+
+/* Whose endpoints these are: the name of a tenant, which belongs to the rule, or NULL: of who asks. */
+const char *rule_tenant(const Rule *rule);
+
+/* The rights that it gives with what it gives; 0 if it refuses. */
+unsigned rule_rights(const Rule *rule);
+
+/*
+ * Makes tenants and users of the words of ShareWith=, once all rules are read: @is_tenant tells whether
+ * any of them names that tenant. Users are looked up, which may block. Returns 0, RULE_E_VALUE_INVALID
+ * with a malloc'ed text in *@ret_reason, or -ENOMEM.
+ */
+int rule_resolve_shares(Rule *rule, bool (*is_tenant)(const void *userdata, const char *name),
+                        const void *userdata, char **ret_reason);
+
+/* Whether a client of user @uid and of @tenant may share what this rule gives to somebody else. */
+bool rule_shares(const Rule *rule, uid_t uid, const Tenant *tenant);
+
+/* Leases that a user may have by this rule; 0: as many as it may have at all. */
+size_t rule_max_leases(const Rule *rule);
+
+/* Requests of a user that this rule decides. */
+Rate rule_rate(const Rule *rule);
 
 /* RuleMiss bits; 0 if the rule covers @query. A refusing rule covers whatever it touches. */
 unsigned rule_misses(const Rule *rule, const PolicyQuery *query);

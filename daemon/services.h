@@ -7,6 +7,7 @@
 #include <systemd/sd-event.h>
 
 #include "daemon/account.h"
+#include "daemon/cgroup.h"
 #include "daemon/config.h"
 #include "daemon/endpoint.h"
 #include "daemon/events.h"
@@ -25,6 +26,7 @@ typedef struct Services {
         IdSource ids;
         EventHub hub;
         Accounts accounts;
+        CgroupMap cgroups;
         Steering *steering;      /* NULL: groups are not steered, */
         const char *no_steering; /* for this reason */
         char steering_warning[192];

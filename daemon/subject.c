@@ -29,6 +29,7 @@
 
 enum {
         GROUPS_AT_FIRST = 32,
+        LABEL_AT_FIRST = 256,
         /* How long what /proc said is good enough. */
         TOLD_USEC = 100 * 1000,
 };
@@ -55,7 +56,45 @@ static int subject_read_groups(Subject *subject, int fd) {
         return 0;
 }
 
-int subject_new(int fd, Subject **ret) {
+/* What the security module calls the peer; one that has no labels leaves it unknown. */
+static int subject_read_label(Subject *subject, int fd) {
+        socklen_t size = LABEL_AT_FIRST;
+
+        for (;;) {
+                char *label = realloc(subject->label, size + 1);
+
+                if (!label)
+                        return error_origin(-ENOMEM);
+                subject->label = label;
+                if (getsockopt(fd, SOL_SOCKET, SO_PEERSEC, label, &size) == 0) {
+                        /* With or without its NUL: modules differ. */
+                        label[size] = '\0';
+                        if (label[0])
+                                return 0;
+                        break;
+                }
+                if (errno != ERANGE)
+                        break;
+        }
+        free(ptr_take(subject->label));
+        return 0;
+}
+
+static int subject_read_cgroup(Subject *subject, int fd, CgroupMap *cgroups) {
+        _cleanup_(fd_closep) int pidfd = -1;
+        socklen_t size = sizeof(pidfd);
+        int r;
+
+        /* Nothing less will do: a number of a process may be another's by now. */
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) < 0) {
+                pidfd = -1;
+                return 0;
+        }
+        r = cgroup_of_process(cgroups, pidfd, subject->pid, &subject->cgroup);
+        return r < 0 ? error_trace(r) : 0;
+}
+
+int subject_new(int fd, const SubjectQuestions *questions, Subject **ret) {
         struct ucred credentials;
         socklen_t size = sizeof(credentials);
         Subject *subject;
@@ -72,6 +111,10 @@ int subject_new(int fd, Subject **ret) {
         subject->pid = credentials.pid;
         subject->connected_usec = clock_usec(CLOCK_BOOTTIME);
         r = subject_read_groups(subject, fd);
+        if (r == 0 && questions->label)
+                r = subject_read_label(subject, fd);
+        if (r == 0 && questions->cgroups)
+                r = subject_read_cgroup(subject, fd, questions->cgroups);
         if (r < 0) {
                 subject_unref(subject);
                 return error_trace(r);
@@ -88,6 +131,8 @@ Subject *subject_ref(Subject *subject) {
 Subject *subject_unref(Subject *subject) {
         if (subject && --subject->n_refs == 0) {
                 free(subject->groups);
+                free(subject->cgroup);
+                free(subject->label);
                 free(subject->unit);
                 free(subject);
         }

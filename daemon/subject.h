@@ -6,10 +6,12 @@
  * reference, since a lease may outlive the connection.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "daemon/cgroup.h"
 #include "proto/wire.h"
 
 typedef struct Subject {
@@ -20,15 +22,23 @@ typedef struct Subject {
         uint64_t connected_usec; /* CLOCK_BOOTTIME */
         gid_t *groups;           /* supplementary */
         size_t n_groups;
+        char *cgroup; /* NULL: not known, or not asked for */
+        char *label;  /* of the security module; the same */
         /* What /proc said of the process, at told_usec (CLOCK_MONOTONIC); empty: nothing. */
         uint64_t told_usec;
         char command[16];
         char *unit;
 } Subject;
 
+/* What more than its user and groups is to be known of a client. It costs a descriptor for a moment. */
+typedef struct SubjectQuestions {
+        CgroupMap *cgroups; /* NULL: its control group is not asked for */
+        bool label;
+} SubjectQuestions;
+
 /* Reads the credentials of the peer of @fd. Returns 0 with a reference for the caller, or a negative
  * errno. */
-int subject_new(int fd, Subject **ret);
+int subject_new(int fd, const SubjectQuestions *questions, Subject **ret);
 
 Subject *subject_ref(Subject *subject);
 Subject *subject_unref(Subject *subject);

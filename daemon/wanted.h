@@ -8,6 +8,7 @@
 
 #include "daemon/context.h"
 #include "daemon/endpoint-change.h"
+#include "daemon/policy.h"
 #include "proto/address.h"
 #include "proto/wire.h"
 
@@ -16,6 +17,9 @@ typedef struct Wanted {
         Address address;
         Sharing sharing;
         unsigned rights; /* PolicyRight bits that its options need */
+        /* Once policy has given it: the rule, whose it is. */
+        const Rule *rule;
+        Tenant tenant;
         uint64_t retain_usec;
         SteeringMode steering;
         bool standby;

@@ -164,6 +164,7 @@ static const Field wire_endpoint_fields[] = {
         STRING(EndpointInfo, continuity, "continuity"),
         STRING_OR_NULL(EndpointInfo, continuity_reason, "continuityReason"),
         RECORDS(EndpointInfo, members, "members", &wire_member),
+        STRING_OR_NULL(EndpointInfo, tenant, "tenant"),
 };
 DEFINE(wire_endpoint, "Endpoint", EndpointInfo);
 
@@ -258,9 +259,9 @@ static const Field explain_in_fields[] = {
 static DEFINE(explain_in, "", ExplainIn);
 
 static const Field explain_out_fields[] = {
-        BOOL(ExplainOut, allowed, "allowed"),
-        STRING_OR_NULL(ExplainOut, rule, "rule"),
-        STRING(ExplainOut, reason, "reason"),
+        BOOL(ExplainOut, allowed, "allowed"),  STRING_OR_NULL(ExplainOut, rule, "rule"),
+        STRING(ExplainOut, reason, "reason"),  STRING_OR_NULL(ExplainOut, file, "file"),
+        INT_OR_NULL(ExplainOut, line, "line"), STRING_OR_NULL(ExplainOut, tenant, "tenant"),
 };
 static DEFINE(explain_out, "", ExplainOut);
 
@@ -335,12 +336,15 @@ static DEFINE(error_address_unavailable, "AddressUnavailable", ErrorParameters);
 static const Field error_policy_denied_fields[] = {
         STRING_OR_NULL(ErrorParameters, rule, "rule"),
         STRING(ErrorParameters, reason, "reason"),
+        STRING_OR_NULL(ErrorParameters, file, "file"),
+        INT_OR_NULL(ErrorParameters, line, "line"),
 };
 static DEFINE(error_policy_denied, "PolicyDenied", ErrorParameters);
 
 static const Field error_quota_exceeded_fields[] = {
         STRING(ErrorParameters, resource, "resource"),
         INT(ErrorParameters, limit, "limit"),
+        STRING_OR_NULL(ErrorParameters, reason, "reason"),
 };
 static DEFINE(error_quota_exceeded, "QuotaExceeded", ErrorParameters);
 

@@ -186,6 +186,7 @@ typedef struct EndpointInfo {
         const char *continuity;
         const char *continuity_reason;
         WireList members; /* MemberInfo */
+        const char *tenant;
 } EndpointInfo;
 
 typedef struct EventInfo {
@@ -269,6 +270,9 @@ typedef struct ExplainOut {
         Tristate allowed;
         const char *rule;
         const char *reason;
+        const char *file;
+        int64_t line;
+        const char *tenant;
 } ExplainOut;
 
 typedef struct GetStatusOut {
@@ -333,6 +337,8 @@ typedef struct ErrorParameters {
         const char *address;
         const char *reason;
         const char *rule;
+        const char *file;
+        int64_t line;
         const char *resource;
         const char *option;
         const char *have;

@@ -186,8 +186,16 @@ void harness_stop(Harness *h) {
 }
 
 void harness_reload(Harness *h, const char *config) {
+        _cleanup_(fd_closep) int fd = -1;
+        char byte;
+
         write_config(h, config);
         cr_assert_eq(kill(h->pid, SIGHUP), 0);
+        /* A signal is looked at in the turn of the loop that it meets, so before what is asked after
+         * that. */
+        fd = harness_connect(h);
+        harness_send_frame(fd, "{\"method\":\"org.varlink.service.GetInfo\"}");
+        cr_assert_eq(recv(fd, &byte, 1, 0), 1);
 }
 
 size_t harness_broker_fds(const Harness *h) {

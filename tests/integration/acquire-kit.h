@@ -36,8 +36,12 @@ enum {
         KIT_PATIENCE_MSEC = 20000,
 };
 
-/* Grants everything and keeps nothing after the last lease, so what a test leaves behind is a leak. */
-#define KIT_CONFIG "[Broker]\nSocketMode=0666\nRetainSec=0\n[Rule all]\nUser=*\nOptions=*\n"
+/*
+ * Grants everything and keeps nothing after the last lease, so what a test leaves behind is a leak. To
+ * everybody as users of one tenant; and to each user as a tenant of its own.
+ */
+#define KIT_CONFIG "[Broker]\nSocketMode=0666\nRetainSec=0\n[Rule all]\nUser=*\nOptions=*\nTenant=all\n"
+#define KIT_TENANTS_CONFIG "[Broker]\nSocketMode=0666\nRetainSec=0\n[Rule all]\nUser=*\nOptions=*\n"
 
 /* Criterion wants char *, and nearly all texts here are constant. */
 #define KIT_EXPECT_TEXT(actual, expected) cr_assert(eq(str, (char *)(actual), (char *)(expected)))

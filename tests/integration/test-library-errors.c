@@ -77,8 +77,7 @@ static const struct {
         { "tcp4:[::1]:0", -EINVAL, "AddressInvalid", "\"[::1]:0\"" },
         { "tcp:192.0.2.1:8080", -EADDRNOTAVAIL, "AddressUnavailable",
           "192.0.2.1:8080 is not an address of this host" },
-        { "tcp:127.0.0.1:80", -EACCES, "PolicyDenied",
-          "policy denies it: rule \"no-low\" refuses uid " },
+        { "tcp:127.0.0.1:80", -EACCES, "PolicyDenied", "policy denies it: rule \"no-low\" (" },
         { "tcp::80", -EACCES, "PolicyDenied", "rule \"no-low\"" },
         { "unix:@name", -EACCES, "PolicyDenied", "no rule gives uid " },
         { "tcp:127.0.0.1:0,mark=1", -EACCES, "PolicyDenied", "its Options= does not give mark" },
@@ -280,7 +279,7 @@ Test(library_errors, connection_beyond_the_limit) {
         reuse_error *error = NULL;
         Kit kit;
 
-        library_begin(&kit, "[Broker]\nMaxConnections=3\n[Rule all]\nUser=*\n");
+        library_begin(&kit, "[Broker]\nMaxConnectionsPerUser=3\n[Rule all]\nUser=*\n");
         for (size_t i = 0; i < 3; i++) {
                 clients[i] = library_connect(&kit);
                 library_expect_count(clients[i], "connections", (long long)i + 1);

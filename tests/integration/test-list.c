@@ -263,7 +263,7 @@ Test(list, others_do_not_see_it) {
         int control, stranger;
 
         kit_require_root();
-        kit_start(&kit, KIT_CONFIG);
+        kit_start(&kit, KIT_TENANTS_CONFIG);
         control = kit_connect_as(&kit, KIT_UID, 0);
         stranger = kit_connect_as(&kit, KIT_OTHER_UID, 0);
         held = kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0','name':'web'}");

@@ -450,7 +450,7 @@ Test(protocol, watcher_of_another_user_is_told_nothing) {
         int control, own;
 
         kit_require_root();
-        scene_begin(&scene, CONFIG);
+        scene_begin(&scene, KIT_TENANTS_CONFIG);
         kit_become(KIT_UID, 0);
         control = watch();
         kit_become_root();

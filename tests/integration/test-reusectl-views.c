@@ -104,7 +104,7 @@ Test(reusectl, limit_is_reached) {
         int controls[3];
         Kit kit;
 
-        tool_begin(&kit, "[Broker]\nMaxConnections=3\n[Rule all]\nUser=*\n");
+        tool_begin(&kit, "[Broker]\nMaxConnectionsPerUser=3\n[Rule all]\nUser=*\n");
         for (size_t i = 0; i < 3; i++) {
                 controls[i] = harness_connect(&kit.harness);
                 kit_ping(controls[i]);

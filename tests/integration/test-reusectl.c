@@ -37,8 +37,7 @@ static const struct {
         { "run -l tcp:127.0.0.1:0 --as inetd -- true", 125, "the only form is \"listen\"" },
         { "run -l tcp:127.0.0.1:0 --wrong -- true", 125, "unrecognized option" },
         /* The broker. */
-        { "run -l tcp:127.0.0.1:80 -- true", 125,
-          "reusectl: policy denies it: rule \"no-low\" refuses uid " },
+        { "run -l tcp:127.0.0.1:80 -- true", 125, "reusectl: policy denies it: rule \"no-low\" (" },
         { "run -l tpc:127.0.0.1:0 -- true", 125, "does not know the network \"tpc\"" },
         { "run -l tcp:192.0.2.1:0 -- true", 125, "is not an address of this host" },
         { "run -l tcp:127.0.0.1:0 -l tcp:127.0.0.1:0 -l tcp:127.0.0.1:0 -- true", 125,
@@ -105,7 +104,7 @@ Test(reusectl_run, in_use_names_the_holder) {
         TOOL_RUN(&result, "run -l tcp:%s -- true", kit_address(&held));
         snprintf(words, sizeof(words), "%s is in use by pid %d (", kit_address(&held), getpid());
         tool_expect(&result, 125, words);
-        TOOL_RUN(&result, "run -l tcp:127.0.0.1:1,name=web -- true");
+        TOOL_RUN(&result, "run -l tcp:127.0.0.1:1024,name=web -- true");
         tool_expect(&result, 125, "option name: the endpoint has web at ");
         kit_drop(&held);
         close(control);

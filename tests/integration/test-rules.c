@@ -135,7 +135,7 @@ Test(rules, each_key) {
                         json_auto_t *reply = kit_refused(control, "PolicyDenied", "%s", keys[i].denied);
                         const char *reason = kit_text(reply, "parameters.reason");
 
-                        cr_assert(strstr(reason, "nearest is rule \"some\"") != NULL, "%s", reason);
+                        cr_assert(strstr(reason, "nearest: rule \"some\"") != NULL, "%s", reason);
                         cr_assert(strstr(reason, keys[i].reason ?: "") != NULL, "%s", reason);
                 }
                 if (keys[i].granted) {
@@ -158,10 +158,13 @@ Test(rules, refusing_rule_is_named) {
         {
                 json_auto_t *reply = kit_refused(control, "PolicyDenied",
                                                  "{'network':'udp4','address':'127.0.0.1:8080'}");
-                char reason[128];
+                char reason[256];
 
                 snprintf(reason, sizeof(reason),
-                         "rule \"not-here\" refuses uid %u udp4 127.0.0.1:8080 (group)", geteuid());
+                         "rule \"not-here\" (%s:1) refuses uid %u udp4 127.0.0.1:8080 (group)",
+                         kit.harness.config, geteuid());
+                KIT_EXPECT_TEXT(kit_text(reply, "parameters.file"), kit.harness.config);
+                cr_assert(eq(llong, kit_number(reply, "parameters.line"), 1));
                 KIT_EXPECT_TEXT(kit_text(reply, "parameters.rule"), "not-here");
                 KIT_EXPECT_TEXT(kit_text(reply, "parameters.reason"), reason);
         }

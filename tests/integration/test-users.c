@@ -218,7 +218,7 @@ Test(users, nobody_takes_the_traffic_of_another_users_wildcard) {
         Kit kit;
 
         kit_require_root();
-        kit_start(&kit, KIT_CONFIG);
+        kit_start(&kit, KIT_TENANTS_CONFIG);
         for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
                 int control = kit_connect_as(&kit, KIT_UID, 0),
                     other = kit_connect_as(&kit, KIT_OTHER_UID, 0);

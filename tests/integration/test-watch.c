@@ -156,7 +156,7 @@ Test(watch, of_ones_own) {
         int control, owner, stranger, root;
 
         kit_require_root();
-        kit_start(&kit, KIT_CONFIG);
+        kit_start(&kit, KIT_TENANTS_CONFIG);
         control = kit_connect_as(&kit, KIT_UID, 0);
         kit_become(KIT_UID, 0);
         owner = kit_watch(&kit, control);

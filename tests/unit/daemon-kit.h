@@ -55,6 +55,7 @@ static inline Subject *kit_subject(uid_t uid) {
 /* The kit must stay where it is. @steering is the kit's from now on. */
 static inline void kit_init_with(Kit *kit, uid_t uid, int n_fds, Steering *steering) {
         *kit = (Kit){ .n_fds = n_fds };
+        accounts_init(&kit->services.accounts);
         kit->services.steering = steering;
         kit->services.families = (AddressFamilies){ .ipv4 = true, .ipv6 = true, .mapped = true };
         cr_assert(ge(int, sd_event_new(&kit->services.event), 0));
@@ -101,7 +102,7 @@ static inline void kit_end(Kit *kit) {
         kit->services.steering = steering_free(kit->services.steering);
         cr_assert(zero(sz, kit->services.accounts.used[RESOURCE_LEASES]));
         kit->user = user_unref(kit->user);
-        cr_assert(eq(ptr, kit->services.accounts.users, NULL));
+        accounts_deinit(&kit->services.accounts);
         kit->subject = subject_unref(kit->subject);
         poller_deinit(&kit->services.poller);
         kit->services.event = sd_event_unref(kit->services.event);
@@ -135,6 +136,15 @@ static inline void kit_expect_told(Kit *kit, const char *words) {
         kit->told[0] = '\0';
 }
 
+/* An endpoint of the kit's own user. */
+static inline int kit_endpoint_new(Kit *kit, const Address *address, const char *name, Sharing sharing,
+                                   const Options *options, uint64_t retain_usec, Endpoint **ret) {
+        Tenant own = tenant_of(NULL, kit->subject->uid);
+
+        return endpoint_new(&kit->services.endpoints, address, name, sharing, options, retain_usec, &own,
+                            kit->subject, ret);
+}
+
 static inline int kit_socket(const Address *address, Sharing sharing, Address *ret_bound) {
         SocketSpec spec = { .address = *address, .sharing = sharing };
         SocketFailure failure;
@@ -152,8 +162,7 @@ static inline Member *kit_open(Kit *kit, const char *network, const char *text, 
         Endpoint *endpoint;
         Member *member;
 
-        cr_assert(zero(int, endpoint_new(&kit->services.endpoints, &bound, NULL, sharing, NULL,
-                                         retain_usec, kit->subject->uid, &endpoint)));
+        cr_assert(zero(int, kit_endpoint_new(kit, &bound, NULL, sharing, NULL, retain_usec, &endpoint)));
         cr_assert(zero(int, endpoint_add_member(endpoint, fd, &member)));
         cr_assert(zero(int, member_enter(member, false, MEMBER_WEIGHT_DEFAULT)));
         return member;

@@ -45,8 +45,8 @@ static inline Lease *kit_found(Kit *kit, const char *network, SteeringMode mode,
         Member *member;
         Lease *lease;
 
-        cr_assert(zero(int, endpoint_new(&kit->services.endpoints, &bound, NULL, SHARING_GROUP, NULL,
-                                         retain_usec, kit->subject->uid, &endpoint)));
+        cr_assert(zero(
+                int, kit_endpoint_new(kit, &bound, NULL, SHARING_GROUP, NULL, retain_usec, &endpoint)));
         endpoint->group.mode = mode;
         cr_assert(zero(int, endpoint_add_member(endpoint, fd, &member)));
         cr_assert(zero(int, member_enter(member, false, MEMBER_WEIGHT_DEFAULT)));

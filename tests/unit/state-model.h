@@ -62,8 +62,8 @@ typedef struct Walk {
         /* What the watcher should have heard, and has; without "drained". */
         size_t expected_events, events;
         /* How often which way was taken: the walk is to go everywhere. */
-        size_t n_undone, n_refused, n_parked, n_adopted, n_readopted, n_relieved, n_taken_over,
-                n_drained, n_retain_over, n_flows;
+        size_t n_undone, n_refused, n_parked, n_adopted, n_readopted, n_relieved, n_drained,
+                n_retain_over, n_flows;
 } Walk;
 
 static Walk walk;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* Who may see an endpoint, and that what is shown of it is what is there. */
+/* What is shown of an endpoint is what is there. */
 
 #include "daemon/describe.h"
 
@@ -22,10 +22,6 @@ static Message *empty_message(void) {
         return message;
 }
 
-static bool may_see(uid_t uid, const Endpoint *endpoint) {
-        return describe_may_see(&(Subject){ .uid = uid }, endpoint);
-}
-
 static Lease *lease_of(Kit *kit, uid_t uid, Member *member) {
         Subject *subject = kit_subject(uid);
         LeaseTerms terms = { .subject = subject, .user = kit->user, .connection = &kit->connection };
@@ -37,54 +33,6 @@ static Lease *lease_of(Kit *kit, uid_t uid, Member *member) {
 }
 
 TestSuite(describe, .timeout = 10);
-
-Test(describe, a_stranger_sees_nothing) {
-        Member *member;
-        Lease *lease;
-        Kit kit;
-
-        kit_init(&kit, OWNER);
-        member = kit_open(&kit, "tcp4", "127.0.0.1:0", SHARING_GROUP, 0);
-        lease_of(&kit, HOLDER, member);
-        cr_assert(not(may_see(STRANGER, member->endpoint)));
-        /* A group in common is not enough. */
-        cr_assert(not(describe_may_see(&(Subject){ .uid = STRANGER, .gid = HOLDER }, member->endpoint)));
-        /* Nor is a lease of another endpoint. */
-        lease = lease_of(&kit, STRANGER, kit_open(&kit, "tcp4", "127.0.0.1:0", SHARING_GROUP, 0));
-        cr_assert(not(may_see(STRANGER, member->endpoint)));
-        cr_assert(may_see(STRANGER, lease->member->endpoint));
-        kit_end(&kit);
-}
-
-Test(describe, a_lease_lets_see_and_only_while_it_lasts) {
-        Member *first, *second;
-        Lease *lease;
-        Kit kit;
-
-        kit_init(&kit, OWNER);
-        first = kit_open(&kit, "tcp4", "127.0.0.1:0", SHARING_GROUP, 0);
-        second = kit_join(first->endpoint);
-        lease_of(&kit, OWNER, first);
-        lease_of(&kit, OWNER, second);
-        cr_assert(not(may_see(HOLDER, first->endpoint)));
-        lease = lease_of(&kit, HOLDER, second);
-        cr_assert(may_see(HOLDER, first->endpoint));
-        lease_end(lease, MEMBER_LEAVE_RELEASED, "done");
-        cr_assert(not(may_see(HOLDER, first->endpoint)));
-        kit_end(&kit);
-}
-
-Test(describe, root_the_broker_and_who_made_it_see) {
-        Member *member;
-        Kit kit;
-
-        kit_init(&kit, OWNER);
-        member = kit_open(&kit, "tcp4", "127.0.0.1:0", SHARING_GROUP, 0);
-        cr_assert(may_see(0, member->endpoint));
-        cr_assert(may_see(geteuid(), member->endpoint));
-        cr_assert(may_see(OWNER, member->endpoint));
-        kit_end(&kit);
-}
 
 Test(describe, a_member_nobody_holds) {
         EndpointInfo info;

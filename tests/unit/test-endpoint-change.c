@@ -60,7 +60,7 @@ static void expect_named(const Endpoint *endpoint, const char *name) {
         if (name)
                 KIT_EXPECT_TEXT(endpoint->name, name);
         else
-                cr_assert(eq(ptr, endpoint->name, NULL));
+                cr_assert(eq(ptr, (void *)endpoint->name, NULL));
 }
 
 TestSuite(endpoint_change, .timeout = 10);

@@ -97,8 +97,8 @@ Test(endpoint, found_by_key_name_and_id) {
                 Address address =
                         kit_address("unix", (char[]){ '@', 'k', 'i', 't', (char)('0' + i), 0 });
 
-                cr_assert(zero(int, endpoint_new(registry, &address, names[i], SHARING_SHARED, NULL, 0,
-                                                 1000, &endpoints[i])));
+                cr_assert(zero(int, kit_endpoint_new(&kit, &address, names[i], SHARING_SHARED, NULL, 0,
+                                                     &endpoints[i])));
         }
         cr_assert(eq(sz, endpoint_registry_count(registry), 3));
         for (int i = 0; i < 3; i++) {
@@ -139,14 +139,15 @@ Test(endpoint, what_was_asked_for_is_copied) {
         wire_init(&wire_options, &options);
         options.congestion = congestion;
         options.backlog = 7;
-        cr_assert(zero(int, endpoint_new(&kit.services.endpoints, &address, name, SHARING_SHARED,
-                                         &options, 5, 42, &endpoint)));
+        cr_assert(zero(int,
+                       kit_endpoint_new(&kit, &address, name, SHARING_SHARED, &options, 5, &endpoint)));
         memset(congestion, 'x', sizeof(congestion) - 1);
         memset(name, 'x', sizeof(name) - 1);
         KIT_EXPECT_TEXT(endpoint->requested->congestion, "reno");
         cr_assert(eq(i64, endpoint->requested->backlog, 7));
         KIT_EXPECT_TEXT(endpoint->name, "web");
-        cr_assert(eq(u32, endpoint->owner, 42));
+        cr_assert(eq(u32, endpoint->tenant.uid, kit.subject->uid));
+        cr_assert(eq(ptr, endpoint->maker, kit.subject));
         cr_assert(eq(u64, endpoint->retain_usec, 5));
         cr_assert(zero(sz, endpoint->n_members));
         cr_assert(eq(ptr, endpoint_parked_member(endpoint), NULL));
@@ -164,8 +165,7 @@ Test(endpoint, what_is_no_socket_is_no_member_and_closed) {
         Kit kit;
 
         kit_init(&kit, 1000);
-        cr_assert(zero(int, endpoint_new(&kit.services.endpoints, &address, NULL, SHARING_SHARED, NULL,
-                                         0, 0, &endpoint)));
+        cr_assert(zero(int, kit_endpoint_new(&kit, &address, NULL, SHARING_SHARED, NULL, 0, &endpoint)));
         cr_assert(zero(int, pipe2(fds, O_CLOEXEC)));
         cr_assert(eq(int, endpoint_add_member(endpoint, fds[0], &member), -ENOTSOCK));
         cr_assert(lt(int, fcntl(fds[0], F_GETFD), 0));

@@ -97,8 +97,8 @@ Test(group, is_refused_where_the_program_has_no_room) {
                 n++;
         any = kit_address("udp4", "127.0.0.1:0");
         fd = kit_socket(&any, SHARING_GROUP, &bound);
-        cr_assert(zero(int, endpoint_new(&kit.services.endpoints, &bound, NULL, SHARING_GROUP, NULL,
-                                         KIT_RETAIN_USEC, 1000, &endpoint)));
+        cr_assert(zero(int, kit_endpoint_new(&kit, &bound, NULL, SHARING_GROUP, NULL, KIT_RETAIN_USEC,
+                                             &endpoint)));
         cr_assert(zero(int, endpoint_add_member(endpoint, fd, &member)));
         cr_assert(eq(int, member_enter(member, false, 1), GROUP_E_FULL));
         member_leave(member, MEMBER_LEAVE_UNDONE, NULL);
@@ -354,8 +354,8 @@ Test(group, that_got_its_port_by_search_is_steered) {
                 int fd;
 
                 cr_assert(zero(int, socket_factory_open(&spec, &fd, &bound, &failure)));
-                cr_assert(zero(int, endpoint_new(&kit.services.endpoints, &bound, NULL, SHARING_GROUP,
-                                                 NULL, 0, 1000, &endpoint)));
+                cr_assert(zero(int,
+                               kit_endpoint_new(&kit, &bound, NULL, SHARING_GROUP, NULL, 0, &endpoint)));
                 endpoint->group.mode = STEERING_ROUND_ROBIN;
                 cr_assert(zero(int, endpoint_add_member(endpoint, fd, &members[0])));
                 cr_assert(zero(int, member_enter(members[0], false, MEMBER_WEIGHT_DEFAULT)));

@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 
+#include "daemon/policy.h"
 #include "tests/unit/daemon-kit.h"
 
 enum {
@@ -47,7 +48,8 @@ int fchownat(int fd, const char *file, uid_t uid, gid_t gid, int flags) {
 
 static void start(Kit *kit) {
         kit_init(kit, getuid());
-        config = (Config){ .socket_mode = 0600, .socket_group = (gid_t)-1 };
+        config = (Config){ .socket_mode = 0600, .socket_group = (gid_t)-1, .policy = policy_new() };
+        cr_assert(ne(ptr, config.policy, NULL));
         kit->services.config = &config;
         cr_assert(ne(ptr, mkdtemp(folder), NULL));
         snprintf(path, sizeof(path), "%s/control", folder);
@@ -55,6 +57,7 @@ static void start(Kit *kit) {
 
 static void end(Kit *kit) {
         cr_assert(zero(int, rmdir(folder)));
+        config.policy = policy_free(config.policy);
         kit_end(kit);
 }
 

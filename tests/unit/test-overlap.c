@@ -53,20 +53,20 @@ Test(overlap, between_two_addresses_both_ways) {
 }
 
 /* An endpoint without sockets is enough here. */
-static Endpoint *make(EndpointRegistry *registry, const Address *address, uid_t owner) {
+static Endpoint *make(Kit *kit, const Address *address, const Tenant *tenant) {
         Endpoint *endpoint;
 
-        cr_assert(zero(int,
-                       endpoint_new(registry, address, NULL, SHARING_GROUP, NULL, 0, owner, &endpoint)));
+        cr_assert(zero(int, endpoint_new(&kit->services.endpoints, address, NULL, SHARING_GROUP, NULL, 0,
+                                         tenant, kit->subject, &endpoint)));
         return endpoint;
 }
 
 Test(overlap, found_among_endpoints_of_others) {
-        static const uid_t owner = 1001, other = 1002;
+        const Tenant owner = tenant_of("web", 1001), other = tenant_of(NULL, 1001);
         EndpointRegistry *registry;
         Kit kit;
 
-        kit_init(&kit, owner);
+        kit_init(&kit, 1001);
         registry = &kit.services.endpoints;
         for (size_t i = 0; i < ELEMENTS(rows); i++) {
                 Address a = kit_address(rows[i].a.network, rows[i].a.address);
@@ -76,14 +76,14 @@ Test(overlap, found_among_endpoints_of_others) {
 
                 if (memcmp(&a, &b, sizeof(a)) == 0)
                         continue; /* one endpoint */
-                endpoint = make(registry, &a, owner);
+                endpoint = make(&kit, &a, &owner);
                 cr_assert(eq(ptr, overlap_find(registry, &b, &other), expected ? endpoint : NULL),
                           "%s, %s", rows[i].a.address, rows[i].b.address);
                 cr_assert(eq(ptr, overlap_find(registry, &b, NULL), expected ? endpoint : NULL));
                 cr_assert(zero(ptr, overlap_find(registry, &b, &owner)));
                 endpoint_close(endpoint, NULL);
 
-                endpoint = make(registry, &b, owner);
+                endpoint = make(&kit, &b, &owner);
                 cr_assert(eq(ptr, overlap_find(registry, &a, &other), expected ? endpoint : NULL));
                 endpoint_close(endpoint, NULL);
         }

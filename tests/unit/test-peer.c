@@ -159,7 +159,7 @@ Test(peer, over_the_limit_of_connections) {
         close(second);
 
         kit.services.accounts.limit_per_user[RESOURCE_CONNECTIONS] = 0;
-        kit.services.accounts.limit[RESOURCE_CONNECTIONS] = 1;
+        kit.services.accounts.limit[RESOURCE_CONNECTIONS] = 3;
         second = connect_peer(&answer);
         cr_assert(eq(int, answer, PEER_E_LIMIT));
         close(second);

@@ -79,19 +79,28 @@ static Address address_of(const char *network, const char *text) {
         return address;
 }
 
-static PolicyVerdict decide(const Policy *policy, const PolicySubject *subject, const char *network,
-                            const char *text, Sharing sharing, unsigned rights) {
+typedef struct Decided {
+        bool allowed;
+        const Rule *rule;
+        Tenant tenant;
+        char reason[POLICY_REASON_MAX];
+} Decided;
+
+static Decided decide(const Policy *policy, const PolicySubject *subject, const char *network,
+                      const char *text, Sharing sharing, unsigned rights) {
         Address address = address_of(network, text);
         PolicyQuery query = {
                 .subject = subject, .address = &address, .sharing = sharing, .rights = rights
         };
         PolicyVerdict verdict;
+        Decided decided;
 
         memset(&verdict, 0xaa, sizeof(verdict));
         policy_decide(policy, &query, &verdict);
-        cr_assert(eq(int, verdict.allowed, *verdict.reason == '\0'), "%s", verdict.reason);
         cr_assert(not(verdict.allowed && !verdict.rule));
-        return verdict;
+        decided = (Decided){ verdict.allowed, verdict.rule, verdict.tenant, "" };
+        policy_explain(policy, &query, &verdict, decided.reason);
+        return decided;
 }
 
 TestSuite(policy, .timeout = 10);
@@ -109,6 +118,26 @@ Test(policy, values_refused) {
                 { "Group", "no-such-group", "no group \"no-such-group\"" },
                 { "Group", "4294967295", "no group" },
                 { "Group", " , ", "names nothing" },
+                { "Unit", "nginx", "write nginx.service" },
+                { "Unit", "/system.slice/a.service", "named by Cgroup=" },
+                { "Cgroup", "a.service", "no control group" },
+                { "Cgroup", "/a/", "no control group" },
+                { "Cgroup", "/a//b", "no control group" },
+                { "Label", " ", "names nothing" },
+                { "Observe", "maybe", "\"maybe\" is none of yes no" },
+                { "Tenant", "a b", "no name of a tenant" },
+                { "Tenant", "a/b", "no name of a tenant" },
+                { "Tenant", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+                  "no name of a tenant" },
+                { "MaxLeases", "0", "no number of 1 to 1000000" },
+                { "MaxLeases", "-1", "no number" },
+                { "MaxLeases", "1 2", "no number" },
+                { "RateLimit", "10", "no rate" },
+                { "RateLimit", "10/", "no rate" },
+                { "RateLimit", "/1s", "no number" },
+                { "RateLimit", "0/1s", "no number" },
+                { "RateLimit", "1/0", "its time span is nothing" },
+                { "RateLimit", "1/1 year", "no time span" },
                 { "Network", "sctp",
                   "\"sctp\" is none of tcp tcp4 tcp6 udp udp4 udp6 unix unixgram unixpacket *" },
                 { "Network", "TCP", "\"TCP\" is none of" },
@@ -222,7 +251,7 @@ Test(policy, unknown_keys_refused) {
 Test(policy, nothing_matches_denies_root_too) {
         static const PolicySubject root = {};
         _cleanup_(policy_freep) Policy *policy = policy_new();
-        PolicyVerdict verdict;
+        Decided verdict;
 
         verdict = decide(policy, &root, "tcp4", "127.0.0.1:80", SHARING_GROUP, 0);
         cr_assert(not(verdict.allowed));
@@ -239,7 +268,6 @@ Test(policy, rule_without_subject_covers_nobody) {
         static const PolicySubject root = {};
         _cleanup_(policy_freep) Policy *policy = one_rule("Port=80");
 
-        cr_assert(not(rule_has_subject(policy_find_rule(policy, "r"))));
         cr_assert(not(decide(policy, &root, "tcp4", "127.0.0.1:80", SHARING_GROUP, 0).allowed));
 }
 
@@ -446,7 +474,7 @@ static const struct {
 Test(policy, coverage_of_granting_rules) {
         for (size_t i = 0; i < sizeof(coverage) / sizeof(*coverage); i++) {
                 _cleanup_(policy_freep) Policy *policy = one_rule(coverage[i].lines);
-                PolicyVerdict verdict;
+                Decided verdict;
 
                 cr_assert(
                         eq(int, rule_set((Rule *)policy_find_rule(policy, "r"), "User", "*", NULL), 0));
@@ -462,7 +490,7 @@ Test(policy, coverage_of_refusing_rules) {
         for (size_t i = 0; i < sizeof(coverage) / sizeof(*coverage); i++) {
                 _cleanup_(policy_freep) Policy *policy = one_rule(coverage[i].lines);
                 Rule *rule = (Rule *)policy_find_rule(policy, "r");
-                PolicyVerdict verdict;
+                Decided verdict;
 
                 cr_assert(eq(int, rule_set(rule, "User", "*", NULL), 0));
                 cr_assert(eq(int, rule_set(rule, "Allow", "no", NULL), 0));
@@ -575,39 +603,43 @@ Test(policy, reasons) {
                 const char *reason;
         } rows[] = {
                 { "User=60001\nPort=8080", "tcp4", "127.0.0.1:80", 0,
-                  "no rule gives uid 60001 tcp4 127.0.0.1:80 (group); nearest is rule \"r\": its Port= "
-                  "does not "
-                  "cover 80" },
+                  "no rule gives uid 60001 tcp4 127.0.0.1:80 (group); nearest: rule \"r\" "
+                  "(test.conf:1): its Port= does not cover 80" },
                 { "User=60001\nSharing=shared\nAddress=::1", "tcp4", "127.0.0.1:80", 0,
-                  "no rule gives uid 60001 tcp4 127.0.0.1:80 (group); nearest is rule \"r\": its "
-                  "Address= does not "
-                  "cover this address, its Sharing= does not cover group" },
+                  "no rule gives uid 60001 tcp4 127.0.0.1:80 (group); nearest: rule \"r\" "
+                  "(test.conf:1): its Address= does not cover this address, its Sharing= does not cover "
+                  "group" },
                 { "User=60001\nNetwork=udp", "tcp4", "127.0.0.1:80", 0,
-                  "no rule gives uid 60001 tcp4 127.0.0.1:80 (group); nearest is rule \"r\": its "
-                  "Network= does not "
-                  "cover tcp4" },
+                  "no rule gives uid 60001 tcp4 127.0.0.1:80 (group); nearest: rule \"r\" "
+                  "(test.conf:1): its Network= does not cover tcp4" },
                 { "User=60001\nPath=/run/x", "tcp4", "127.0.0.1:80", 0,
-                  "no rule gives uid 60001 tcp4 127.0.0.1:80 (group); nearest is rule \"r\": it covers "
-                  "UNIX sockets "
-                  "only" },
+                  "no rule gives uid 60001 tcp4 127.0.0.1:80 (group); nearest: rule \"r\" "
+                  "(test.conf:1): it covers UNIX sockets only" },
                 { "User=60001\nPort=80", "unix", "@x", 0,
-                  "no rule gives uid 60001 unix @x (group); nearest is rule \"r\": it covers IP sockets "
-                  "only" },
+                  "no rule gives uid 60001 unix @x (group); nearest: rule \"r\" (test.conf:1): it "
+                  "covers IP sockets only" },
                 { "User=60001\nPath=/run/x", "unix", "@x", 0,
-                  "no rule gives uid 60001 unix @x (group); nearest is rule \"r\": its Path= does not "
-                  "cover this "
-                  "path" },
+                  "no rule gives uid 60001 unix @x (group); nearest: rule \"r\" (test.conf:1): its "
+                  "Path= does not cover this path" },
                 { "User=60001\nOptions=mark", "tcp4", "127.0.0.1:80",
                   POLICY_RIGHT_MARK | POLICY_RIGHT_RAW,
-                  "no rule gives uid 60001 tcp4 127.0.0.1:80 (group); nearest is rule \"r\": its "
-                  "Options= does not "
-                  "give raw" },
+                  "no rule gives uid 60001 tcp4 127.0.0.1:80 (group); nearest: rule \"r\" "
+                  "(test.conf:1): its Options= does not give raw" },
                 { "User=0", "tcp4", "127.0.0.1:80", 0,
-                  "no rule gives uid 60001 tcp4 127.0.0.1:80 (group); nearest is rule \"r\": it is for "
-                  "other users "
-                  "and groups" },
+                  "no rule gives uid 60001 tcp4 127.0.0.1:80 (group); nearest: rule \"r\" "
+                  "(test.conf:1): it is for other users and groups" },
                 { "User=*\nAllow=no", "tcp4", "127.0.0.1:80", 0,
-                  "rule \"r\" refuses uid 60001 tcp4 127.0.0.1:80 (group)" },
+                  "rule \"r\" (test.conf:1) refuses uid 60001 tcp4 127.0.0.1:80 (group)" },
+                { "Unit=a.service", "tcp4", "127.0.0.1:80", 0,
+                  "no rule gives uid 60001 tcp4 127.0.0.1:80 (group); nearest: rule \"r\" "
+                  "(test.conf:1): it is for a unit, and whose this client is is not known" },
+                { "Label=x\nPort=81", "tcp4", "127.0.0.1:80", 0,
+                  "no rule gives uid 60001 tcp4 127.0.0.1:80 (group); nearest: rule \"r\" "
+                  "(test.conf:1): its Port= does not cover 80, it is for a security label, and this "
+                  "client has none" },
+                { "User=*\nObserve=yes", "tcp4", "127.0.0.1:80", 0,
+                  "no rule gives uid 60001 tcp4 127.0.0.1:80 (group); nearest: rule \"r\" "
+                  "(test.conf:1): it only lets people look" },
                 { "User=0\nAllow=no", "tcp4", "127.0.0.1:80", 0,
                   "no rule gives uid 60001 tcp4 127.0.0.1:80 (group); there is no rule that gives "
                   "anything" },
@@ -615,7 +647,7 @@ Test(policy, reasons) {
 
         for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
                 _cleanup_(policy_freep) Policy *policy = one_rule(rows[i].lines);
-                PolicyVerdict verdict;
+                Decided verdict;
 
                 verdict = decide(policy, &nobody, rows[i].network, rows[i].address, SHARING_GROUP,
                                  rows[i].rights);
@@ -625,33 +657,71 @@ Test(policy, reasons) {
         leaks_expect_none();
 }
 
-Test(policy, nearest_rule_is_for_the_subject) {
+Test(policy, nearest_rules_are_for_the_subject_the_least_wrong_first) {
+        static const char *const names[] = { "near", "later", "far" };
         _cleanup_(policy_freep) Policy *policy = policy_new();
-        PolicyVerdict verdict;
+        const char *at;
+        Decided decided;
 
         add(policy, "other", "User=0\nPort=80");
         add(policy, "far", "User=60001\nNetwork=udp\nPort=81\nSharing=shared");
-        add(policy, "near", "User=60001\nNetwork=udp\nPort=80\nSharing=shared");
+        add(policy, "near", "User=60001\nNetwork=udp\nPort=80");
+        add(policy, "refuses", "User=0\nAllow=no");
         add(policy, "later", "User=60001\nNetwork=udp\nPort=80\nSharing=exclusive");
-        verdict = decide(policy, &nobody, "tcp", ":80", SHARING_GROUP, 0);
-        cr_assert(not(eq(ptr, strstr(verdict.reason, "rule \"near\""), NULL)), "%s", verdict.reason);
+        decided = decide(policy, &nobody, "tcp", ":80", SHARING_GROUP, 0);
+        at = decided.reason;
+        for (size_t i = 0; i < 3; i++) {
+                at = strstr(at, names[i]);
+                cr_assert(ne(ptr, (void *)at, NULL), "%s", decided.reason);
+        }
+        cr_assert(eq(ptr, strstr(decided.reason, "other"), NULL));
+        cr_assert(eq(ptr, strstr(decided.reason, "\"refuses\""), NULL));
+}
+
+/* What was given is explained too: by which rule, and why not by one before it. */
+Test(policy, rules_that_were_passed_over) {
+        _cleanup_(policy_freep) Policy *policy = policy_new();
+        Decided decided;
+
+        add(policy, "first", "User=60001\nPort=81\nTenant=web");
+        add(policy, "no", "User=*\nPort=82\nAllow=no");
+        add(policy, "gives", "User=*\nTenant=mail");
+        add(policy, "after", "User=*");
+        decided = decide(policy, &nobody, "tcp4", "127.0.0.1:80", SHARING_GROUP, 0);
+        cr_assert(decided.allowed);
+        cr_assert(eq(str, decided.reason,
+                     (char *)"rule \"gives\" (test.conf:1) gives uid 60001 tcp4 127.0.0.1:80 (group); "
+                             "passed over: rule \"first\" (test.conf:1): its Port= does not cover 80; "
+                             "rule \"no\" (test.conf:1): its Port= does not cover 80"));
+        cr_assert(eq(str, decided.tenant.name, (char *)"mail"));
+        cr_assert(zero(int, (int)decided.tenant.uid));
+        decided = decide(policy, &nobody, "tcp4", "127.0.0.1:82", SHARING_GROUP, 0);
+        cr_assert(not(decided.allowed));
+        cr_assert(eq(str, decided.reason,
+                     (char *)"rule \"no\" (test.conf:1) refuses uid 60001 tcp4 127.0.0.1:82 (group); "
+                             "passed over: rule \"first\" (test.conf:1): its Port= does not cover 82"));
 }
 
 Test(policy, longest_reason_is_cut_after_the_address) {
         char name[65], path[108];
         _cleanup_(policy_freep) Policy *policy = policy_new();
-        PolicyVerdict verdict;
+        Decided decided;
 
-        memset(name, 'n', sizeof(name) - 1);
-        name[sizeof(name) - 1] = '\0';
         memset(path, 'p', sizeof(path) - 1);
         path[0] = '/';
         path[sizeof(path) - 1] = '\0';
-        add(policy, name, "User=0\nNetwork=tcp\nPath=/x\nSharing=group");
-        verdict = decide(policy, &nobody, "unixpacket", path, SHARING_EXCLUSIVE, POLICY_RIGHTS_ALL);
-        cr_assert(eq(sz, strlen(verdict.reason), POLICY_REASON_MAX - 1));
-        cr_assert(not(eq(ptr, strstr(verdict.reason, path), NULL)));
-        cr_assert(not(eq(ptr, strstr(verdict.reason, name), NULL)));
+        memset(name, 'n', sizeof(name) - 1);
+        name[sizeof(name) - 1] = '\0';
+        for (int i = 0; i < POLICY_NEAREST_MAX; i++) {
+                name[0] = (char)('a' + i);
+                add(policy, name,
+                    "User=0\nUnit=a.service\nLabel=x\nNetwork=tcp\nPath=/x\nSharing=group");
+        }
+        decided = decide(policy, &nobody, "unixpacket", path, SHARING_EXCLUSIVE, POLICY_RIGHTS_ALL);
+        cr_assert(eq(sz, strlen(decided.reason), POLICY_REASON_MAX - 1));
+        cr_assert(not(eq(ptr, strstr(decided.reason, path), NULL)));
+        name[0] = 'a';
+        cr_assert(not(eq(ptr, strstr(decided.reason, name), NULL)));
 }
 
 Test(policy, rights_of_options) {
@@ -683,7 +753,7 @@ Test(policy, rights_of_options) {
 Test(policy, own_rule_is_for_one_user) {
         static const PolicySubject root = {}, own = { .uid = 1000, .gid = 1000 };
         _cleanup_(policy_freep) Policy *policy = policy_new();
-        PolicyVerdict verdict;
+        Decided verdict;
 
         cr_assert(eq(int, policy_add_own(policy, 1000), 0));
         cr_assert(not(decide(policy, &root, "tcp", ":80", SHARING_GROUP, 0).allowed));
@@ -714,4 +784,170 @@ Test(policy, rules_are_found_by_name) {
         cr_assert(eq(str, (char *)rule_file(rule), (char *)"some.conf"));
         cr_assert(eq(uint, rule_line(rule), 7));
         cr_assert(eq(ptr, policy_free(NULL), NULL));
+}
+
+/* ---- who, beyond users and groups --------------------------------------------------------------- */
+
+Test(policy, units_and_labels_narrow) {
+        static const struct {
+                const char *lines, *cgroup, *label;
+                bool allowed;
+        } rows[] = {
+                { "Unit=a.service", NULL, NULL, false },
+                { "Unit=a.service", "/", NULL, false },
+                { "Unit=a.service", "/system.slice/a.service", NULL, true },
+                { "Unit=a.service", "/system.slice/a.service/sub/b.service", NULL, true },
+                { "Unit=a.service", "/system.slice/system-x.slice/a.service", NULL, true },
+                { "Unit=a.service", "/a.service", NULL, true },
+                { "Unit=a.service", "/system.slice/b.service", NULL, false },
+                { "Unit=a.service", "/system.slice/b.service/a.service", NULL, false },
+                /* What a user calls its own is inside of the unit that it was given. */
+                { "Unit=a.service", "/user.slice/user-7.slice/user@7.service/app.slice/a.service", NULL,
+                  false },
+                { "Unit=user@*.service", "/user.slice/user-7.slice/user@7.service/a", NULL, true },
+                { "Unit=b.service a@*.service", "/system.slice/system-a.slice/a@1.service", NULL, true },
+                { "Unit=*", "/system.slice/a.service", NULL, true },
+                { "Unit=*", "/system.slice", NULL, false },
+                { "Unit=*", NULL, NULL, false },
+                { "Cgroup=/", "/", NULL, true },
+                { "Cgroup=/", "/x/y", NULL, true },
+                { "Cgroup=/", NULL, NULL, false },
+                { "Cgroup=/x", "/x", NULL, true },
+                { "Cgroup=/x", "/x/y/z", NULL, true },
+                { "Cgroup=/x", "/xy", NULL, false },
+                { "Cgroup=/x", "/y/x", NULL, false },
+                { "Cgroup=/x/*/z", "/x/y/z", NULL, true },
+                { "Cgroup=/x/*/z", "/x/y/y/z", NULL, false },
+                /* Either of the two. */
+                { "Cgroup=/x\nUnit=a.service", "/system.slice/a.service", NULL, true },
+                { "Label=c:d", NULL, NULL, false },
+                { "Label=c:d", NULL, "c:d", true },
+                { "Label=c:d", NULL, "c:d:e", false },
+                { "Label=c:d*", NULL, "c:d:e,f", true },
+                { "Label=x c:e,f", NULL, "c:e,f", true },
+                /* All of them. */
+                { "User=60001\nLabel=x", NULL, "x", true },
+                { "User=60002\nLabel=x", NULL, "x", false },
+                { "User=60001\nLabel=x\nUnit=a.service", NULL, "x", false },
+                { "User=60001\nLabel=x\nUnit=a.service", "/a.service", "x", true },
+                /* Of whom nothing is known is refused with those who are meant. */
+                { "Unit=a.service\nAllow=no", NULL, NULL, false },
+                { "Unit=a.service\nAllow=no", "/b.service", NULL, true },
+                { "Unit=a.service\nAllow=no", "/a.service", NULL, false },
+                { "Label=x\nAllow=no", NULL, NULL, false },
+                { "Label=x\nAllow=no", NULL, "y", true },
+        };
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+                PolicySubject subject = nobody;
+                _cleanup_(policy_freep) Policy *policy = policy_new();
+
+                subject.cgroup = rows[i].cgroup;
+                subject.label = rows[i].label;
+                add(policy, "r", rows[i].lines);
+                if (strstr(rows[i].lines, "Allow=no"))
+                        add(policy, "all", "User=*");
+                cr_assert(eq(int, decide(policy, &subject, "tcp", ":80", SHARING_GROUP, 0).allowed,
+                             rows[i].allowed),
+                          "%s for %s, %s", rows[i].lines, rows[i].cgroup, rows[i].label);
+                cr_assert(eq(int, policy_asks_cgroup(policy),
+                             strstr(rows[i].lines, "Unit=") || strstr(rows[i].lines, "Cgroup=")));
+                cr_assert(eq(int, policy_asks_label(policy), strstr(rows[i].lines, "Label=") != NULL));
+        }
+        leaks_expect_none();
+}
+
+Test(policy, observers) {
+        static const PolicySubject root = {};
+        _cleanup_(policy_freep) Policy *policy = policy_new();
+
+        add(policy, "ops", "User=60001\nObserve=yes");
+        add(policy, "not", "User=0\nObserve=no");
+        cr_assert(policy_may_observe(policy, &nobody));
+        cr_assert(not(policy_may_observe(policy, &root)));
+        /* To look is all that it gives; with sockets named it gives those too. */
+        cr_assert(not(decide(policy, &nobody, "tcp", ":80", SHARING_GROUP, 0).allowed));
+        cr_assert(decide(policy, &root, "tcp", ":80", SHARING_GROUP, 0).allowed);
+        add(policy, "more", "User=60001\nObserve=yes\nPort=80");
+        cr_assert(decide(policy, &nobody, "tcp", ":80", SHARING_GROUP, 0).allowed);
+        cr_assert(zero(uint, policy_rights_given(policy)));
+        add(policy, "rights", "User=0\nOptions=mark raw");
+        add(policy, "none", "User=0\nOptions=priority\nAllow=no");
+        cr_assert(eq(uint, policy_rights_given(policy), POLICY_RIGHT_MARK | POLICY_RIGHT_RAW));
+}
+
+Test(policy, rules_that_make_no_sense) {
+        static const struct {
+                const char *lines, *reason;
+        } rows[] = {
+                { "Port=80", "says for nobody" },
+                { "Unit=a.service\nUnit=", "says for nobody" },
+                { "User=*\nAllow=no\nObserve=yes", "its Observe= means nothing" },
+                { "User=*\nAllow=no\nTenant=a", "its Tenant= means nothing" },
+                { "User=*\nAllow=no\nShareWith=0", "its ShareWith= means nothing" },
+                { "User=*\nAllow=no\nMaxLeases=1", "its MaxLeases= means nothing" },
+                { "User=*\nAllow=no\nRateLimit=1/1s", "its RateLimit= means nothing" },
+        };
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+                _cleanup_(policy_freep) Policy *policy = one_rule(rows[i].lines);
+                _cleanup_(freep) char *reason = NULL;
+
+                cr_assert(eq(int, rule_check(policy_find_rule(policy, "r"), &reason),
+                             RULE_E_VALUE_INVALID));
+                cr_assert(ne(ptr, strstr(reason, rows[i].reason), NULL), "%s", reason);
+        }
+        leaks_expect_none();
+}
+
+Test(policy, whom_a_rule_shares_with) {
+        const Tenant web = tenant_of("web", 0), own = tenant_of(NULL, 60001),
+                     mail = tenant_of("mail", 0);
+        _cleanup_(policy_freep) Policy *policy = policy_new();
+        char *reason = NULL;
+        const Rule *rule;
+
+        add(policy, "a", "User=0\nShareWith=web 60001");
+        add(policy, "b", "User=1\nTenant=web");
+        add(policy, "c", "User=1\nShareWith=*");
+        cr_assert(zero(int, policy_resolve(policy, &rule, &reason)));
+        cr_assert(rule_shares(policy_find_rule(policy, "a"), 1, &web));
+        cr_assert(rule_shares(policy_find_rule(policy, "a"), 60001, &own));
+        cr_assert(rule_shares(policy_find_rule(policy, "a"), 60001, &mail));
+        cr_assert(not(rule_shares(policy_find_rule(policy, "a"), 60002, &mail)));
+        cr_assert(not(rule_shares(policy_find_rule(policy, "b"), 60001, &own)));
+        cr_assert(rule_shares(policy_find_rule(policy, "c"), 60002, &mail));
+
+        add(policy, "d", "User=1\nShareWith=nobody-by-that-name");
+        cr_assert(eq(int, policy_resolve(policy, &rule, &reason), RULE_E_VALUE_INVALID));
+        cr_assert(eq(str, (char *)rule_name(rule), (char *)"d"));
+        cr_assert(ne(ptr, strstr(reason, "neither a user nor the Tenant="), NULL), "%s", reason);
+        free(reason);
+        add(policy, "e", "User=1\nTenant=60001");
+        cr_assert(eq(int, policy_resolve(policy, &rule, &reason), RULE_E_VALUE_INVALID));
+        cr_assert(eq(str, (char *)rule_name(rule), (char *)"a"));
+        cr_assert(ne(ptr, strstr(reason, "a user and a tenant"), NULL), "%s", reason);
+        free(reason);
+        leaks_expect_none();
+}
+
+Test(policy, tenants_are_not_taken_for_users) {
+        Tenant named = tenant_of("1000", 5), own = tenant_of(NULL, 1000), other = tenant_of(NULL, 5);
+        char text[TENANT_TEXT_MAX];
+
+        cr_assert(not(tenant_equal(&named, &own)));
+        cr_assert(not(tenant_equal(&named, &other)));
+        cr_assert(not(tenant_equal(&own, &other)));
+        cr_assert(eq(str, (char *)tenant_text(&named, text), (char *)"1000"));
+        cr_assert(eq(str, (char *)tenant_text(&own, text), (char *)"uid 1000"));
+}
+
+Test(policy, users_of_a_tenant) {
+        static const PolicySubject root = {};
+        const Tenant web = tenant_of("web", 0), own = tenant_of(NULL, 60001);
+        _cleanup_(policy_freep) Policy *policy = one_rule("User=60001\nTenant=web\nPort=80");
+
+        cr_assert(policy_has_tenant(policy, &nobody, &web));
+        cr_assert(not(policy_has_tenant(policy, &root, &web)));
+        cr_assert(not(policy_has_tenant(policy, &nobody, &own)));
 }

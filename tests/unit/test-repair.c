@@ -174,7 +174,7 @@ Test(repair, of_a_parked_member_leaves_the_other_orphan_alone) {
                 kit_expect_told(&kit, "released parked released parked ");
                 shut_down(&kit, members[i]);
                 kit_expect_told(&kit, "closed ");
-                cr_assert(eq(ptr, endpoint_orphan(members[0]->endpoint, 1000), members[1 - i]));
+                cr_assert(eq(ptr, endpoint_orphan(members[0]->endpoint), members[1 - i]));
                 cr_assert(eq(ptr, endpoint_parked_member(members[0]->endpoint), members[1 - i]));
                 kit_expect_shares(&members[1 - i], "5");
                 kit_depart(&kit);
@@ -196,7 +196,7 @@ Test(repair, of_a_parked_tcp_member_keeps_it) {
         kit_expect_told(&kit, "released parked ");
         shut_down(&kit, member);
         kit_expect_told(&kit, "repaired ");
-        cr_assert(eq(ptr, endpoint_orphan(member->endpoint, 1000), member));
+        cr_assert(eq(ptr, endpoint_orphan(member->endpoint), member));
         kit_flows(member->endpoint, 5);
         cr_assert(eq(sz, kit_serve(member), 5));
         kit_end(&kit);
@@ -224,7 +224,7 @@ Test(repair, of_who_departs_is_not_done) {
                         members[0]->departure.close_usec += KIT_RETAIN_USEC;
                         for (int k = 0; k < 3; k++)
                                 shut_down(&kit, members[0]);
-                        cr_assert(eq(ptr, endpoint_orphan(members[1]->endpoint, 1000), NULL));
+                        cr_assert(eq(ptr, endpoint_orphan(members[1]->endpoint), NULL));
                         kit_depart(&kit);
                         kit_expect_told(&kit, "");
                         cr_assert(eq(sz, members[1]->endpoint->n_members, 1));

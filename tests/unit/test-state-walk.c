@@ -135,9 +135,8 @@ static Member *make_member(Slot *slot, int i, bool standby) {
                 return NULL;
         }
         if (!endpoint)
-                cr_assert(
-                        zero(int, endpoint_new(&walk.kit.services.endpoints, &bound, NULL, slot->sharing,
-                                               NULL, slot->retain_usec, FIRST_UID, &endpoint)));
+                cr_assert(zero(int, kit_endpoint_new(&walk.kit, &bound, NULL, slot->sharing, NULL,
+                                                     slot->retain_usec, &endpoint)));
         cr_assert(zero(int, endpoint_add_member(endpoint, fd, &member)));
         cr_assert(zero(int, member_enter(member, standby, MEMBER_WEIGHT_DEFAULT)));
         slot->endpoint = endpoint;
@@ -160,31 +159,15 @@ static Member *adopt_member(Slot *slot, Member *orphan, Step *step) {
         return orphan;
 }
 
-/* What another user of a group or a shared socket left is no obstacle; an exclusive one is kept. */
-static bool take_over(Slot *slot, uid_t uid) {
-        if (!slot->endpoint || !endpoint_is_kept_for_another(slot->endpoint, uid))
-                return true;
-        if (slot->sharing == SHARING_EXCLUSIVE)
-                return false;
-        endpoint_close(slot->endpoint, "another user took the address over");
-        model_close_endpoint(slot);
-        walk.expected_events++;
-        walk.n_taken_over++;
-        return true;
-}
-
 /* The member that a client is given, or NULL if it is refused. */
 static Member *choose_member(Slot *slot, Step *step) {
-        uid_t uid = (uid_t)(FIRST_UID + step->held.user);
         Member *orphan;
 
         if (slot->endpoint)
                 model_catch_up(slot);
-        if (!take_over(slot, uid))
-                return NULL;
-        orphan = slot->endpoint && !step->standby ? endpoint_orphan(slot->endpoint, uid) : NULL;
+        orphan = slot->endpoint && !step->standby ? endpoint_orphan(slot->endpoint) : NULL;
         for (size_t i = 0; i < slot->n && !orphan && !step->standby; i++)
-                cr_assert(not(slot->models[i].orphan && slot->models[i].holder == uid &&
+                cr_assert(not(slot->models[i].orphan &&
                               count_held(step->held.slot, slot->models[i].id, -1) == 0 &&
                               (slot->models[i].departs || slot->models[i].state == MEMBER_PARKED)));
         if (orphan)
@@ -535,7 +518,6 @@ Test(state_walk, random_lives_agree_with_a_model) {
         expect_often(walk.n_adopted);
         expect_often(walk.n_readopted);
         expect_often(walk.n_relieved);
-        expect_often(walk.n_taken_over);
         expect_often(walk.n_drained);
         expect_often(walk.n_retain_over);
         expect_often(walk.n_flows);
@@ -548,7 +530,6 @@ Test(state_walk, random_lives_without_steering_agree_with_a_model) {
         expect_often(walk.n_refused);
         expect_often(walk.n_parked);
         expect_often(walk.n_adopted);
-        expect_often(walk.n_taken_over);
         expect_often(walk.n_retain_over);
         walk_end();
 }

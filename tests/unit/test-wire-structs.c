@@ -98,11 +98,17 @@ static const Member member[] = {
 };
 
 static const Member endpoint[] = {
-        MEMBER(EndpointInfo, endpoint),          MEMBER(EndpointInfo, name),
-        MEMBER(EndpointInfo, network),           MEMBER(EndpointInfo, address),
-        MEMBER(EndpointInfo, network_namespace), MEMBER(EndpointInfo, sharing),
-        MEMBER(EndpointInfo, steering),          MEMBER(EndpointInfo, continuity),
-        MEMBER(EndpointInfo, continuity_reason), MEMBER(EndpointInfo, members),
+        MEMBER(EndpointInfo, endpoint),
+        MEMBER(EndpointInfo, name),
+        MEMBER(EndpointInfo, network),
+        MEMBER(EndpointInfo, address),
+        MEMBER(EndpointInfo, network_namespace),
+        MEMBER(EndpointInfo, sharing),
+        MEMBER(EndpointInfo, steering),
+        MEMBER(EndpointInfo, continuity),
+        MEMBER(EndpointInfo, continuity_reason),
+        MEMBER(EndpointInfo, members),
+        MEMBER(EndpointInfo, tenant),
 };
 
 static const Member event[] = {
@@ -129,7 +135,8 @@ static const Member watch_out[] = { MEMBER(WatchOut, event) };
 static const Member explain_in[] = { MEMBER(ExplainIn, request), MEMBER(ExplainIn, uid),
                                      MEMBER(ExplainIn, gids) };
 static const Member explain_out[] = { MEMBER(ExplainOut, allowed), MEMBER(ExplainOut, rule),
-                                      MEMBER(ExplainOut, reason) };
+                                      MEMBER(ExplainOut, reason),  MEMBER(ExplainOut, file),
+                                      MEMBER(ExplainOut, line),    MEMBER(ExplainOut, tenant) };
 static const Member status_out[] = {
         MEMBER(GetStatusOut, version),     MEMBER(GetStatusOut, started_usec),
         MEMBER(GetStatusOut, connections), MEMBER(GetStatusOut, endpoints),
@@ -147,6 +154,8 @@ static const Member error_parameters[] = {
         MEMBER(ErrorParameters, address),
         MEMBER(ErrorParameters, reason),
         MEMBER(ErrorParameters, rule),
+        MEMBER(ErrorParameters, file),
+        MEMBER(ErrorParameters, line),
         MEMBER(ErrorParameters, resource),
         MEMBER(ErrorParameters, option),
         MEMBER(ErrorParameters, have),

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Where a socket that is asked for goes: to the endpoint of its name, to the one at its address, or to a
+ * new one, at a port that policy gives and nobody has. Policy is asked about the very port, each time.
+ */
+
+#include "daemon/place.h"
+
+#include <string.h>
+
+#include "daemon/clock.h"
+#include "daemon/join.h"
+#include "daemon/judge.h"
+#include "daemon/overlap.h"
+#include "daemon/refusal.h"
+#include "proto/error.h"
+#include "proto/limits.h"
+
+static const Policy *policy_of(const Context *context) {
+        return context->services->config->policy;
+}
+
+static void place_judge(const Context *context, const Wanted *wanted, const Address *address,
+                        PolicyVerdict *ret) {
+        judge_socket(policy_of(context), context->subject, address, wanted->sharing, wanted->rights,
+                     ret);
+}
+
+/* The rule that gives it is asked once for each socket: whether this user has asked too often. */
+static int place_under_rule(Context *context, Wanted *wanted, const PolicyVerdict *verdict) {
+        Rate rate = rule_rate(verdict->rule);
+        int r;
+
+        wanted->tenant = verdict->tenant;
+        if (wanted->rule == verdict->rule)
+                return 0;
+        wanted->rule = verdict->rule;
+        r = user_take(context->user, rule_name(verdict->rule), rate, clock_usec(CLOCK_MONOTONIC));
+        if (r == ACCOUNT_E_RATE)
+                return refuse_rule(context, "requests in its time by", verdict->rule, rate.n);
+        return error_fold(r);
+}
+
+/* Tries wanted->address as it is, with its port. JOIN_E_TAKEN if somebody else has it. */
+static int place_at(Context *context, const LeaseTerms *terms, Wanted *wanted) {
+        char key[ENDPOINT_KEY_MAX];
+        Endpoint *endpoint =
+                endpoint_find(&context->services->endpoints, endpoint_key(&wanted->address, key));
+        PolicyVerdict verdict;
+        int r;
+
+        place_judge(context, wanted, &wanted->address, &verdict);
+        if (!verdict.allowed)
+                return refuse_denied(context, wanted, &wanted->address, &verdict);
+        r = place_under_rule(context, wanted, &verdict);
+        if (r != 0)
+                return r;
+        if (!endpoint)
+                return join_new_endpoint(context, terms, wanted, false);
+        if (!judge_may_join(policy_of(context), endpoint, context->subject, &verdict))
+                return refuse_in_use(context, endpoint_address_text(endpoint), endpoint);
+        return join_existing(context, terms, wanted, endpoint);
+}
+
+/* Chooses a port: the first of a range, or of the ephemeral ones, that policy gives and nobody has. */
+static int place_at_any_port(Context *context, const LeaseTerms *terms, Wanted *wanted) {
+        uint16_t first = wanted->address.port_first, last = wanted->address.port_last;
+        size_t n_pool = port_pool_size(context->services->ports);
+        size_t n_any = n_pool < PORT_RANGE_MAX ? n_pool : PORT_RANGE_MAX;
+        size_t n = first > 0 ? (size_t)(last - first) + 1 : n_any;
+        char key[ENDPOINT_KEY_MAX];
+        PolicyVerdict verdict;
+        bool allowed = false;
+        int r;
+
+        for (size_t i = 0; i < n; i++) {
+                address_set_port(&wanted->address, first > 0 ? (uint16_t)(first + i)
+                                                             : port_pool_next(context->services->ports));
+                place_judge(context, wanted, &wanted->address, &verdict);
+                if (!verdict.allowed)
+                        continue;
+                allowed = true;
+                r = place_under_rule(context, wanted, &verdict);
+                if (r != 0)
+                        return r;
+                if (endpoint_find(&context->services->endpoints, endpoint_key(&wanted->address, key)))
+                        continue;
+                r = join_new_endpoint(context, terms, wanted, true);
+                if (r != JOIN_E_TAKEN)
+                        return r;
+        }
+        if (!allowed && n > 0)
+                return refuse_denied(context, wanted, &wanted->address, &verdict);
+        return refuse_in_use(context, wanted->request->address, NULL);
+}
+
+/* Whether the address asked for may be that of @endpoint: port 0 or a range stands for any of its ports.
+ */
+static bool place_fits(const Wanted *wanted, const Endpoint *endpoint) {
+        uint16_t port = address_port(&endpoint->address);
+        Address at = wanted->address;
+        char key[ENDPOINT_KEY_MAX];
+
+        if (address_is_ip(&at) &&
+            (at.port_first == 0 || (port >= at.port_first && port <= at.port_last)))
+                address_set_port(&at, port);
+        return strcmp(endpoint_key(&at, key), endpoint->key) == 0;
+}
+
+/* An endpoint of the name asked for, at the address asked for, that this client may join; or NULL. */
+static Endpoint *place_find_named(const Context *context, const Wanted *wanted) {
+        Endpoint *endpoint = endpoint_find_named(&context->services->endpoints, wanted->request->name);
+        PolicyVerdict verdict;
+
+        for (; endpoint; endpoint = LIST_NEXT(endpoint, by_name)) {
+                if (!place_fits(wanted, endpoint))
+                        continue;
+                place_judge(context, wanted, &endpoint->address, &verdict);
+                if (verdict.allowed &&
+                    judge_may_join(policy_of(context), endpoint, context->subject, &verdict))
+                        break;
+        }
+        return endpoint;
+}
+
+int place_socket(Context *context, const LeaseTerms *terms, Wanted *wanted) {
+        bool fixed = wanted->address.port_first == wanted->address.port_last &&
+                     (wanted->address.port_first > 0 || !address_is_ip(&wanted->address));
+        Endpoint *named = wanted->request->name ? place_find_named(context, wanted) : NULL;
+        char text[ADDRESS_TEXT_MAX];
+        int r;
+
+        if (named) {
+                /* Port 0 or a range under a name in use means the port that name has. */
+                wanted->address = named->address;
+                fixed = true;
+        }
+        if (!fixed)
+                return place_at_any_port(context, terms, wanted);
+        r = place_at(context, terms, wanted);
+        if (r == JOIN_E_TAKEN)
+                return refuse_in_use(
+                        context, address_format(&wanted->address, text),
+                        overlap_find(&context->services->endpoints, &wanted->address, NULL));
+        return r;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+/* What a rule is made of: shared by rule-key.c, which fills it, and rule.c, which judges by it. */
+
+#include "daemon/pattern.h"
+#include "daemon/rule.h"
+
+/* The networks a rule can name. A dual-stack socket is both of its kind. */
+enum {
+        NETWORK_TCP4 = 1 << 0,
+        NETWORK_TCP6 = 1 << 1,
+        NETWORK_UDP4 = 1 << 2,
+        NETWORK_UDP6 = 1 << 3,
+        NETWORK_UNIX = 1 << 4,
+        NETWORK_UNIXGRAM = 1 << 5,
+        NETWORK_UNIXPACKET = 1 << 6,
+
+        NETWORKS_IP = NETWORK_TCP4 | NETWORK_TCP6 | NETWORK_UDP4 | NETWORK_UDP6,
+        NETWORKS_UNIX = NETWORK_UNIX | NETWORK_UNIXGRAM | NETWORK_UNIXPACKET,
+};
+
+typedef struct PatternList {
+        bool any; /* "*" */
+        Pattern *items;
+        size_t n;
+} PatternList;
+
+typedef struct TextList {
+        char **items;
+        size_t n;
+} TextList;
+
+struct Rule {
+        char *name;
+        char *file;
+        unsigned line;
+        PatternList users;
+        PatternList groups;
+        PatternList addresses;
+        PatternList ports;
+        PatternList paths;
+        /* In the notation of fnmatch(3). */
+        TextList units;
+        TextList cgroups;
+        TextList labels;
+        /* Bits; 0 when the key is absent. */
+        unsigned networks;
+        unsigned sharings;
+        unsigned rights;
+        unsigned refuses; /* Allow=, the other way round */
+        unsigned observes;
+        char *tenant;
+        TextList share_words; /* as written; the next two are what they mean */
+        PatternList share_users;
+        TextList share_tenants;
+        size_t max_leases;
+        Rate rate;
+};
+
+typedef struct Symbol {
+        const char *name;
+        unsigned bits;
+} Symbol;
+
+/* Ends with an empty row; the last of all is "*". */
+extern const Symbol rule_right_symbols[];
+
+static inline bool pattern_list_given(const PatternList *list) {
+        return list->any || list->n > 0;
+}
+
+/* Empties it. */
+void pattern_list_deinit(PatternList *list);
+void text_list_deinit(TextList *list);

@@ -4,6 +4,7 @@
 
 #include "daemon/wanted.h"
 
+#include <net/if.h>
 #include <string.h>
 
 #include "daemon/policy.h"
@@ -86,6 +87,19 @@ static int check_sharing(Context *context, Wanted *wanted) {
         return 0;
 }
 
+/* The kernel would follow the zone, and say nothing. */
+static int check_device(Context *context, const Wanted *wanted) {
+        const Options *options = wanted->request->options;
+        uint32_t zone = address_zone(&wanted->address);
+
+        if (zone == 0 || !options->bind_to_device || if_nametoindex(options->bind_to_device) == zone)
+                return 0;
+        return refuse(context, WIRE_ERROR_OPTION_INVALID,
+                      &(ErrorParameters){ .option = "bindToDevice",
+                                          .reason = "the zone of the address names another interface; "
+                                                    "leave the option out" });
+}
+
 static int check_options(Context *context, Wanted *wanted) {
         const Options *options = wanted->request->options;
         OptionRefusal refusal;
@@ -94,7 +108,7 @@ static int check_options(Context *context, Wanted *wanted) {
                 return 0;
         wanted->rights = policy_rights_of(options);
         if (socket_options_check(options, &wanted->address, &refusal) == 0)
-                return 0;
+                return check_device(context, wanted);
         return refuse(context, WIRE_ERROR_OPTION_INVALID,
                       &(ErrorParameters){ .option = refusal.option, .reason = refusal.reason });
 }

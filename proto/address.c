@@ -197,6 +197,13 @@ static const char *host_explain(const char *text) {
         return "host names are not looked up by the broker; give a numeric address, or localhost";
 }
 
+/* What a link gives a meaning to: the kernel binds these to one interface. */
+static bool host_is_of_link(const Host *host) {
+        return host->family == AF_INET6 &&
+               (IN6_IS_ADDR_LINKLOCAL(&host->in6) || IN6_IS_ADDR_MC_LINKLOCAL(&host->in6) ||
+                IN6_IS_ADDR_MC_NODELOCAL(&host->in6));
+}
+
 static const char *host_parse(char *text, Host *ret) {
         Host host = { .family = AF_UNSPEC };
         char *zone = strchr(text, '%');
@@ -218,12 +225,15 @@ static const char *host_parse(char *text, Host *ret) {
                 memcpy(&host.in, &host.in6.s6_addr[12], sizeof(host.in));
         }
 
+        /* The option bindToDevice would do instead of the zone: one socket would have two names. */
+        if (!zone && host_is_of_link(&host))
+                return "a link-local IPv6 address means nothing without its interface; give "
+                       "[ADDRESS%INTERFACE]:PORT";
         if (zone) {
                 const char *reason;
 
                 /* The kernel ignores the zone of other addresses: one socket would have many names. */
-                if (host.family != AF_INET6 ||
-                    !(IN6_IS_ADDR_LINKLOCAL(&host.in6) || IN6_IS_ADDR_MC_LINKLOCAL(&host.in6)))
+                if (!host_is_of_link(&host))
                         return "a zone (%) belongs to a link-local IPv6 address only; give the address "
                                "without it";
                 reason = zone_parse(zone, &host.scope);
@@ -461,6 +471,10 @@ bool address_is_ip(const Address *address) {
         return address_family(address) != AF_UNIX;
 }
 
+bool address_is_path(const Address *address) {
+        return !address_is_ip(address) && address->u.un.sun_path[0] != '\0';
+}
+
 bool address_is_wildcard(const Address *address) {
         if (address_family(address) == AF_INET)
                 return address->u.in.sin_addr.s_addr == htonl(INADDR_ANY);
@@ -471,6 +485,10 @@ bool address_is_multicast(const Address *address) {
         if (address_family(address) == AF_INET)
                 return IN_MULTICAST(ntohl(address->u.in.sin_addr.s_addr));
         return address_is_ip(address) && IN6_IS_ADDR_MULTICAST(&address->u.in6.sin6_addr);
+}
+
+uint32_t address_zone(const Address *address) {
+        return address_family(address) == AF_INET6 ? address->u.in6.sin6_scope_id : 0;
 }
 
 uint16_t address_port(const Address *address) {

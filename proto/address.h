@@ -94,10 +94,15 @@ int address_socket_type(const Address *address);
 
 /* Everything but AF_UNIX. */
 bool address_is_ip(const Address *address);
+/* AF_UNIX with a file, not an abstract name. */
+bool address_is_path(const Address *address);
 /* 0.0.0.0 or ::, dual-stack or not. */
 bool address_is_wildcard(const Address *address);
 /* 224.0.0.0/4 or ff00::/8. */
 bool address_is_multicast(const Address *address);
+
+/* The interface that the zone of a link-local IPv6 address names; 0 for all others. */
+uint32_t address_zone(const Address *address);
 
 /* The sockaddr's port in host order; 0 for AF_UNIX. */
 uint16_t address_port(const Address *address);

@@ -110,7 +110,13 @@ static const Refusal ip_refused[] = {
           "link-local IPv6 address only",
           { "127.0.0.1%lo:80", "localhost%lo:80", "%lo:80", "[%lo]:80", "[::%lo]:80", "[::1%lo]:80",
             "[::ffff:1.2.3.4%lo]:80", "[2001:db8::1%lo]:80" } },
-        { "udp", "link-local IPv6 address only", { "[ff05::1%lo]:80" } },
+        { "udp", "link-local IPv6 address only", { "[ff05::1%lo]:80", "[ff0e::1%lo]:80" } },
+        { "tcp",
+          "means nothing without its interface",
+          { "[fe80::1]:80", "[FEBF::1]:0", "[fe80::1]:1-9" } },
+        { "udp6",
+          "means nothing without its interface",
+          { "[ff01::1]:80", "[ff02::fb]:5353", "[ff12::fb]:5353" } },
         { "tcp",
           "no such zone",
           { "[fe80::1%]:80", "[fe80::1%0]:80", "[fe80::1%-1]:80", "[fe80::1%1 ]:80", "[fe80::1%%lo]:80",
@@ -186,12 +192,12 @@ static const Acceptance accepted[] = {
         { "tcp", "[::1.2.3.4]:80", "tcp6", "[::1.2.3.4]:80", 80, 80 },
         { "tcp", "[1111:2222:3333:4444:5555:6666:123.123.123.123]:61440-65535", "tcp6",
           "[1111:2222:3333:4444:5555:6666:7b7b:7b7b]:0", 61440, 65535 },
-        { "tcp", "[fe80::1]:80", "tcp6", "[fe80::1]:80", 80, 80 },
         { "tcp", "[fe80::1%lo]:80", "tcp6", "[fe80::1%lo]:80", 80, 80 },
         { "tcp", "[fe80::1%1]:80", "tcp6", "[fe80::1%lo]:80", 80, 80 },
         { "tcp6", "[fe80::1%0001]:80", "tcp6", "[fe80::1%lo]:80", 80, 80 },
         { "tcp", "[febf::1%lo]:80", "tcp6", "[febf::1%lo]:80", 80, 80 },
         { "udp", "[ff02::fb%lo]:5353", "udp6", "[ff02::fb%lo]:5353", 5353, 5353 },
+        { "udp", "[ff01::fb%1]:5353", "udp6", "[ff01::fb%lo]:5353", 5353, 5353 },
         { "udp6", "[ff02::fb%2147483647]:5353", "udp6", "[ff02::fb%2147483647]:5353", 5353, 5353 },
         { "udp", "[ff05::2]:5353", "udp6", "[ff05::2]:5353", 5353, 5353 },
         { "udp", "239.255.255.250:1900", "udp4", "239.255.255.250:1900", 1900, 1900 },
@@ -546,7 +552,7 @@ Test(address, different_sockets_have_different_bytes) {
                 { "tcp", ":80", "tcp4", ":80" },
                 { "tcp", ":80", "udp", ":80" },
                 { "tcp", ":80", "tcp", ":80-81" },
-                { "udp", "[fe80::1]:80", "udp", "[fe80::1%lo]:80" },
+                { "udp", "[fe80::1%2]:80", "udp", "[fe80::1%lo]:80" },
                 { "unix", "@x", "unixgram", "@x" },
                 { "unix", "/x", "unix", "@x" },
                 { "unix", "@x", "unix", "@xx" },
@@ -604,14 +610,17 @@ Test(address, socket_types) {
                 const char *address;
                 int type;
                 bool ip;
+                bool path;
         } cases[] = {
-                { "tcp", ":80", SOCK_STREAM, true },
-                { "tcp4", ":80", SOCK_STREAM, true },
-                { "udp", ":80", SOCK_DGRAM, true },
-                { "udp6", ":80", SOCK_DGRAM, true },
-                { "unix", "@x", SOCK_STREAM, false },
-                { "unixgram", "@x", SOCK_DGRAM, false },
-                { "unixpacket", "@x", SOCK_SEQPACKET, false },
+                { "tcp", ":80", SOCK_STREAM, true, false },
+                { "tcp4", ":80", SOCK_STREAM, true, false },
+                { "udp", ":80", SOCK_DGRAM, true, false },
+                { "udp6", ":80", SOCK_DGRAM, true, false },
+                { "unix", "@x", SOCK_STREAM, false, false },
+                { "unixgram", "@/x", SOCK_DGRAM, false, false },
+                { "unixpacket", "@x", SOCK_SEQPACKET, false, false },
+                { "unix", "/x", SOCK_STREAM, false, true },
+                { "unixgram", "/x", SOCK_DGRAM, false, true },
         };
 
         for (size_t i = 0; i < ELEMENTS(cases); i++) {
@@ -619,7 +628,16 @@ Test(address, socket_types) {
 
                 cr_expect(eq(int, address_socket_type(&a), cases[i].type), "%s", cases[i].network);
                 cr_expect(eq(int, address_is_ip(&a), cases[i].ip), "%s", cases[i].network);
+                cr_expect(eq(int, address_is_path(&a), cases[i].path), "%s", cases[i].network);
+                cr_expect(zero(u32, address_zone(&a)));
         }
+}
+
+Test(address, zone_by_name_and_by_number) {
+        Address a = parse("udp6", "[fe80::1%lo]:80"), b = parse("udp6", "[fe80::1%77]:80");
+
+        cr_assert(eq(u32, address_zone(&a), if_nametoindex("lo")));
+        cr_assert(eq(u32, address_zone(&b), 77));
 }
 
 Test(address, wildcard_and_multicast) {

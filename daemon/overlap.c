@@ -20,16 +20,23 @@ static unsigned families(const Address *address) {
         return address->ipv6_only ? SERVES_IPV6 : SERVES_IPV4 | SERVES_IPV6;
 }
 
+static bool is_same(const Address *a, const Address *b) {
+        return a->len == b->len && memcmp(&a->u, &b->u, a->len) == 0;
+}
+
 bool overlap_between(const Address *a, const Address *b) {
+        /* A file is of one socket, of whatever kind; of a name there is one for each kind. */
+        if (address_is_path(a))
+                return is_same(a, b);
         if (a->transport != b->transport)
                 return false;
         if (!address_is_ip(a))
-                return a->len == b->len && memcmp(&a->u, &b->u, a->len) == 0;
+                return is_same(a, b);
         if (address_port(a) != address_port(b) || !(families(a) & families(b)))
                 return false;
         if (address_is_wildcard(a) || address_is_wildcard(b))
                 return true;
-        return a->len == b->len && memcmp(&a->u, &b->u, a->len) == 0;
+        return is_same(a, b);
 }
 
 static bool counts(const Endpoint *endpoint, const Address *address, const Tenant *except) {
@@ -49,12 +56,32 @@ static Endpoint *find_wildcard(const EndpointRegistry *registry, const Address *
         return endpoint_find(registry, endpoint_key(&wildcard, key));
 }
 
+/* The endpoint that has the same path for another kind of socket. */
+static Endpoint *find_path(const EndpointRegistry *registry, const Address *address,
+                           const Tenant *except) {
+        Address other = *address;
+        char key[ENDPOINT_KEY_MAX];
+        Endpoint *endpoint;
+
+        for (other.transport = TRANSPORT_UNIX; other.transport < _TRANSPORT_N; other.transport++) {
+                if (other.transport == address->transport)
+                        continue;
+                endpoint = endpoint_find(registry, endpoint_key(&other, key));
+                if (counts(endpoint, address, except))
+                        return endpoint;
+        }
+        return NULL;
+}
+
 Endpoint *overlap_find(const EndpointRegistry *registry, const Address *address, const Tenant *except) {
         Endpoint *endpoint;
 
+        if (address_is_path(address))
+                return find_path(registry, address, except);
         if (!address_is_ip(address))
-                return NULL; /* a path or a name is one thing */
-        if (!address_is_wildcard(address)) {
+                return NULL;
+        /* An interface can be renamed, and the key of an address of its link with it. */
+        if (!address_is_wildcard(address) && address_zone(address) == 0) {
                 endpoint = find_wildcard(registry, address, AF_INET, false);
                 if (!counts(endpoint, address, except))
                         endpoint = find_wildcard(registry, address, AF_INET6, false);

@@ -5,6 +5,10 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+
 #include "daemon/overlap.h"
 #include "tests/unit/daemon-kit.h"
 
@@ -29,7 +33,11 @@ static const struct {
         { { "tcp4", "0.0.0.0:80" }, { "tcp6", "[::1]:80" }, false },
         { { "tcp6", "[::]:80" }, { "tcp4", "127.0.0.1:80" }, false },
         { { "unix", "@a" }, { "unix", "@b" }, false },
-        { { "unix", "/a" }, { "unixgram", "/a" }, false },
+        { { "unix", "@a" }, { "unixgram", "@a" }, false },
+        { { "unix", "/a" }, { "unix", "/b" }, false },
+        { { "unix", "/a" }, { "unix", "@/a" }, false },
+        { { "unix", "/a" }, { "tcp", ":80" }, false },
+        { { "tcp6", "[fe80::1%1]:80" }, { "tcp6", "[fe80::1%2]:80" }, false },
         { { "tcp4", "127.0.0.1:80" }, { "tcp4", "127.0.0.1:80" }, true },
         { { "tcp4", "0.0.0.0:80" }, { "tcp4", "127.0.0.1:80" }, true },
         { { "udp4", "0.0.0.0:80" }, { "udp4", "127.0.0.1:80" }, true },
@@ -38,7 +46,13 @@ static const struct {
         { { "tcp", ":80" }, { "tcp6", "[::]:80" }, true },
         { { "tcp", ":80" }, { "tcp6", "[::1]:80" }, true },
         { { "tcp6", "[::]:80" }, { "tcp6", "[::1]:80" }, true },
+        { { "tcp6", "[::]:80" }, { "tcp6", "[fe80::1%1]:80" }, true },
+        { { "tcp", "[::ffff:127.0.0.1]:80" }, { "tcp4", "0.0.0.0:80" }, true },
+        { { "tcp", "[::ffff:127.0.0.1]:80" }, { "tcp4", "127.0.0.1:80" }, true },
+        { { "tcp6", "[fe80::1%1]:80" }, { "tcp", "[fe80::1%lo]:80" }, true },
         { { "unix", "@a" }, { "unix", "@a" }, true },
+        { { "unix", "/a" }, { "unixgram", "/a" }, true },
+        { { "unixpacket", "/a" }, { "unix", "/a" }, true },
 };
 
 Test(overlap, between_two_addresses_both_ways) {
@@ -71,7 +85,7 @@ Test(overlap, found_among_endpoints_of_others) {
         for (size_t i = 0; i < ELEMENTS(rows); i++) {
                 Address a = kit_address(rows[i].a.network, rows[i].a.address);
                 Address b = kit_address(rows[i].b.network, rows[i].b.address);
-                bool expected = rows[i].overlap && address_is_ip(&a);
+                bool expected = rows[i].overlap;
                 Endpoint *endpoint;
 
                 if (memcmp(&a, &b, sizeof(a)) == 0)
@@ -87,5 +101,30 @@ Test(overlap, found_among_endpoints_of_others) {
                 cr_assert(eq(ptr, overlap_find(registry, &a, &other), expected ? endpoint : NULL));
                 endpoint_close(endpoint, NULL);
         }
+        kit_end(&kit);
+}
+
+/* The kernel knows the interface by its number, a key by its name. */
+Test(overlap, found_when_the_interface_was_renamed) {
+        static const uid_t owner = 1001, other = 1002;
+        struct ifreq rename = { .ifr_name = "lo", .ifr_newname = "renamed" };
+        EndpointRegistry *registry;
+        Endpoint *endpoint;
+        Address address;
+        Kit kit;
+        int fd;
+
+        if (unshare(CLONE_NEWNET) < 0)
+                cr_skip_test("needs root, to have a network of its own");
+        kit_init(&kit, owner);
+        registry = &kit.services.endpoints;
+        address = kit_address("tcp6", "[fe80::1%lo]:80");
+        endpoint = make(registry, &address, owner);
+        fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        cr_assert(zero(int, ioctl(fd, SIOCSIFNAME, &rename)));
+        close(fd);
+        address = kit_address("tcp6", "[fe80::1%renamed]:80");
+        cr_assert(eq(ptr, overlap_find(registry, &address, &other), endpoint));
+        endpoint_close(endpoint, NULL);
         kit_end(&kit);
 }

@@ -248,6 +248,32 @@ static void bits_reset(void *field) {
         *(unsigned *)field = 0;
 }
 
+/* One user or group; everybody is none. */
+static int id_set(void *field, const RuleKey *key, const char *word, char **ret_reason) {
+        unsigned *id = field;
+        Pattern pattern;
+        int r = key->parse(word, &pattern, ret_reason);
+
+        if (r != 0)
+                return r > 0 ? RULE_E_VALUE_INVALID : error_trace(r);
+        *id = pattern.id;
+        return 0;
+}
+
+static void id_reset(void *field) {
+        *(unsigned *)field = (unsigned)-1;
+}
+
+static int mode_set(void *field, const RuleKey *key, const char *word, char **ret_reason) {
+        int r = value_parse_mode(word, field, ret_reason);
+
+        return r > 0 ? RULE_E_VALUE_INVALID : error_trace(r);
+}
+
+static void mode_reset(void *field) {
+        *(mode_t *)field = SOCKET_FILE_DEFAULT.mode;
+}
+
 static int count_set(void *field, const RuleKey *key, const char *word, char **ret_reason) {
         int r = value_parse_count(word, field, ret_reason);
 
@@ -279,6 +305,8 @@ static const KeyKind kind_labels = { texts_add, texts_reset, " \t" };
 static const KeyKind kind_bits = { bits_add, bits_reset, SEPARATORS };
 static const KeyKind kind_yes = { bits_add, bits_reset, NULL };
 static const KeyKind kind_name = { name_set, name_reset, NULL };
+static const KeyKind kind_id = { id_set, id_reset, NULL };
+static const KeyKind kind_mode = { mode_set, mode_reset, NULL };
 static const KeyKind kind_count = { count_set, count_reset, NULL };
 static const KeyKind kind_rate = { rate_set, rate_reset, NULL };
 
@@ -298,6 +326,10 @@ static const RuleKey rule_keys[] = {
         { "Observe", offsetof(Rule, observes), .kind = &kind_yes, .symbols = yes_symbols },
         { "Tenant", offsetof(Rule, tenant), .kind = &kind_name },
         { "ShareWith", offsetof(Rule, share_words), .kind = &kind_texts },
+        { "SocketUser", offsetof(Rule, socket_file.uid), .kind = &kind_id, .parse = pattern_parse_user },
+        { "SocketGroup", offsetof(Rule, socket_file.gid), .kind = &kind_id,
+          .parse = pattern_parse_group },
+        { "SocketMode", offsetof(Rule, socket_file.mode), .kind = &kind_mode },
         { "MaxLeases", offsetof(Rule, max_leases), .kind = &kind_count },
         { "RateLimit", offsetof(Rule, rate), .kind = &kind_rate },
 };

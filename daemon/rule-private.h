@@ -5,6 +5,7 @@
 
 #include "daemon/pattern.h"
 #include "daemon/rule.h"
+#include "daemon/socket-file.h"
 
 /* The networks a rule can name. A dual-stack socket is both of its kind. */
 enum {
@@ -54,6 +55,7 @@ struct Rule {
         TextList share_words; /* as written; the next two are what they mean */
         PatternList share_users;
         TextList share_tenants;
+        SocketFile socket_file;
         size_t max_leases;
         Rate rate;
 };

@@ -37,6 +37,7 @@ int rule_new(const char *name, const char *file, unsigned line, Rule **ret) {
         if (!rule)
                 return error_origin(-ENOMEM);
         rule->line = line;
+        rule->socket_file = SOCKET_FILE_DEFAULT;
         rule->name = strdup(name);
         rule->file = strdup(file);
         if (!rule->name || !rule->file)
@@ -119,6 +120,10 @@ unsigned rule_rights(const Rule *rule) {
 
 size_t rule_max_leases(const Rule *rule) {
         return rule->max_leases;
+}
+
+void rule_socket_file(const Rule *rule, SocketFile *ret) {
+        *ret = rule->socket_file;
 }
 
 Rate rule_rate(const Rule *rule) {

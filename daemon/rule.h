@@ -19,6 +19,7 @@
 #include "proto/wire.h"
 
 typedef struct Rule Rule;
+typedef struct SocketFile SocketFile;
 
 /* Options that need a right of their own (Options= of a rule). */
 typedef enum PolicyRight {
@@ -138,6 +139,9 @@ bool rule_shares(const Rule *rule, uid_t uid, const Tenant *tenant);
 
 /* Leases that a user may have by this rule; 0: as many as it may have at all. */
 size_t rule_max_leases(const Rule *rule);
+
+/* How the file of a path that the rule gives is to be made: SocketUser=, SocketGroup=, SocketMode=. */
+void rule_socket_file(const Rule *rule, SocketFile *ret);
 
 /* Requests of a user that this rule decides. */
 Rate rule_rate(const Rule *rule);

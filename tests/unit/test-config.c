@@ -151,7 +151,9 @@ Test(config, refusals_name_file_and_line) {
                   "2: ", "socketmode=: unknown key; did you mean SocketMode=?" },
                 { "[Broker]\n\nPort=80\n", "3: ", "Port=: unknown key in this section" },
                 { "[Broker]\nRetain=10\n", "2: ", "unknown key" },
-                { "[Rule x]\nUser=*\nSocketMode=0600\n", "3: ", "SocketMode=: unknown key" },
+                { "[Rule x]\nUser=*\nRetainSec=1\n", "3: ", "RetainSec=: unknown key" },
+                { "[Rule x]\nUser=*\nSocketMode=0800\n",
+                  "3: ", "SocketMode=: \"0800\" is no file mode" },
                 { "[Rule x]\nuser=*\n", "2: ", "did you mean User=?" },
                 /* Values of [Broker]. */
                 { "[Broker]\nSocketMode=0800\n", "2: ", "SocketMode=: \"0800\" is no file mode" },

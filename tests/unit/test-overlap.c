@@ -106,7 +106,7 @@ Test(overlap, found_among_endpoints_of_others) {
 
 /* The kernel knows the interface by its number, a key by its name. */
 Test(overlap, found_when_the_interface_was_renamed) {
-        static const uid_t owner = 1001, other = 1002;
+        const Tenant owner = tenant_of(NULL, 1001), other = tenant_of(NULL, 1002);
         struct ifreq rename = { .ifr_name = "lo", .ifr_newname = "renamed" };
         EndpointRegistry *registry;
         Endpoint *endpoint;
@@ -116,10 +116,10 @@ Test(overlap, found_when_the_interface_was_renamed) {
 
         if (unshare(CLONE_NEWNET) < 0)
                 cr_skip_test("needs root, to have a network of its own");
-        kit_init(&kit, owner);
+        kit_init(&kit, 1001);
         registry = &kit.services.endpoints;
         address = kit_address("tcp6", "[fe80::1%lo]:80");
-        endpoint = make(registry, &address, owner);
+        endpoint = make(&kit, &address, &owner);
         fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
         cr_assert(zero(int, ioctl(fd, SIOCSIFNAME, &rename)));
         close(fd);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/socket-file.h"
 #include "proto/cleanup.h"
 #include "tests/unit/leaks.h"
 
@@ -202,6 +203,19 @@ Test(policy, values_refused) {
                 { "Options", "freebind",
                   "none of mark transparent freeBind bindToDevice raw priority *" },
                 { "Options", "backlog", "none of" },
+                { "SocketUser", "no-such-user", "no user \"no-such-user\"" },
+                { "SocketUser", "*", "no user \"*\"" },
+                { "SocketUser", "0 1", "no user \"0 1\"" },
+                { "SocketUser", "4294967295", "no user" },
+                { "SocketGroup", "no-such-group", "no group \"no-such-group\"" },
+                { "SocketGroup", "*", "no group \"*\"" },
+                { "SocketMode", "0778", "\"0778\" is no file mode" },
+                { "SocketMode", "01777", "octal number of 0 to 0777" },
+                { "SocketMode", "-1", "no file mode" },
+                { "SocketMode", "u=rw", "no file mode" },
+                { "SocketMode", "*", "no file mode" },
+                { "SocketMode", "0600 0660", "no file mode" },
+                { "SocketMode", "77777777777777777777777777", "no file mode" },
                 { "Allow", "maybe", "none of yes no true false on off 1 0" },
                 { "Allow", "yes no", "none of" },
                 { "Allow", "Yes", "none of" },
@@ -232,7 +246,7 @@ Test(policy, unknown_keys_refused) {
         } rows[] = {
                 { "port", "did you mean Port=?" }, { "ALLOW", "did you mean Allow=?" },
                 { "Prot", "unknown key" },         { "", "unknown key" },
-                { "SocketMode", "unknown key" },   { "User ", "unknown key" },
+                { "socketmode", "SocketMode=?" },  { "User ", "unknown key" },
         };
 
         for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
@@ -950,4 +964,35 @@ Test(policy, users_of_a_tenant) {
         cr_assert(policy_has_tenant(policy, &nobody, &web));
         cr_assert(not(policy_has_tenant(policy, &root, &web)));
         cr_assert(not(policy_has_tenant(policy, &nobody, &own)));
+}
+Test(policy, how_the_file_of_a_path_is_made) {
+        static const struct {
+                const char *lines;
+                uid_t uid;
+                gid_t gid;
+                mode_t mode;
+        } rows[] = {
+                { "User=*", (uid_t)-1, (gid_t)-1, 0666 },
+                { "User=*\nPath=/run/x", (uid_t)-1, (gid_t)-1, 0666 },
+                { "User=*\nSocketMode=0600", (uid_t)-1, (gid_t)-1, 0600 },
+                { "User=*\nSocketMode=0", (uid_t)-1, (gid_t)-1, 0 },
+                { "User=*\nSocketUser=root\nSocketGroup=root", 0, 0, 0666 },
+                { "User=*\nSocketUser=60001\nSocketMode=640", 60001, (gid_t)-1, 0640 },
+                { "User=*\nSocketGroup=60001\nSocketGroup=60002", (uid_t)-1, 60002, 0666 },
+                { "User=*\nSocketUser=60001\nSocketUser=\nSocketMode=0600\nSocketMode=", (uid_t)-1,
+                  (gid_t)-1, 0666 },
+        };
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+                _cleanup_(policy_freep) Policy *policy = one_rule(rows[i].lines);
+                SocketFile file;
+
+                rule_socket_file(policy_find_rule(policy, "r"), &file);
+                cr_assert(eq(u32, file.uid, rows[i].uid), "row %zu", i);
+                cr_assert(eq(u32, file.gid, rows[i].gid), "row %zu", i);
+                cr_assert(eq(u32, file.mode, rows[i].mode), "row %zu", i);
+                cr_assert(not(file.follow_links));
+                cr_assert(zero(ullong, file.inode));
+        }
+        leaks_expect_none();
 }

@@ -179,12 +179,12 @@ static void broker_probe(Services *services) {
 static int broker_refuse_socket(const char *path, int r) {
         switch (r) {
         case LISTENER_E_IN_USE:
-                log_line(LOG_ERR, "%s: another broker answers there; stop it, or give --socket", path);
+                log_line(LOG_ERR,
+                         "%s: another broker, or something else, is there; stop it, or give --socket",
+                         path);
                 return BROKER_E_SOCKET;
         case LISTENER_E_PATH:
-                log_line(LOG_ERR,
-                         "%s: not an absolute path of a socket, or something else is in its place",
-                         path);
+                log_line(LOG_ERR, "%s: not an absolute path that fits a socket; give --socket", path);
                 return BROKER_E_SOCKET;
         case -EACCES:
         case -ENOENT:

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include "proto/cleanup.h"
 #include "proto/error.h"
@@ -206,42 +205,19 @@ int endpoint_rename(Endpoint *endpoint, const char *text) {
         return 0;
 }
 
-static bool endpoint_has_file(const Endpoint *endpoint) {
-        return address_family(&endpoint->address) == AF_UNIX &&
-               endpoint->address.u.un.sun_path[0] != '\0';
-}
-
-void endpoint_note_file(Endpoint *endpoint) {
-        struct stat st;
-
-        if (!endpoint_has_file(endpoint) || lstat(endpoint->address.u.un.sun_path, &st) < 0)
-                return;
-        endpoint->file_device = st.st_dev;
-        endpoint->file_inode = st.st_ino;
-}
-
-static void endpoint_remove_file(const Endpoint *endpoint) {
-        struct stat st;
-
-        if (endpoint->file_inode == 0 || lstat(endpoint->address.u.un.sun_path, &st) < 0)
-                return;
-        if (S_ISSOCK(st.st_mode) && st.st_dev == endpoint->file_device &&
-            st.st_ino == endpoint->file_inode)
-                unlink(endpoint->address.u.un.sun_path);
-}
-
 Endpoint *endpoint_close(Endpoint *endpoint, const char *reason) {
         EndpointRegistry *registry = endpoint->registry;
         const Member *first = TAILQ_FIRST(&endpoint->members);
         Subject *holder = first && first->last_holder ? subject_ref(first->last_holder) : NULL;
 
+        /* Nobody finds what is about to go. */
+        socket_file_remove(&endpoint->file, endpoint->address.u.un.sun_path);
         group_dissolve(endpoint);
         while (!TAILQ_EMPTY(&endpoint->members))
                 member_close(TAILQ_FIRST(&endpoint->members));
         while (!TAILQ_EMPTY(&endpoint->departing))
                 member_close(TAILQ_FIRST(&endpoint->departing));
         group_deinit(endpoint);
-        endpoint_remove_file(endpoint);
         if (reason)
                 event_hub_emit(registry->hub, &(Event){ .what = "closed",
                                                         .endpoint = endpoint,

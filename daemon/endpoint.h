@@ -74,9 +74,7 @@ struct Endpoint {
         size_t n_members;
         struct MemberList departing; /* no members any more, but for an adoption: see departure.h */
         Group group;
-        /* The file of a UNIX socket, to be removed with it if it is still the same. */
-        dev_t file_device;
-        ino_t file_inode;
+        SocketFile file; /* of a UNIX path; to be removed with it */
         UT_hash_handle hh;
         EndpointName *under;          /* its name, */
         LIST_ENTRY(Endpoint) by_name; /* and the others who have it */
@@ -125,10 +123,6 @@ int endpoint_rename(Endpoint *endpoint, const char *name);
 
 /* Closes an endpoint that has no leases, with its parked member if there is one. Returns NULL. */
 Endpoint *endpoint_close(Endpoint *endpoint, const char *reason);
-
-/* Remembers which file a UNIX socket has, so that one that somebody puts in its place is never removed.
- */
-void endpoint_note_file(Endpoint *endpoint);
 
 /* A member without a lease, kept for the next client, or NULL. */
 Member *endpoint_parked_member(const Endpoint *endpoint);

@@ -32,6 +32,10 @@ static int refuse_socket(Context *context, const Address *address, int outcome,
         case SOCKET_FACTORY_E_NOT_LOCAL:
                 return refuse(context, WIRE_ERROR_ADDRESS_UNAVAILABLE,
                               &(ErrorParameters){ .address = address_format(address, text) });
+        case SOCKET_FACTORY_E_PATH:
+                return refuse(context, WIRE_ERROR_ADDRESS_INVALID,
+                              &(ErrorParameters){ .address = address_format(address, text),
+                                                  .reason = failure->reason });
         case SOCKET_FACTORY_E_OPTION_INVALID:
                 return refuse(context, WIRE_ERROR_OPTION_INVALID,
                               &(ErrorParameters){ .option = failure->refusal.option,
@@ -155,7 +159,8 @@ int join_new_endpoint(Context *context, const LeaseTerms *terms, Wanted *wanted,
                         &(SocketSpec){ .address = wanted->address,
                                        .sharing = wanted->sharing,
                                        .options = request->options,
-                                       .unused_port = unused_port },
+                                       .unused_port = unused_port,
+                                       .file = &wanted->file },
                         &fd, &bound);
         if (r != 0)
                 return r;
@@ -163,9 +168,11 @@ int join_new_endpoint(Context *context, const LeaseTerms *terms, Wanted *wanted,
                          request->options, wanted->retain_usec, &wanted->tenant, context->subject,
                          &endpoint);
         if (r < 0) {
+                socket_file_remove(&wanted->file, bound.u.un.sun_path);
                 fd_close(fd);
                 return error_trace(r);
         }
+        endpoint->file = wanted->file;
         endpoint->group.mode = wanted->steering;
         return join_enter(context, terms, wanted, endpoint, fd, &charge);
 }

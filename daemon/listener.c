@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -19,6 +18,7 @@
 #include <unistd.h>
 
 #include "daemon/log.h"
+#include "daemon/socket-file.h"
 #include "proto/cleanup.h"
 #include "proto/error.h"
 
@@ -40,8 +40,7 @@ struct Listener {
         sd_event_source *io;
         sd_event_source *rest;
         struct sockaddr_un address;
-        dev_t device;
-        ino_t inode;
+        SocketFile file;
 };
 
 static int listener_on_rested(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -83,27 +82,6 @@ static int listener_on_io(sd_event_source *source, int fd, uint32_t revents, voi
         return 0;
 }
 
-/* Removes a socket that nobody listens on. Returns 0, LISTENER_E_*, or a negative errno. */
-static int remove_stale(const struct sockaddr_un *address) {
-        _cleanup_(fd_closep) int fd = -1;
-        struct stat st;
-
-        if (lstat(address->sun_path, &st) < 0)
-                return errno == ENOENT ? 0 : error_origin(-errno);
-        if (!S_ISSOCK(st.st_mode))
-                return LISTENER_E_PATH;
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (fd < 0)
-                return error_origin(-errno);
-        if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno == EAGAIN)
-                return LISTENER_E_IN_USE;
-        if (errno == EPROTOTYPE)
-                return LISTENER_E_PATH; /* of another kind, and in use */
-        if (errno != ECONNREFUSED)
-                return error_origin(-errno);
-        return unlink(address->sun_path) < 0 ? error_origin(-errno) : 0;
-}
-
 static int make_folder(const char *path) {
         _cleanup_(freep) char *folder = strdup(path);
         char *slash;
@@ -119,45 +97,26 @@ static int make_folder(const char *path) {
         return 0;
 }
 
-/*
- * The file is born 0600, by the mode of the socket's own inode; group and mode are widened only after,
- * and through the inode that was opened, so that nobody gets in between.
- */
 static int listener_bind(Listener *listener) {
-        const Config *config = listener->services->config;
-        _cleanup_(fd_closep) int file = -1;
-        char self[32];
-        struct stat st;
-        mode_t mask;
-        int r;
+        SocketFileRefusal refusal;
 
-        mask = umask(0177);
-        r = bind(listener->fd, (const struct sockaddr *)&listener->address, sizeof(listener->address));
-        umask(mask);
-        if (r < 0)
-                return error_origin(-errno);
-        file = open(listener->address.sun_path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-        if (file < 0 || fstat(file, &st) < 0)
-                return error_origin(-errno);
-        listener->device = st.st_dev;
-        listener->inode = st.st_ino;
-        if (config->socket_group != (gid_t)-1 &&
-            fchownat(file, "", (uid_t)-1, config->socket_group, AT_EMPTY_PATH) < 0)
-                return error_origin(-errno);
-        snprintf(self, sizeof(self), "/proc/self/fd/%d", file);
-        if (chmod(self, config->socket_mode) < 0)
-                return error_origin(-errno);
-        return 0;
+        switch (socket_file_bind(&listener->file, listener->fd, &listener->address,
+                                 sizeof(listener->address), &refusal)) {
+        case 0:
+                return 0;
+        case SOCKET_FILE_E_IN_USE:
+                return LISTENER_E_IN_USE;
+        default:
+                return error_origin(-refusal.error);
+        }
 }
 
 static int listener_open(Listener *listener) {
         int r;
 
         r = make_folder(listener->address.sun_path);
-        if (r == 0)
-                r = remove_stale(&listener->address);
-        if (r != 0)
-                return r < 0 ? error_trace(r) : r;
+        if (r < 0)
+                return error_trace(r);
         listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (listener->fd < 0)
                 return error_origin(-errno);
@@ -165,8 +124,8 @@ static int listener_open(Listener *listener) {
         listener->services->pass_rights =
                 setsockopt(listener->fd, SOL_SOCKET, SO_PASSRIGHTS, &(int){ 0 }, sizeof(int)) == 0;
         r = listener_bind(listener);
-        if (r < 0)
-                return error_trace(r);
+        if (r != 0)
+                return r < 0 ? error_trace(r) : r;
         if (listen(listener->fd, SOMAXCONN) < 0)
                 return error_origin(-errno);
         listener->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -188,6 +147,10 @@ int listener_new(Services *services, const char *path, Listener **ret) {
                 return error_origin(-ENOMEM);
         listener->services = services;
         listener->fd = listener->reserve = -1;
+        listener->file = (SocketFile){ .uid = (uid_t)-1,
+                                       .gid = services->config->socket_group,
+                                       .mode = services->config->socket_mode,
+                                       .follow_links = true };
         listener->address.sun_family = AF_UNIX;
         strcpy(listener->address.sun_path, path);
         LIST_INIT(&listener->peers.peers);
@@ -201,16 +164,12 @@ int listener_new(Services *services, const char *path, Listener **ret) {
 }
 
 Listener *listener_free(Listener *listener) {
-        struct stat st;
-
         if (!listener)
                 return NULL;
         sd_event_source_disable_unref(listener->io);
         sd_event_source_disable_unref(listener->rest);
         peer_list_end(&listener->peers);
-        if (listener->inode && lstat(listener->address.sun_path, &st) == 0 &&
-            st.st_dev == listener->device && st.st_ino == listener->inode)
-                unlink(listener->address.sun_path);
+        socket_file_remove(&listener->file, listener->address.sun_path);
         fd_close(listener->fd);
         fd_close(listener->reserve);
         free(listener);

@@ -10,9 +10,9 @@ typedef struct Listener Listener;
 
 enum {
         _LISTENER_E_SUCCESS,
-        /* Another broker answers at the path. */
+        /* Another broker has a socket at the path, or something else is in its place. */
         LISTENER_E_IN_USE,
-        /* The path is too long, or something that is not a socket of this kind is in its place. */
+        /* The path is not absolute, or too long. */
         LISTENER_E_PATH,
 };
 

@@ -58,8 +58,7 @@ int endpoint_add_member(Endpoint *endpoint, int fd, Member **ret) {
         member->alarm = (Alarm){ .fd = member->fd, .on_alarm = member_on_alarm };
         LIST_INIT(&member->leases);
         TAILQ_INSERT_TAIL(&endpoint->members, member, entry);
-        if (endpoint->n_members++ == 0)
-                endpoint_note_file(endpoint);
+        endpoint->n_members++;
         *ret = member;
         return 0;
 }

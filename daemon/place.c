@@ -33,6 +33,7 @@ static int place_under_rule(Context *context, Wanted *wanted, const PolicyVerdic
         int r;
 
         wanted->tenant = verdict->tenant;
+        rule_socket_file(verdict->rule, &wanted->file);
         if (wanted->rule == verdict->rule)
                 return 0;
         wanted->rule = verdict->rule;

@@ -26,7 +26,6 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include "proto/cleanup.h"
 #include "proto/error.h"
@@ -91,19 +90,26 @@ static int prepare(int fd, const SocketSpec *spec, bool reuse_address, SocketFai
         return r ?: apply(fd, spec, OPTION_BEFORE_BIND, failure);
 }
 
-static int bind_address(int fd, const Address *address, SocketFailure *failure) {
-        /*
-         * Who may connect is policy's business, not the umask's: the file gets 0777 less this mask. It
-         * is the whole process's, but the daemon has one thread.
-         */
-        bool file = address_family(address) == AF_UNIX;
-        mode_t mask = file ? umask(0111) : 0;
-        int r;
+static int bind_path(int fd, const Address *address, SocketFile *file, SocketFailure *failure) {
+        SocketFileRefusal refusal;
 
-        r = bind(fd, &address->u.sa, address->len);
-        if (file)
-                umask(mask);
-        return r < 0 ? fail(failure, "bind", NULL) : 0;
+        switch (socket_file_bind(file, fd, &address->u.un, address->len, &refusal)) {
+        case 0:
+                return 0;
+        case SOCKET_FILE_E_PATH:
+                *failure = (SocketFailure){ .step = "bind" };
+                strcpy(failure->reason, refusal.reason);
+                return SOCKET_FACTORY_E_PATH;
+        default:
+                errno = refusal.error;
+                return fail(failure, refusal.step, NULL);
+        }
+}
+
+static int bind_address(int fd, const Address *address, SocketFile *file, SocketFailure *failure) {
+        if (address_is_path(address))
+                return bind_path(fd, address, file, failure);
+        return bind(fd, &address->u.sa, address->len) < 0 ? fail(failure, "bind", NULL) : 0;
 }
 
 static int start_listening(int fd, const SocketSpec *spec, SocketFailure *failure) {
@@ -149,6 +155,7 @@ static int attempt(const SocketSpec *spec, bool reuse_address, int *ret_fd, Addr
                    SocketFailure *failure) {
         const Address *address = &spec->address;
         _cleanup_(fd_closep) int fd = -1;
+        SocketFile by_default = SOCKET_FILE_DEFAULT, *file = spec->file ?: &by_default;
         int r;
 
         fd = socket(address_family(address), address_socket_type(address) | SOCK_CLOEXEC | SOCK_NONBLOCK,
@@ -159,7 +166,7 @@ static int attempt(const SocketSpec *spec, bool reuse_address, int *ret_fd, Addr
         if (r == 0)
                 r = announce(fd, spec, failure);
         if (r == 0)
-                r = bind_address(fd, address, failure);
+                r = bind_address(fd, address, file, failure);
         /*
          * Set before bind, it would let this socket into a group that has the port, and on UDP the
          * kernel's own choice of a port would not be a free one. Later members join all the same.
@@ -174,6 +181,8 @@ static int attempt(const SocketSpec *spec, bool reuse_address, int *ret_fd, Addr
                 r = read_name(fd, spec, ret_bound, failure);
         if (r == 0)
                 *ret_fd = fd_take(&fd);
+        else
+                socket_file_remove(file, address->u.un.sun_path);
         return r;
 }
 

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#include "daemon/socket-file.h"
 #include "daemon/socket-options.h"
 #include "proto/address.h"
 #include "proto/wire.h"
@@ -23,6 +24,9 @@ typedef struct SocketSpec {
          * would let this socket join.
          */
         bool unused_port;
+        /* Of a path: how its file is to be, and then which it is. NULL: as by default, and whoever asked
+         * removes it. */
+        SocketFile *file;
         /* Told the socket's cookie before it is bound; NULL: nobody wants to know. */
         void (*announce)(void *userdata, uint64_t cookie);
         void *userdata;
@@ -33,6 +37,7 @@ enum {
         SOCKET_FACTORY_E_IN_USE,
         SOCKET_FACTORY_E_NOT_LOCAL,      /* no interface of this host has the address */
         SOCKET_FACTORY_E_OPTION_INVALID, /* refusal.option, refusal.reason */
+        SOCKET_FACTORY_E_PATH,           /* where the path leads is not for the client alone: reason */
         SOCKET_FACTORY_E_SYSTEM, /* the kernel refused: step, refusal.error, maybe refusal.option */
 };
 
@@ -40,14 +45,14 @@ typedef struct SocketFailure {
         OptionRefusal refusal;
         const char
                 *step; /* "socket", "setsockopt", "bind", "listen", ...: the call that failed; static */
+        char reason[SOCKET_FOLDER_REASON_MAX]; /* SOCKET_FACTORY_E_PATH */
 } SocketFailure;
 
 /*
  * Makes the socket: close-on-exec and non-blocking from birth, every option before bind (but see
- * OptionStage), listening where its kind listens, and on a group member SO_REUSEPORT alone. The file of
- * a UNIX path has mode 0666.
+ * OptionStage), listening where its kind listens, and on a group member SO_REUSEPORT alone.
  * On 0, *@ret_fd is the caller's, and *@ret_bound is what getsockname says.
- * Returns 0, or SOCKET_FACTORY_E_* with *@ret_failure filled and nothing left open.
+ * Returns 0, or SOCKET_FACTORY_E_* with *@ret_failure filled, and neither a descriptor nor a file left.
  */
 int socket_factory_open(const SocketSpec *spec, int *ret_fd, Address *ret_bound,
                         SocketFailure *ret_failure);

@@ -24,6 +24,7 @@ typedef struct Wanted {
         SteeringMode steering;
         bool standby;
         uint32_t weight;
+        SocketFile file; /* of a path: as the rule that gives it says */
         /* Once acquired. */
         Lease *lease;
         bool adopted;

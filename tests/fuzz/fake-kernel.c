@@ -16,7 +16,6 @@
 #include <netinet/tcp.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -346,9 +345,6 @@ int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *n) {
 
 /* ---- the host ----------------------------------------------------------------------------------- */
 
-int __wrap_lstat(const char *path, struct stat *ret);
-int __wrap_lstat64(const char *path, struct stat *ret) __attribute__((alias("__wrap_lstat")));
-int __wrap_unlink(const char *path);
 unsigned __wrap_if_nametoindex(const char *name);
 char *__wrap_if_indextoname(unsigned index, char *name);
 uid_t __wrap_geteuid(void);
@@ -356,18 +352,6 @@ ssize_t __wrap_getrandom(void *buffer, size_t n, unsigned flags);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *ret);
 void __wrap_log_line(int priority, const char *format, ...);
 void __wrap_log_fault(int priority, const char *what);
-
-/* Every path is a socket's own file. */
-int __wrap_lstat(const char *path, struct stat *ret) {
-        if (fake_kernel_fails())
-                return -1;
-        *ret = (struct stat){ .st_mode = S_IFSOCK, .st_dev = 1, .st_ino = 1 };
-        return 0;
-}
-
-int __wrap_unlink(const char *path) {
-        return fake_kernel_fails() ? -1 : 0;
-}
 
 unsigned __wrap_if_nametoindex(const char *name) {
         return strcmp(name, "lo") == 0;

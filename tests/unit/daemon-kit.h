@@ -145,8 +145,10 @@ static inline int kit_endpoint_new(Kit *kit, const Address *address, const char 
                             kit->subject, ret);
 }
 
-static inline int kit_socket(const Address *address, Sharing sharing, Address *ret_bound) {
-        SocketSpec spec = { .address = *address, .sharing = sharing };
+/* Of a path: @file becomes the file that was made. */
+static inline int kit_socket_of_file(const Address *address, Sharing sharing, SocketFile *file,
+                                     Address *ret_bound) {
+        SocketSpec spec = { .address = *address, .sharing = sharing, .file = file };
         SocketFailure failure;
         int fd;
 
@@ -154,15 +156,21 @@ static inline int kit_socket(const Address *address, Sharing sharing, Address *r
         return fd;
 }
 
+static inline int kit_socket(const Address *address, Sharing sharing, Address *ret_bound) {
+        return kit_socket_of_file(address, sharing, NULL, ret_bound);
+}
+
 /* A new endpoint with one member. Port 0 is the kernel's choice. */
 static inline Member *kit_open(Kit *kit, const char *network, const char *text, Sharing sharing,
                                uint64_t retain_usec) {
         Address address = kit_address(network, text), bound;
-        int fd = kit_socket(&address, sharing, &bound);
+        SocketFile file = SOCKET_FILE_DEFAULT;
+        int fd = kit_socket_of_file(&address, sharing, &file, &bound);
         Endpoint *endpoint;
         Member *member;
 
         cr_assert(zero(int, kit_endpoint_new(kit, &bound, NULL, sharing, NULL, retain_usec, &endpoint)));
+        endpoint->file = file;
         cr_assert(zero(int, endpoint_add_member(endpoint, fd, &member)));
         cr_assert(zero(int, member_enter(member, false, MEMBER_WEIGHT_DEFAULT)));
         return member;

@@ -27,7 +27,7 @@ static char folder[] = "/tmp/test-listener-XXXXXX";
 static char path[64];
 
 /* What the file was just before these calls; they stand in front of the C library's. */
-static mode_t mode_before_chmod, mode_before_fchownat;
+static mode_t mode_before_chmod, mode_before_fchownat, mode_before_listen;
 
 static mode_t mode_of(const char *file) {
         struct stat st;
@@ -44,6 +44,15 @@ int chmod(const char *file, mode_t mode) {
 int fchownat(int fd, const char *file, uid_t uid, gid_t gid, int flags) {
         mode_before_fchownat = mode_of(path);
         return (int)syscall(SYS_fchownat, fd, file, uid, gid, flags);
+}
+
+/* Criterion listens, too, in another process. */
+int listen(int fd, int backlog) {
+        struct stat st;
+
+        if (stat(path, &st) == 0)
+                mode_before_listen = st.st_mode & 07777;
+        return (int)syscall(SYS_listen, fd, backlog);
 }
 
 static void start(Kit *kit) {
@@ -145,11 +154,11 @@ Test(listener, what_is_no_socket_stays) {
 
         start(&kit);
         cr_assert(zero(int, mkdir(path, 0700)));
-        expect_refused(&kit, path, LISTENER_E_PATH);
+        expect_refused(&kit, path, LISTENER_E_IN_USE);
         cr_assert(zero(int, rmdir(path)));
 
         close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
-        expect_refused(&kit, path, LISTENER_E_PATH);
+        expect_refused(&kit, path, LISTENER_E_IN_USE);
         /* Nor is a folder made where a file is. */
         snprintf(file, sizeof(file), "%s/control", path);
         expect_refused(&kit, file, -ENOTDIR);
@@ -157,7 +166,7 @@ Test(listener, what_is_no_socket_stays) {
 
         /* Wherever it leads. */
         cr_assert(zero(int, symlink("nowhere", path)));
-        expect_refused(&kit, path, LISTENER_E_PATH);
+        expect_refused(&kit, path, LISTENER_E_IN_USE);
         cr_assert(exists(path));
         cr_assert(zero(int, unlink(path)));
         end(&kit);
@@ -218,7 +227,7 @@ Test(listener, a_socket_of_another_kind_is_left_alone) {
         for (int i = 0; i < 2; i++) {
                 int other = other_socket(types[i], types[i] == SOCK_DGRAM ? -1 : 1);
 
-                expect_refused(&kit, path, LISTENER_E_PATH);
+                expect_refused(&kit, path, LISTENER_E_IN_USE);
                 cr_assert(exists(path));
                 close(other);
                 unlink(path);
@@ -228,7 +237,7 @@ Test(listener, a_socket_of_another_kind_is_left_alone) {
 
 /* ---- the file ----------------------------------------------------------------------------------- */
 
-Test(listener, the_file_is_born_closed) {
+Test(listener, the_file_is_born_with_its_mode) {
         static const mode_t modes[] = { 0666, 0660, 0600 };
         mode_t mask = umask(0);
         Kit kit;
@@ -238,9 +247,10 @@ Test(listener, the_file_is_born_closed) {
                 Listener *listener;
 
                 config.socket_mode = modes[i];
-                mode_before_chmod = 07777;
+                mode_before_chmod = 0;
                 listener = listen_at(&kit, path);
-                cr_assert(eq(u32, mode_before_chmod, 0600));
+                cr_assert(zero(u32, mode_before_chmod));
+                cr_assert(eq(u32, mode_before_listen, modes[i]));
                 cr_assert(eq(u32, mode_of(path), modes[i]));
                 listener_free(listener);
         }
@@ -261,9 +271,11 @@ Test(listener, the_group_is_set_before_the_mode) {
         start(&kit);
         config.socket_mode = 0660;
         config.socket_group = gid;
-        mode_before_fchownat = 07777;
+        mode_before_fchownat = mode_before_chmod = 07777;
         listener = listen_at(&kit, path);
         cr_assert(eq(u32, mode_before_fchownat, 0600));
+        cr_assert(eq(u32, mode_before_chmod, 0600));
+        cr_assert(eq(u32, mode_before_listen, 0660));
         cr_assert(zero(int, stat(path, &st)));
         cr_assert(eq(u32, st.st_gid, gid));
         cr_assert(eq(u32, st.st_uid, geteuid()));

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <jansson.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -48,16 +47,15 @@ static void broker_apply(Broker *broker, Config *config) {
         accounts->limit_per_user[RESOURCE_LEASES] = config->max_leases_per_user;
 }
 
-/* Returns 0, BROKER_E_CONFIG, or a negative errno. */
-static int broker_configure(Broker *broker) {
-        _cleanup_(freep) char *reason = NULL;
+/* Returns 0, BROKER_E_CONFIG with what is wrong in *@ret_reason, or a negative errno. */
+static int broker_configure(Broker *broker, char **ret_reason) {
         Config *config;
         int r;
 
         r = config_load(broker->options->config_file, broker->options->own_only, geteuid(), &config,
-                        &reason);
+                        ret_reason);
         if (r == CONFIG_E_INVALID) {
-                log_line(LOG_ERR, "%s", reason);
+                log_line(LOG_ERR, "%s", *ret_reason);
                 return BROKER_E_CONFIG;
         }
         if (r < 0)
@@ -66,49 +64,31 @@ static int broker_configure(Broker *broker) {
         return 0;
 }
 
-static void broker_warn(Services *services, const char *text) {
-        log_line(LOG_WARNING, "%s", text);
-        services->warnings[services->n_warnings++] = text;
-}
-
-/* What the configuration and this system lack; asked again when the configuration changes. */
-static void broker_warn_all(Services *services) {
-        services->n_warnings = 0;
-        if (!services->config->from_files)
-                broker_warn(services, "no configuration: only the broker's own user is served");
-        if (!services->privileged_ports)
-                broker_warn(services, "no CAP_NET_BIND_SERVICE: ports below "
-                                      "net.ipv4.ip_unprivileged_port_start cannot be given");
-        if (!services->steering) {
-                snprintf(services->steering_warning, sizeof(services->steering_warning),
-                         "no steering (%s): a member that leaves a group loses what waits on it unless "
-                         "net.ipv4.tcp_migrate_req is on",
-                         services->no_steering);
-                broker_warn(services, services->steering_warning);
-        }
-        if (services->bpf_kept)
-                broker_warn(services,
-                            "CAP_BPF is kept: with kernel.unprivileged_bpf_disabled, Linux before "
-                            "5.19 asks for it again and again");
-        if (!services->peer_pidfd)
-                broker_warn(
-                        services,
-                        "no SO_PEERPIDFD (Linux 6.5): processes are told apart by pid and start time");
+/* The status says why until a good configuration is there. */
+static void broker_reload_failed(Services *services, int r, const char *reason) {
+        if (r < 0)
+                log_fault(LOG_ERR, "cannot reload, the old configuration stays in force");
+        else
+                log_line(LOG_ERR, "the old configuration stays in force");
+        services->reload_error = strdup(reason ?: "a fault, see the log");
+        warnings_gather(services);
 }
 
 static int broker_on_hangup(sd_event_source *source, const struct signalfd_siginfo *info,
                             void *userdata) {
         Broker *broker = userdata;
-        int r = broker_configure(broker);
+        Services *services = &broker->services;
+        _cleanup_(freep) char *reason = NULL;
+        int r = broker_configure(broker, &reason);
 
-        if (r < 0)
-                log_fault(LOG_ERR, "cannot reload, the old configuration stays in force");
-        else if (r > 0)
-                log_line(LOG_ERR, "the old configuration stays in force");
-        else {
-                log_line(LOG_INFO, "configuration reloaded");
-                broker_warn_all(&broker->services);
+        free(ptr_take(services->reload_error));
+        if (r != 0) {
+                broker_reload_failed(services, r, reason);
+                return 0;
         }
+        log_line(LOG_INFO, "configuration reloaded");
+        warnings_gather(services);
+        warnings_log(&services->warnings);
         return 0;
 }
 
@@ -169,7 +149,8 @@ static void broker_probe(Services *services) {
         socket_factory_probe(&services->families);
         services->peer_pidfd = kernel_has_peer_pidfd();
         services->privileged_ports = privileges_low_ports();
-        broker_warn_all(services);
+        warnings_gather(services);
+        warnings_log(&services->warnings);
 }
 
 /*
@@ -200,13 +181,14 @@ static int broker_refuse_socket(const char *path, int r) {
 }
 
 static int broker_start(Broker *broker) {
+        _cleanup_(freep) char *reason = NULL;
         Services *services = &broker->services;
         int r;
 
         r = privileges_raise_limits();
         if (r < 0)
                 log_fault(LOG_WARNING, "cannot raise the limit of descriptors");
-        r = broker_configure(broker);
+        r = broker_configure(broker, &reason);
         if (r != 0)
                 return r;
         /* A seed of the kernel's, before the first object: clients must not know how keys are hashed. */
@@ -298,6 +280,8 @@ Broker *broker_free(Broker *broker) {
         message_buffer_deinit(&broker->services.buffer);
         accounts_deinit(&broker->services.accounts);
         cgroup_map_deinit(&broker->services.cgroups);
+        warnings_deinit(&broker->services.warnings);
+        free(broker->services.reload_error);
         config_free(broker->services.config);
         free(broker);
         return NULL;

@@ -76,34 +76,28 @@ int method_watch(Context *context, const void *p) {
         return 0;
 }
 
-/* Names of what this broker can do here: what the interface promises for GetStatus. */
-static size_t status_capabilities(const Services *services, const char *ret[static 8]) {
-        size_t n = 0;
-
-        if (services->families.ipv4)
-                ret[n++] = "ipv4";
-        if (services->families.ipv6)
-                ret[n++] = "ipv6";
-        if (services->families.mapped)
-                ret[n++] = "dualStack";
-        if (services->peer_pidfd)
-                ret[n++] = "peerPidfd";
-        if (services->pass_rights)
-                ret[n++] = "passRights";
-        if (services->privileged_ports)
-                ret[n++] = "privilegedPorts";
-        if (services->endpoints.steering)
-                ret[n++] = "steer";
-        if (services->endpoints.steering || group_migrate_req())
-                ret[n++] = "migrate";
-        return n;
-}
-
 int method_get_status(Context *context, const void *p) {
         const Services *services = context->services;
-        const char *capabilities[8];
-        size_t n = status_capabilities(services, capabilities);
+        /* What the interface promises for GetStatus. */
+        const struct {
+                const char *name;
+                bool there;
+        } known[] = {
+                { "ipv4", services->families.ipv4 },
+                { "ipv6", services->families.ipv6 },
+                { "dualStack", services->families.mapped },
+                { "peerPidfd", services->peer_pidfd },
+                { "passRights", services->pass_rights },
+                { "privilegedPorts", services->privileged_ports },
+                { "steer", services->endpoints.steering },
+                { "migrate", services->endpoints.steering || group_migrate_req() },
+        };
+        const char *capabilities[sizeof(known) / sizeof(known[0])];
+        size_t n = 0;
 
+        for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+                if (known[i].there)
+                        capabilities[n++] = known[i].name;
         return context_reply(
                 context,
                 &(GetStatusOut){
@@ -113,7 +107,7 @@ int method_get_status(Context *context, const void *p) {
                         .endpoints = (int64_t)endpoint_registry_count(&services->endpoints),
                         .leases = (int64_t)lease_registry_count(&services->leases),
                         .capabilities = { .items = capabilities, .n = n },
-                        .warnings = { .items = (void *)services->warnings, .n = services->n_warnings },
+                        .warnings = { .items = services->warnings.items, .n = services->warnings.n },
                 });
 }
 

@@ -15,6 +15,7 @@
 #include "daemon/lease.h"
 #include "daemon/poller.h"
 #include "daemon/port-pool.h"
+#include "daemon/warnings.h"
 #include "proto/message.h"
 
 typedef struct Services {
@@ -29,8 +30,7 @@ typedef struct Services {
         CgroupMap cgroups;
         Steering *steering;      /* NULL: groups are not steered, */
         const char *no_steering; /* for this reason */
-        char steering_warning[192];
-        bool bpf_kept; /* CAP_BPF could not be given up */
+        bool bpf_kept;           /* CAP_BPF could not be given up */
         EndpointRegistry endpoints;
         LeaseRegistry leases;
         /* Every reply is encoded in here and sent, or copied, before the next. */
@@ -42,6 +42,6 @@ typedef struct Services {
         bool peer_pidfd;  /* SO_PEERPIDFD */
         bool pass_rights; /* SO_PASSRIGHTS: descriptors nobody asked for are refused at the sender */
         bool privileged_ports; /* ports below net.ipv4.ip_unprivileged_port_start */
-        const char *warnings[8];
-        size_t n_warnings;
+        char *reload_error;    /* why the last reload failed; NULL if it did not */
+        Warnings warnings;
 } Services;

@@ -158,6 +158,19 @@ static inline bool kit_is_capable(int control, const char *capability) {
         return false;
 }
 
+/* Whether one of the warnings of GetStatus has this in it. */
+static inline bool kit_is_warned(int control, const char *text) {
+        json_auto_t *reply = kit_call(control, "GetStatus", "{}");
+        const json_t *warning;
+        size_t i;
+
+        json_array_foreach(kit_at(reply, "parameters.warnings"), i, warning) {
+                if (strstr(json_string_value(warning), text))
+                        return true;
+        }
+        return false;
+}
+
 /* ---- start and stop ------------------------------------------------------------------------------ */
 
 /* One call there and back: what was sent before is served. */

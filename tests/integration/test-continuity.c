@@ -67,18 +67,6 @@ static void set_migrate_req(bool on) {
         cr_assert(zero(int, fclose(file)));
 }
 
-static bool broker_warns(const char *text) {
-        json_auto_t *reply = kit_call(stage.control, "GetStatus", "{}");
-        const json_t *warning;
-        size_t i;
-
-        json_array_foreach(kit_at(reply, "parameters.warnings"), i, warning) {
-                if (strstr(json_string_value(warning), text))
-                        return true;
-        }
-        return false;
-}
-
 static void situation_begin(int index) {
         Harness how = situations[index].how;
         bool steers;
@@ -89,13 +77,14 @@ static void situation_begin(int index) {
         how.uid = geteuid();
         stage_begin_as_set(&stage, GROUP_CONFIG, &how);
         steers = kit_is_capable(stage.control, "steer");
-        if ((situation->steers && !steers) || (!how.program && broker_warns("built without BPF"))) {
+        if ((situation->steers && !steers) ||
+            (!how.program && kit_is_warned(stage.control, "built without BPF"))) {
                 stage_end(&stage);
                 cr_skip_test("the broker cannot steer here");
         }
         cr_assert(eq(int, steers, situation->steers));
         if (situation->warning)
-                cr_assert(broker_warns(situation->warning));
+                cr_assert(kit_is_warned(stage.control, situation->warning));
         cr_assert(eq(int, kit_is_capable(stage.control, "migrate"),
                      strcmp(situation->word, "migrate") == 0));
 }

@@ -292,21 +292,39 @@ Test(start, reload_changes_limits) {
         kit_stop(&kit);
 }
 
-/* A broken file changes nothing, however often it is read; the next good one does. */
+/* Asks until the status has a warning with @text in it, or has none any more. */
+static void expect_warned_soon(int control, const char *text, bool warned) {
+        for (int i = 0; i < 100000; i++)
+                if (kit_is_warned(control, text) == warned)
+                        return;
+        cr_fatal("the status does not change: %s", text);
+}
+
+/* A broken file changes nothing, however often it is read, and the status says so; the next good one
+ * does. */
 Test(start, reload_of_a_broken_file) {
+        static const char *const texts[] = {
+                "[Rule none]\nUser=*\nAllow=no\n[Rule broken]\nPort=80\n",
+                "\n[Rule none]\nUser=*\nAllow=no\n[Rule broken]\nPort=80\n",
+                "\n\n[Rule none]\nUser=*\nAllow=no\n[Rule broken]\nPort=80\n",
+        };
         Kit kit;
+        char where[256];
         int control;
 
         kit_start(&kit, "[Broker]\nRetainSec=0\n[Rule all]\nUser=*\n");
         control = harness_connect(&kit.harness);
+        cr_assert(not(kit_is_warned(control, "not reloaded")));
         for (int i = 0; i < 3; i++) {
-                harness_reload(&kit.harness, "[Rule none]\nUser=*\nAllow=no\n[Rule broken]\nPort=80\n");
-                /* Two turns of the loop: the signal is taken in one of them. */
-                kit_ping(control);
-                kit_ping(control);
+                harness_reload(&kit.harness, texts[i]);
+                snprintf(where, sizeof(where),
+                         "the configuration was not reloaded: %s:%d: [Rule broken]", kit.harness.config,
+                         i + 4);
+                expect_warned_soon(control, where, true);
                 expect_soon(control, true);
         }
         harness_reload(&kit.harness, "[Rule none]\nUser=*\nAllow=no\n");
+        expect_warned_soon(control, "not reloaded", false);
         expect_soon(control, false);
         close(control);
         kit_stop(&kit);

@@ -438,8 +438,9 @@ Test(dispatch, what_the_broker_says_of_itself) {
                "interface io.reuseportd");
         expect(&caller, "{\"method\":\"org.varlink.service.GetInfo\"}",
                "\"interfaces\":[\"io.reuseportd\",\"org.varlink.service\"]");
-        caller.kit.services.warnings[caller.kit.services.n_warnings++] = "beware";
+        warnings_add(&caller.kit.services.warnings, "beware");
         expect(&caller, "{\"method\":\"io.reuseportd.GetStatus\"}", "\"warnings\":[\"beware\"]");
+        warnings_deinit(&caller.kit.services.warnings);
         expect(&caller, "{\"method\":\"io.reuseportd.GetStatus\"}", "\"leases\":0");
         /* "more" for one who gives only one answer does no harm. */
         expect(&caller, "{\"method\":\"io.reuseportd.GetStatus\",\"more\":true}", "\"endpoints\":0");

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* A broker that lacks nothing warns of nothing; each lack has its words, and none is told twice. */
+
+#include "daemon/warnings.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/services.h"
+#include "tests/unit/leaks.h"
+
+static Config config = { .from_files = true };
+
+/* Of a broker that lacks nothing. Steering is only asked whether it is there. */
+static Services complete(void) {
+        return (Services){
+                .config = &config,
+                .privileged_ports = true,
+                .peer_pidfd = true,
+                .steering = (Steering *)&config,
+        };
+}
+
+/* There is one warning, with @text in it. */
+static void expect_one(Services *services, const char *text) {
+        warnings_gather(services);
+        cr_assert(eq(sz, services->warnings.n, 1), "%s", text);
+        cr_assert(strstr(services->warnings.items[0], text) != NULL, "%s", services->warnings.items[0]);
+        warnings_deinit(&services->warnings);
+}
+
+TestSuite(warnings, .timeout = 10);
+
+Test(warnings, none_where_nothing_is_missing) {
+        Services services = complete();
+
+        warnings_gather(&services);
+        cr_assert(zero(sz, services.warnings.n));
+        warnings_deinit(&services.warnings);
+        warnings_deinit(&services.warnings);
+        leaks_expect_none();
+}
+
+Test(warnings, one_for_each_lack) {
+        Config none = { .from_files = false };
+        Services services;
+
+        services = complete();
+        services.config = &none;
+        expect_one(&services, "no configuration");
+        services = complete();
+        services.privileged_ports = false;
+        expect_one(&services, "no CAP_NET_BIND_SERVICE");
+        services = complete();
+        services.steering = NULL;
+        services.no_steering = "for a reason";
+        expect_one(&services, "no steering (for a reason)");
+        services = complete();
+        services.bpf_kept = true;
+        expect_one(&services, "CAP_BPF is kept");
+        services = complete();
+        services.peer_pidfd = false;
+        expect_one(&services, "no SO_PEERPIDFD");
+        services = complete();
+        services.reload_error = (char *)"FILE:1: what is wrong";
+        expect_one(&services, "the configuration was not reloaded: FILE:1: what is wrong");
+        leaks_expect_none();
+}
+
+Test(warnings, gathered_again_they_are_no_more) {
+        Config none = { .from_files = false };
+        Services services = { .config = &none, .no_steering = "for a reason" };
+
+        warnings_gather(&services);
+        cr_assert(eq(sz, services.warnings.n, 4));
+        warnings_gather(&services);
+        cr_assert(eq(sz, services.warnings.n, 4));
+        warnings_log(&services.warnings);
+        warnings_deinit(&services.warnings);
+        leaks_expect_none();
+}

@@ -49,7 +49,7 @@ bool policy_may_observe(const Policy *policy, const PolicySubject *subject);
 /* Whether some rule makes @subject one of the users of a tenant that has a name. */
 bool policy_has_tenant(const Policy *policy, const PolicySubject *subject, const Tenant *tenant);
 
-/* The rights that the rules give, taken together. */
+/* The rights that somebody can have: those of all granting rules. */
 unsigned policy_rights_given(const Policy *policy);
 
 /* The rights that @options need; NULL needs none. */

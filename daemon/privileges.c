@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* Asked once at start, so that the status can say what is missing before a client finds out. */
+/* Asked of the kernel, so that the status can say what is missing before a client finds out. What is
+ * given up is given up for good: nothing in here takes anything back. */
 
 #include "daemon/privileges.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <stdio.h>
 #include <sys/capability.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "proto/error.h"
 
@@ -33,41 +37,103 @@ static unsigned unprivileged_port_start(void) {
         return start;
 }
 
-bool privileges_low_ports(void) {
-        cap_flag_value_t set = CAP_CLEAR;
+static CapabilitySet capabilities_read(cap_flag_t flag) {
         cap_t caps = cap_get_proc();
+        CapabilitySet set = 0;
 
-        if (caps) {
-                cap_get_flag(caps, CAP_NET_BIND_SERVICE, CAP_EFFECTIVE, &set);
-                cap_free(caps);
+        for (cap_value_t cap = 0; caps && cap <= CAP_LAST_CAP; cap++) {
+                cap_flag_value_t value = CAP_CLEAR;
+
+                if (cap_get_flag(caps, cap, flag, &value) == 0 && value == CAP_SET)
+                        set |= CAPABILITY(cap);
         }
-        return set == CAP_SET || unprivileged_port_start() <= 1;
+        cap_free(caps);
+        return set;
 }
 
-static int set_bpf(cap_t caps, const cap_flag_t *sets, size_t n, cap_flag_value_t value) {
-        static const cap_value_t bpf = CAP_BPF;
-
-        for (size_t i = 0; i < n; i++)
-                if (cap_set_flag(caps, sets[i], 1, &bpf, value) < 0)
+static int capabilities_fill(cap_t caps, cap_flag_t flag, CapabilitySet set) {
+        for (cap_value_t cap = 0; cap <= CAP_LAST_CAP; cap++)
+                if (set & CAPABILITY(cap) && cap_set_flag(caps, flag, 1, &cap, CAP_SET) < 0)
                         return error_origin(-errno);
-        return cap_set_proc(caps) < 0 ? error_origin(-errno) : 0;
+        return 0;
 }
 
-int privileges_drop_bpf(bool (*works)(void *userdata), void *userdata) {
-        static const cap_flag_t sets[] = { CAP_EFFECTIVE, CAP_PERMITTED, CAP_INHERITABLE };
-        cap_flag_value_t had = CAP_CLEAR;
-        cap_t caps = cap_get_proc();
+/* Nothing is ever executed, so nothing is left to inherit; ambient ones go with them. */
+static int capabilities_write(CapabilitySet effective, CapabilitySet permitted) {
+        cap_t caps = cap_init();
         int r;
 
         if (!caps)
                 return error_origin(-errno);
-        cap_get_flag(caps, CAP_BPF, CAP_EFFECTIVE, &had);
-        /* Out of use first, from where it can be taken back. */
-        r = set_bpf(caps, sets, 1, CAP_CLEAR);
-        if (r == 0 && had == CAP_SET && !works(userdata))
-                r = set_bpf(caps, sets, 1, CAP_SET) ?: PRIVILEGES_E_KEPT;
-        else if (r == 0)
-                r = set_bpf(caps, sets, 3, CAP_CLEAR);
+        r = capabilities_fill(caps, CAP_EFFECTIVE, effective);
+        if (r == 0)
+                r = capabilities_fill(caps, CAP_PERMITTED, permitted);
+        if (r == 0 && cap_set_proc(caps) < 0)
+                r = error_origin(-errno);
         cap_free(caps);
-        return r;
+        return error_trace(r);
+}
+
+CapabilitySet privileges_effective(void) {
+        return capabilities_read(CAP_EFFECTIVE);
+}
+
+CapabilitySet privileges_permitted(void) {
+        return capabilities_read(CAP_PERMITTED);
+}
+
+bool privileges_low_ports(void) {
+        return privileges_effective() & CAPABILITY(CAP_NET_BIND_SERVICE) ||
+               unprivileged_port_start() <= 1;
+}
+
+int privileges_use(CapabilitySet set) {
+        CapabilitySet permitted = privileges_permitted();
+
+        return error_trace(capabilities_write(set & permitted, permitted));
+}
+
+int privileges_drop_bpf(bool (*works)(void *userdata), void *userdata) {
+        const CapabilitySet bpf = CAPABILITY(CAP_BPF);
+        CapabilitySet effective = privileges_effective(), permitted = privileges_permitted();
+        int r;
+
+        /* Out of use first, from where it can be taken back. */
+        r = capabilities_write(effective & ~bpf, permitted);
+        if (r == 0 && effective & bpf && !works(userdata))
+                return error_trace(capabilities_write(effective, permitted)) ?: PRIVILEGES_E_KEPT;
+        if (r == 0)
+                r = capabilities_write(effective & ~bpf, permitted & ~bpf);
+        return error_trace(r);
+}
+
+int privileges_become(const char *name, uid_t uid, gid_t gid) {
+        int signal = 0;
+
+        if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || prctl(PR_GET_PDEATHSIG, &signal) < 0)
+                return error_origin(-errno);
+        if (initgroups(name, gid) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
+                return error_origin(-errno);
+        /* Who started the broker may have asked to be followed; the kernel forgets that of another user.
+         */
+        if (prctl(PR_SET_PDEATHSIG, signal) < 0 || prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0)
+                return error_origin(-errno);
+        return 0;
+}
+
+/* It bounds what an executed program may gain. Without CAP_SETPCAP it stays as it is. */
+static void bounding_keep(CapabilitySet set) {
+        for (unsigned long cap = 0; prctl(PR_CAPBSET_READ, cap) >= 0; cap++)
+                if (cap > CAP_LAST_CAP || !(set & CAPABILITY(cap)))
+                        prctl(PR_CAPBSET_DROP, cap);
+}
+
+int privileges_keep(CapabilitySet set) {
+        int r = privileges_use(set | CAPABILITY(CAP_SETPCAP));
+
+        if (r < 0)
+                return error_trace(r);
+        bounding_keep(set);
+        set &= privileges_permitted();
+        return error_trace(capabilities_write(set, set));
 }

@@ -764,6 +764,21 @@ Test(policy, rights_of_options) {
         cr_assert(eq(uint, policy_rights_of(&options), POLICY_RIGHTS_ALL));
 }
 
+/* What somebody may have, whoever it is; what is refused counts for nothing. */
+Test(policy, rights_given) {
+        _cleanup_(policy_freep) Policy *policy = policy_new();
+
+        cr_assert(zero(uint, policy_rights_given(policy)));
+        add(policy, "a", "User=*\nPort=80");
+        add(policy, "b", "User=*\nAllow=no\nOptions=raw");
+        cr_assert(zero(uint, policy_rights_given(policy)));
+        add(policy, "c", "User=60001\nOptions=mark");
+        add(policy, "d", "User=60002\nOptions=priority mark");
+        cr_assert(eq(uint, policy_rights_given(policy), POLICY_RIGHT_MARK | POLICY_RIGHT_PRIORITY));
+        add(policy, "e", "User=*\nOptions=*");
+        cr_assert(eq(uint, policy_rights_given(policy), POLICY_RIGHTS_ALL));
+}
+
 Test(policy, own_rule_is_for_one_user) {
         static const PolicySubject root = {}, own = { .uid = 1000, .gid = 1000 };
         _cleanup_(policy_freep) Policy *policy = policy_new();

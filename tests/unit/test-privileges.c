@@ -4,7 +4,9 @@
 
 #include "daemon/privileges.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <netinet/in.h>
 #include <sys/capability.h>
 #include <sys/resource.h>
@@ -121,4 +123,90 @@ Test(privileges, bpf_is_given_up_for_good) {
         /* Who has none is not asked whether it works without. */
         cr_assert(zero(int, privileges_drop_bpf(trial, &t)));
         cr_assert(eq(int, t.n_tries, 1));
+}
+
+/* ---- becoming another user, and giving up --------------------------------------------------------- */
+
+static void require_root(void) {
+        const CapabilitySet needed = CAPABILITY(CAP_SETUID) | CAPABILITY(CAP_SETGID) |
+                                     CAPABILITY(CAP_SETPCAP) | CAPABILITY(CAP_NET_BIND_SERVICE);
+
+        if (geteuid() != 0 || (privileges_effective() & needed) != needed)
+                cr_skip_test("needs root, with the capabilities to change its user");
+}
+
+Test(privileges, another_user_keeps_what_it_may) {
+        uid_t uid[3];
+        gid_t gid[3], group = 1;
+        int signal = 0;
+        CapabilitySet before;
+
+        require_root();
+        before = privileges_permitted();
+        cr_assert(zero(int, setgroups(1, &group)));
+        cr_assert(zero(int, prctl(PR_SET_PDEATHSIG, SIGTERM)));
+        cr_assert(zero(int, privileges_become("nobody", KIT_OTHER_UID, KIT_OTHER_UID)));
+        cr_assert(zero(int, getresuid(&uid[0], &uid[1], &uid[2])));
+        cr_assert(zero(int, getresgid(&gid[0], &gid[1], &gid[2])));
+        for (int i = 0; i < 3; i++) {
+                cr_assert(eq(uint, uid[i], KIT_OTHER_UID));
+                cr_assert(eq(uint, gid[i], KIT_OTHER_UID));
+        }
+        cr_assert(eq(int, getgroups(1, &group), 1));
+        cr_assert(eq(uint, group, KIT_OTHER_UID));
+        cr_assert(eq(u64, privileges_permitted(), before));
+        cr_assert(zero(int, prctl(PR_GET_PDEATHSIG, &signal)));
+        cr_assert(eq(int, signal, SIGTERM));
+        cr_assert(zero(int, prctl(PR_GET_KEEPCAPS)));
+}
+
+/* In a process with one thread, as the broker is: of several, the C library changes all or aborts. */
+Test(privileges, who_may_not_become_another_does_not) {
+        int status;
+        pid_t pid;
+
+        require_root();
+        pid = fork();
+        cr_assert(ge(int, pid, 0));
+        if (pid == 0)
+                _exit(privileges_use(0) == 0 &&
+                      privileges_become("nobody", KIT_OTHER_UID, KIT_OTHER_UID) == -EPERM &&
+                      getuid() == 0);
+        cr_assert(eq(int, waitpid(pid, &status, 0), pid));
+        cr_assert(eq(int, status, W_EXITCODE(1, 0)));
+}
+
+/* In all sets, as user or as root; what is not there is not gained. */
+Test(privileges, all_but_what_is_kept_is_given_up) {
+        const CapabilitySet bind_service = CAPABILITY(CAP_NET_BIND_SERVICE);
+
+        require_root();
+        cr_assert(zero(int, privileges_become("nobody", KIT_OTHER_UID, KIT_OTHER_UID)));
+        cr_assert(zero(int, privileges_keep(bind_service | CAPABILITY(CAP_LAST_CAP))));
+        cr_assert(eq(u64, privileges_permitted() & ~CAPABILITY(CAP_LAST_CAP), bind_service));
+        cr_assert(eq(u64, privileges_effective(), privileges_permitted()));
+        for (unsigned long cap = 0; cap < CAP_LAST_CAP; cap++)
+                cr_assert(eq(int, prctl(PR_CAPBSET_READ, cap), cap == CAP_NET_BIND_SERVICE));
+        cr_assert(eq(int, setuid(0), -1));
+        /* And once more, with less. */
+        cr_assert(zero(int, privileges_keep(0)));
+        cr_assert(zero(u64, privileges_permitted()));
+        cr_assert(zero(int, privileges_keep(bind_service)));
+        cr_assert(zero(u64, privileges_permitted()));
+}
+
+/* What a service manager gave as ambient is not passed on. */
+Test(privileges, nothing_is_left_to_inherit) {
+        cap_t caps;
+
+        require_root();
+        caps = cap_get_proc();
+        cr_assert(zero(int, cap_set_flag(caps, CAP_INHERITABLE, 1,
+                                         &(cap_value_t){ CAP_NET_BIND_SERVICE }, CAP_SET)));
+        cr_assert(zero(int, cap_set_proc(caps)));
+        cap_free(caps);
+        cr_assert(zero(int, cap_set_ambient(CAP_NET_BIND_SERVICE, CAP_SET)));
+        cr_assert(zero(int, privileges_keep(CAPABILITY(CAP_NET_BIND_SERVICE))));
+        cr_assert(zero(int, cap_get_ambient(CAP_NET_BIND_SERVICE)));
+        cr_assert(eq(u64, privileges_permitted(), CAPABILITY(CAP_NET_BIND_SERVICE)));
 }

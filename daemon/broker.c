@@ -16,8 +16,10 @@
 #include "daemon/judge.h"
 #include "daemon/listener.h"
 #include "daemon/log.h"
+#include "daemon/policy.h"
 #include "daemon/privileges.h"
 #include "daemon/repair.h"
+#include "daemon/right-trial.h"
 #include "daemon/services.h"
 #include "daemon/socket-factory.h"
 #include "proto/cleanup.h"
@@ -29,6 +31,7 @@
 
 struct Broker {
         const BrokerOptions *options;
+        uid_t started_by;
         Services services;
         Listener *listener;
         sd_event_source *hangup;
@@ -52,8 +55,8 @@ static int broker_configure(Broker *broker, char **ret_reason) {
         Config *config;
         int r;
 
-        r = config_load(broker->options->config_file, broker->options->own_only, geteuid(), &config,
-                        ret_reason);
+        r = config_load(broker->options->config_file, broker->options->own_only, broker->started_by,
+                        &config, ret_reason);
         if (r == CONFIG_E_INVALID) {
                 log_line(LOG_ERR, "%s", *ret_reason);
                 return BROKER_E_CONFIG;
@@ -62,6 +65,13 @@ static int broker_configure(Broker *broker, char **ret_reason) {
                 return error_trace(r);
         broker_apply(broker, config);
         return 0;
+}
+
+/* Of what the configuration asks for, and what there is. */
+static void broker_take_stock(Services *services) {
+        services->rights_refused = right_trial_refused(policy_rights_given(services->config->policy));
+        warnings_gather(services);
+        warnings_log(&services->warnings);
 }
 
 /* The status says why until a good configuration is there. */
@@ -87,8 +97,7 @@ static int broker_on_hangup(sd_event_source *source, const struct signalfd_sigin
                 return 0;
         }
         log_line(LOG_INFO, "configuration reloaded");
-        warnings_gather(services);
-        warnings_log(&services->warnings);
+        broker_take_stock(services);
         return 0;
 }
 
@@ -148,9 +157,21 @@ static int broker_load_steering(Services *services) {
 static void broker_probe(Services *services) {
         socket_factory_probe(&services->families);
         services->peer_pidfd = kernel_has_peer_pidfd();
+}
+
+/* What only root could give is there: from here on the broker does with less. */
+static int broker_confine(Services *services) {
+        const ConfinementNeeds needs = { .rights = policy_rights_given(services->config->policy),
+                                         .bpf = services->bpf_kept,
+                                         .maps = services->steering,
+                                         .files = policy_gives_files(services->config->policy) };
+        int r = confinement_enter(&services->confinement, &needs);
+
+        if (r < 0)
+                return error_trace(r);
         services->privileged_ports = privileges_low_ports();
-        warnings_gather(services);
-        warnings_log(&services->warnings);
+        broker_take_stock(services);
+        return 0;
 }
 
 /*
@@ -191,6 +212,10 @@ static int broker_start(Broker *broker) {
         r = broker_configure(broker, &reason);
         if (r != 0)
                 return r;
+        r = confinement_choose_user(services->config->user, broker->options->own_only,
+                                    &services->confinement);
+        if (r < 0)
+                return error_trace(r);
         /* A seed of the kernel's, before the first object: clients must not know how keys are hashed. */
         json_object_seed(0);
         services->started_usec = clock_usec(CLOCK_REALTIME);
@@ -221,7 +246,9 @@ static int broker_start(Broker *broker) {
         if (r < 0)
                 return error_trace(r);
         r = listener_new(services, broker->options->socket, &broker->listener);
-        return r == 0 ? 0 : broker_refuse_socket(broker->options->socket, r);
+        if (r != 0)
+                return broker_refuse_socket(broker->options->socket, r);
+        return error_trace(broker_confine(services));
 }
 
 int broker_new(const BrokerOptions *options, Broker **ret) {
@@ -231,6 +258,7 @@ int broker_new(const BrokerOptions *options, Broker **ret) {
         if (!broker)
                 return error_origin(-ENOMEM);
         broker->options = options;
+        broker->started_by = geteuid();
         broker->services.poller.epoll_fd = -1;
         accounts_init(&broker->services.accounts);
         r = broker_start(broker);

@@ -13,6 +13,7 @@
 
 #include "daemon/cgroup.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -30,14 +31,14 @@
 #include "proto/cleanup.h"
 #include "proto/error.h"
 
-/* Of linux/pidfd.h, which older systems have without them. */
+/* Of linux/pidfd.h, which older systems have without it. */
 struct pidfd_info_v0 {
         uint64_t mask;
         uint64_t cgroupid;
         uint32_t ids[11];
         int32_t exit_code;
 };
-#define PIDFD_GET_INFO_V0 _IOWR(0xff, 11, struct pidfd_info_v0)
+static_assert(sizeof(struct pidfd_info_v0) == _IOC_SIZE(PIDFD_GET_INFO_V0), "as the kernel has it");
 #define PIDFD_INFO_HAS_CGROUPID (UINT64_C(1) << 2)
 
 void cgroup_map_deinit(CgroupMap *map) {

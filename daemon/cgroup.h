@@ -9,7 +9,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/ioctl.h>
 #include <sys/types.h>
+
+/* What is asked of a pidfd (Linux 6.13). */
+#define PIDFD_GET_INFO_V0 _IOC(_IOC_READ | _IOC_WRITE, 0xff, 11, 64)
 
 enum {
         /* A name of a unit, with its NUL. */

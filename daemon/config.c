@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <ini.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,7 @@
 #define ELEMENTSOF(array) (sizeof(array) / sizeof(*(array)))
 
 static const Config config_defaults = {
+        .user = (uid_t)-1,
         .socket_mode = CONFIG_SOCKET_MODE,
         .socket_group = (gid_t)-1,
         .retain_usec = CONFIG_RETAIN_SEC * USEC_PER_SEC,
@@ -87,6 +89,26 @@ static int parse_group(const char *value, void *field, char **ret_reason) {
         return 0;
 }
 
+/* Somebody with a group and a name: a number alone does not do. */
+static int parse_user(const char *value, void *field, char **ret_reason) {
+        const struct passwd *passwd;
+        Pattern pattern;
+        int r;
+
+        r = pattern_parse_user(value, &pattern, ret_reason);
+        if (r == PATTERN_E_INVALID)
+                return CONFIG_E_INVALID;
+        if (r < 0)
+                return error_trace(r);
+        passwd = getpwuid(pattern.id);
+        if (!passwd)
+                return reason_write(ret_reason, CONFIG_E_INVALID, "there is no user with the number %s",
+                                    value);
+
+        *(uid_t *)field = passwd->pw_uid;
+        return 0;
+}
+
 /* What the files write as plain values, for the table below. */
 static int parse_mode(const char *value, void *field, char **ret_reason) {
         return value_parse_mode(value, field, ret_reason);
@@ -108,6 +130,7 @@ static const struct {
         size_t offset;
         size_t size;
 } broker_keys[] = {
+        { "User", parse_user, BROKER_FIELD(user) },
         { "SocketMode", parse_mode, BROKER_FIELD(socket_mode) },
         { "SocketGroup", parse_group, BROKER_FIELD(socket_group) },
         { "RetainSec", parse_span, BROKER_FIELD(retain_usec) },

@@ -28,6 +28,7 @@ enum {
 typedef struct Config {
         /* Whether any file was read; if not, the broker serves its own uid only. */
         bool from_files;
+        uid_t user; /* whom a broker that root started runs as; (uid_t) -1: see confinement.h */
         mode_t socket_mode;
         gid_t socket_group; /* (gid_t) -1: left as it is */
         uint64_t retain_usec;

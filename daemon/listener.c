@@ -82,8 +82,9 @@ static int listener_on_io(sd_event_source *source, int fd, uint32_t revents, voi
         return 0;
 }
 
-static int make_folder(const char *path) {
+static int make_folder(const char *path, const Confinement *confinement) {
         _cleanup_(freep) char *folder = strdup(path);
+        _cleanup_(fd_closep) int fd = -1;
         char *slash;
 
         if (!folder)
@@ -92,7 +93,13 @@ static int make_folder(const char *path) {
         if (!slash || slash == folder)
                 return 0;
         *slash = '\0';
-        if (mkdir(folder, 0755) < 0 && errno != EEXIST)
+        if (mkdir(folder, 0755) < 0)
+                return errno == EEXIST ? 0 : error_origin(-errno);
+        fd = open(folder, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0)
+                return error_origin(-errno);
+        if (confinement->changes_user &&
+            fchownat(fd, "", confinement->uid, confinement->gid, AT_EMPTY_PATH) < 0)
                 return error_origin(-errno);
         return 0;
 }
@@ -114,7 +121,7 @@ static int listener_bind(Listener *listener) {
 static int listener_open(Listener *listener) {
         int r;
 
-        r = make_folder(listener->address.sun_path);
+        r = make_folder(listener->address.sun_path, &listener->services->confinement);
         if (r < 0)
                 return error_trace(r);
         listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -137,6 +144,7 @@ static int listener_open(Listener *listener) {
 }
 
 int listener_new(Services *services, const char *path, Listener **ret) {
+        const Confinement *confinement = &services->confinement;
         Listener *listener;
         int r;
 
@@ -147,10 +155,13 @@ int listener_new(Services *services, const char *path, Listener **ret) {
                 return error_origin(-ENOMEM);
         listener->services = services;
         listener->fd = listener->reserve = -1;
-        listener->file = (SocketFile){ .uid = (uid_t)-1,
+        /* To whom the broker will be: what it makes as root it must be able to remove later. */
+        listener->file = (SocketFile){ .uid = confinement->changes_user ? confinement->uid : (uid_t)-1,
                                        .gid = services->config->socket_group,
                                        .mode = services->config->socket_mode,
                                        .follow_links = true };
+        if (listener->file.gid == (gid_t)-1 && confinement->changes_user)
+                listener->file.gid = confinement->gid;
         listener->address.sun_family = AF_UNIX;
         strcpy(listener->address.sun_path, path);
         LIST_INIT(&listener->peers.peers);

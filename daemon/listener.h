@@ -17,8 +17,9 @@ enum {
 };
 
 /*
- * Binds @path, its folder made if only the last one is missing, and starts to accept. A socket left
- * behind by a broker that is gone is replaced. Returns 0, LISTENER_E_*, or a negative errno.
+ * Binds @path, its folder made if only the last one is missing, and starts to accept. Both belong to
+ * whom the broker will run as. A socket left behind by a broker that is gone is replaced. Returns 0,
+ * LISTENER_E_*, or a negative errno.
  */
 int listener_new(Services *services, const char *path, Listener **ret);
 

@@ -89,6 +89,8 @@ int method_get_status(Context *context, const void *p) {
                 { "peerPidfd", services->peer_pidfd },
                 { "passRights", services->pass_rights },
                 { "privilegedPorts", services->privileged_ports },
+                { "unprivileged", !services->confinement.stays_root },
+                { "seccomp", services->confinement.filtered },
                 { "steer", services->endpoints.steering },
                 { "migrate", services->endpoints.steering || group_migrate_req() },
         };

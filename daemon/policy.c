@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/socket-file.h"
 #include "proto/cleanup.h"
 #include "proto/error.h"
 
@@ -145,6 +146,17 @@ bool policy_has_tenant(const Policy *policy, const PolicySubject *subject, const
                 const char *name = rule_tenant(policy->rules[i]);
 
                 if (name && strcmp(name, tenant->name) == 0 && rule_is_for(policy->rules[i], subject))
+                        return true;
+        }
+        return false;
+}
+
+bool policy_gives_files(const Policy *policy) {
+        SocketFile file;
+
+        for (size_t i = 0; i < policy->n_rules; i++) {
+                rule_socket_file(policy->rules[i], &file);
+                if (file.uid != (uid_t)-1 || file.gid != (gid_t)-1)
                         return true;
         }
         return false;

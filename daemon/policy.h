@@ -49,6 +49,9 @@ bool policy_may_observe(const Policy *policy, const PolicySubject *subject);
 /* Whether some rule makes @subject one of the users of a tenant that has a name. */
 bool policy_has_tenant(const Policy *policy, const PolicySubject *subject, const Tenant *tenant);
 
+/* Whether the files of some paths are to belong to others: SocketUser=, SocketGroup=. */
+bool policy_gives_files(const Policy *policy);
+
 /* The rights that somebody can have: those of all granting rules. */
 unsigned policy_rights_given(const Policy *policy);
 

@@ -9,6 +9,7 @@
 #include "daemon/account.h"
 #include "daemon/cgroup.h"
 #include "daemon/config.h"
+#include "daemon/confinement.h"
 #include "daemon/endpoint.h"
 #include "daemon/events.h"
 #include "daemon/id.h"
@@ -31,6 +32,8 @@ typedef struct Services {
         Steering *steering;      /* NULL: groups are not steered, */
         const char *no_steering; /* for this reason */
         bool bpf_kept;           /* CAP_BPF could not be given up */
+        Confinement confinement;
+        unsigned rights_refused; /* PolicyRight bits that rules give and the kernel does not */
         EndpointRegistry endpoints;
         LeaseRegistry leases;
         /* Every reply is encoded in here and sent, or copied, before the next. */

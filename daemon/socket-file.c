@@ -109,7 +109,7 @@ static int give_away(const SocketFile *file, const SocketFolder *folder, int fd,
         if (made < 0 ||
             (file->gid != (gid_t)-1 && fchownat(made, "", (uid_t)-1, file->gid, AT_EMPTY_PATH) < 0))
                 return fail(refusal, "chown");
-        if (chmod(path_of(made, path), file->mode) < 0)
+        if (fchmodat(AT_FDCWD, path_of(made, path), file->mode, 0) < 0)
                 return fail(refusal, "chmod");
         if (file->uid != (uid_t)-1 && fchownat(made, "", file->uid, (gid_t)-1, AT_EMPTY_PATH) < 0)
                 return fail(refusal, "chown");

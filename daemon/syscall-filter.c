@@ -15,6 +15,8 @@
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/netlink.h>
+#include <linux/sockios.h>
+#include <linux/un.h>
 #include <seccomp.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,6 +26,7 @@
 #include <unistd.h>
 
 #include "build-config.h"
+#include "daemon/cgroup.h"
 #include "proto/error.h"
 
 typedef struct Call {
@@ -119,6 +122,10 @@ static const Call conditional[] = {
         { "ioctl", 1, { ARGUMENT_IS(1, FIONBIO) } },
         { "ioctl", 1, { ARGUMENT_IS(1, FIONREAD) } },
         { "ioctl", 1, { ARGUMENT_IS(1, TCGETS) } },
+        /* Whether a client has read, which file a socket has, what a pidfd tells of its process. */
+        { "ioctl", 1, { ARGUMENT_IS(1, SIOCOUTQ) } },
+        { "ioctl", 1, { ARGUMENT_IS(1, SIOCUNIXFILE) } },
+        { "ioctl", 1, { ARGUMENT_IS(1, PIDFD_GET_INFO_V0) } },
 
         /* Asking for a limit. A new one would be in the third argument. */
         { "prlimit64", 2, { ARGUMENT_IS(0, 0), ARGUMENT_IS_NULL(2) } },

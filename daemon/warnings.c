@@ -8,8 +8,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/capability.h>
 
 #include "daemon/log.h"
+#include "daemon/right-trial.h"
 #include "daemon/services.h"
 
 void warnings_add(Warnings *warnings, const char *format, ...) {
@@ -43,13 +45,48 @@ static void gather_configuration(const Services *services, Warnings *warnings) {
         if (services->reload_error)
                 warnings_add(warnings, "the configuration was not reloaded: %s", services->reload_error);
         if (!services->config->from_files)
-                warnings_add(warnings, "no configuration: only the broker's own user is served");
+                warnings_add(warnings,
+                             "no configuration: only the user who started the broker is served");
 }
 
-static void gather_system(const Services *services, Warnings *warnings) {
+static void gather_rights(const Services *services, Warnings *warnings) {
+        const CapabilitySet network = CAPABILITY(CAP_NET_RAW) | CAPABILITY(CAP_NET_ADMIN);
+        char names[128];
+
+        if (services->rights_refused == 0)
+                return;
+        right_trial_names(services->rights_refused, names, sizeof(names));
+        if (services->confinement.given_up & network)
+                warnings_add(warnings,
+                             "rules give %s since the broker gave up what it takes: restart the broker",
+                             names);
+        else
+                warnings_add(warnings,
+                             "no CAP_NET_RAW (before Linux 5.17, CAP_NET_ADMIN): rules give %s, which "
+                             "cannot be set",
+                             names);
+}
+
+static void gather_privileges(const Services *services, Warnings *warnings) {
+        const Confinement *confinement = &services->confinement;
+
+        if (confinement->asked != services->config->user)
+                warnings_add(warnings, "User= has changed: restart the broker for it to take effect");
+        if (confinement->stays_root)
+                warnings_add(warnings, "the broker runs as root: %s", confinement->stays_root);
+        if (!confinement->filtered)
+                warnings_add(warnings, "no filter of system calls (seccomp): %s",
+                             confinement->no_filter);
         if (!services->privileged_ports)
                 warnings_add(warnings, "no CAP_NET_BIND_SERVICE: ports below "
                                        "net.ipv4.ip_unprivileged_port_start cannot be given");
+        /* Who serves nobody else gives no socket away. */
+        if (services->config->from_files && !(confinement->keeps & CAPABILITY(CAP_CHOWN)))
+                warnings_add(warnings, "no CAP_CHOWN: a holder whose lease has ended can listen again");
+        gather_rights(services, warnings);
+}
+
+static void gather_system(const Services *services, Warnings *warnings) {
         if (!services->steering)
                 warnings_add(warnings,
                              "no steering (%s): a member that leaves a group loses what waits on it "
@@ -67,5 +104,6 @@ static void gather_system(const Services *services, Warnings *warnings) {
 void warnings_gather(Services *services) {
         warnings_deinit(&services->warnings);
         gather_configuration(services, &services->warnings);
+        gather_privileges(services, &services->warnings);
         gather_system(services, &services->warnings);
 }

@@ -36,11 +36,12 @@ enum {
         PEER_PIDFD = 77, /* SO_PEERPIDFD; headers before Linux 6.5 lack it */
 };
 
+/* Whom to become is said in each: this machine may have the user that is the default. */
 static void write_config(const Harness *h, const char *text) {
         FILE *file = fopen(h->config, "we");
 
         cr_assert(file != NULL);
-        fputs(text, file);
+        fprintf(file, "%s\n[Broker]\nUser=%s\n", text, h->user ?: "root");
         cr_assert_eq(fclose(file), 0);
         cr_assert_eq(chmod(h->config, 0644), 0);
 }
@@ -137,7 +138,8 @@ void harness_start_as_set(Harness *h, const char *config) {
         cr_assert_eq(chmod(h->folder, 0755), 0);
         if (uid != geteuid())
                 cr_assert_eq(chown(h->folder, uid, uid), 0);
-        snprintf(h->socket, sizeof(h->socket), "%s/io.reuseportd", h->folder);
+        /* In a folder of its own, if it is to be able to remove it later. */
+        snprintf(h->socket, sizeof(h->socket), "%s/%sio.reuseportd", h->folder, h->user ? "run/" : "");
         snprintf(h->config, sizeof(h->config), "%s/reuseportd.conf", h->folder);
         if (config)
                 write_config(h, config);

@@ -70,6 +70,7 @@ Test(start, configuration_in_error) {
                 { "[Broker]\nRetainSec=soon\n", 2, "RetainSec=" },
                 { "[Broker]\n\n\nMaxConnections=0\n", 4, "MaxConnections=" },
                 { "[Broker]\nSocketGroup=no-such-group-here\n", 2, "SocketGroup=" },
+                { "[Broker]\nUser=no-such-user-here\n", 2, "User=" },
                 { "[Rule a]\nUser=no-such-user-here\n", 2, "User=" },
                 { "[Rule a]\nUser=*\nAddress=10.0.0.1/8\n", 3, "Address=" },
                 { "[Rule a]\nUser=*\nPort=90-80\n", 3, "Port=" },

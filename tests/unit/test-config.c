@@ -162,6 +162,13 @@ Test(config, refusals_name_file_and_line) {
                 { "[Broker]\nSocketMode=-1\n", "2: ", "no file mode" },
                 { "[Broker]\nSocketMode=0600 0\n", "2: ", "no file mode" },
                 { "[Broker]\nSocketMode=7777777777777777777777777\n", "2: ", "no file mode" },
+                { "[Broker]\nUser=no-such-user\n", "2: ", "User=: there is no user \"no-such-user\"" },
+                { "[Broker]\nUser=root daemon\n", "2: ", "User=: there is no user" },
+                { "[Broker]\nUser=*\n", "2: ", "User=: there is no user" },
+                { "[Broker]\nUser=-1\n", "2: ", "User=: there is no user" },
+                { "[Broker]\nUser=4294967295\n", "2: ", "User=: there is no user" },
+                { "[Broker]\nUser=4294967294\n",
+                  "2: ", "User=: there is no user with the number 4294967294" },
                 { "[Broker]\nSocketGroup=no-such-group\n", "2: ", "SocketGroup=: there is no group" },
                 { "[Broker]\nSocketGroup=*\n", "2: ", "there is no group \"*\"" },
                 { "[Broker]\nSocketGroup=4294967295\n", "2: ", "there is no group" },
@@ -361,14 +368,15 @@ Test(config, later_files_override) {
 
         write_main("[Broker]\nMaxConnections=1\nMaxLeasesPerUser=1\nMaxConnectionsPerUser=1\nRetainSec="
                    "1\n");
-        write_drop_in("b.conf", "[Broker]\nMaxConnections=4\nRetainSec=\n");
+        write_drop_in("b.conf", "[Broker]\nMaxConnections=4\nRetainSec=\nUser=\n");
         write_drop_in("B.conf", "[Broker]\nMaxConnections=3\n[Broker]\nMaxLeasesPerUser=3\n");
-        write_drop_in("10.conf", "[Broker]\nMaxConnections=2\nMaxLeasesPerUser=2\n");
+        write_drop_in("10.conf", "[Broker]\nMaxConnections=2\nMaxLeasesPerUser=2\nUser=0\n");
         config = load();
         cr_assert(eq(sz, config->max_connections, 4));
         cr_assert(eq(sz, config->max_leases_per_user, 3));
         cr_assert(eq(sz, config->max_connections_per_user, 1));
         cr_assert(eq(u64, config->retain_usec, CONFIG_RETAIN_SEC * UINT64_C(1000000)));
+        cr_assert(eq(uint, config->user, (uid_t)-1));
 }
 
 Test(config, rules_are_tried_in_the_order_of_files) {
@@ -391,6 +399,7 @@ Test(config, values_are_read) {
         write_main("  [Broker]  ; with a comment\r\n"
                    "\tSocketMode = 0660 ; inline\n"
                    "SocketGroup=0\n"
+                   "User=root\n"
                    "  # comment\n"
                    "MaxConnections=1000000\n"
                    "MaxConnectionsPerUser=1\n"
@@ -405,6 +414,7 @@ Test(config, values_are_read) {
         config = load();
         cr_assert(eq(uint, config->socket_mode, 0660));
         cr_assert(eq(uint, config->socket_group, 0));
+        cr_assert(zero(uint, config->user));
         cr_assert(eq(sz, config->max_connections, 1000000));
         cr_assert(eq(sz, config->max_connections_per_user, 1));
         cr_assert(eq(sz, config->max_leases_per_user, 7));

@@ -36,9 +36,9 @@ static mode_t mode_of(const char *file) {
         return st.st_mode & 07777;
 }
 
-int chmod(const char *file, mode_t mode) {
+int fchmodat(int fd, const char *file, mode_t mode, int flags) {
         mode_before_chmod = mode_of(file);
-        return (int)syscall(SYS_fchmodat, AT_FDCWD, file, mode);
+        return (int)syscall(SYS_fchmodat, fd, file, mode);
 }
 
 int fchownat(int fd, const char *file, uid_t uid, gid_t gid, int flags) {

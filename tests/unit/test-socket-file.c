@@ -35,9 +35,9 @@ int bind(int fd, const struct sockaddr *address, socklen_t len) {
 
 static bool chmod_fails;
 
-int chmod(const char *path, mode_t mode) {
+int fchmodat(int fd, const char *path, mode_t mode, int flags) {
         if (!chmod_fails)
-                return (int)syscall(SYS_fchmodat, AT_FDCWD, path, mode);
+                return (int)syscall(SYS_fchmodat, fd, path, mode);
         errno = EROFS;
         return -1;
 }

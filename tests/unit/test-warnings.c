@@ -8,7 +8,9 @@
 #include <criterion/new/assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/capability.h>
 
+#include "daemon/rule.h"
 #include "daemon/services.h"
 #include "tests/unit/leaks.h"
 
@@ -21,6 +23,7 @@ static Services complete(void) {
                 .privileged_ports = true,
                 .peer_pidfd = true,
                 .steering = (Steering *)&config,
+                .confinement = { .keeps = CAPABILITY(CAP_CHOWN), .filtered = true },
         };
 }
 
@@ -55,6 +58,25 @@ Test(warnings, one_for_each_lack) {
         services.privileged_ports = false;
         expect_one(&services, "no CAP_NET_BIND_SERVICE");
         services = complete();
+        services.confinement.stays_root = "for a reason";
+        expect_one(&services, "the broker runs as root: for a reason");
+        services = complete();
+        services.confinement.asked = 1;
+        expect_one(&services, "User= has changed");
+        services = complete();
+        services.confinement.filtered = false;
+        services.confinement.no_filter = "for a reason";
+        expect_one(&services, "no filter of system calls (seccomp): for a reason");
+        services = complete();
+        services.confinement.keeps = 0;
+        expect_one(&services, "no CAP_CHOWN");
+        services = complete();
+        services.rights_refused = POLICY_RIGHT_MARK | POLICY_RIGHT_TRANSPARENT;
+        expect_one(&services, "no CAP_NET_RAW (before Linux 5.17, CAP_NET_ADMIN): rules give mark, "
+                              "transparent, which cannot be set");
+        services.confinement.given_up = CAPABILITY(CAP_NET_RAW);
+        expect_one(&services, "restart the broker");
+        services = complete();
         services.steering = NULL;
         services.no_steering = "for a reason";
         expect_one(&services, "no steering (for a reason)");
@@ -70,14 +92,26 @@ Test(warnings, one_for_each_lack) {
         leaks_expect_none();
 }
 
+/* To a broker of one user's own, whose sockets are all its own, nobody's socket must be given. */
+Test(warnings, no_capability_is_missed_without_a_use) {
+        Config none = { .from_files = false };
+        Services services = complete();
+
+        services.config = &none;
+        services.confinement.keeps = 0;
+        expect_one(&services, "no configuration");
+        leaks_expect_none();
+}
+
 Test(warnings, gathered_again_they_are_no_more) {
         Config none = { .from_files = false };
         Services services = { .config = &none, .no_steering = "for a reason" };
 
+        services.confinement.no_filter = "for a reason";
         warnings_gather(&services);
-        cr_assert(eq(sz, services.warnings.n, 4));
+        cr_assert(eq(sz, services.warnings.n, 5));
         warnings_gather(&services);
-        cr_assert(eq(sz, services.warnings.n, 4));
+        cr_assert(eq(sz, services.warnings.n, 5));
         warnings_log(&services.warnings);
         warnings_deinit(&services.warnings);
         leaks_expect_none();

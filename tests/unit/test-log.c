@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* The priority is written for the journal alone, and only where standard error really is the journal. */
+/*
+ * The priority is written for the journal alone, and only where standard error really is the journal. A
+ * line is one line whatever is in it, and who does not read holds nobody up.
+ */
 
 #include "daemon/log.h"
 
@@ -120,6 +123,117 @@ Test(log, a_long_line_is_cut_and_ends) {
         cr_assert(lt(sz, strlen(line), 2048));
         cr_assert(eq(ptr, strchr(line, '\n'), (void *)(line + strlen(line) - 1)));
 }
+
+Test(log, no_text_makes_a_line_of_its_own) {
+        redirect(STREAM_RIGHT);
+        log_init();
+        log_line(LOG_INFO, "%s", "a\n<0>b\r\x1b[2J\x7f\xc2\x9b\xe2\x80\xae c");
+        KIT_EXPECT_TEXT(restore(), "<6>a\\x0a<0>b\\x0d\\x1b[2J\\x7f\\xc2\\x9b\\xe2\\x80\\xae c\n");
+}
+
+Test(log, escapes_are_whole_or_not_there) {
+        char buffer[8];
+
+        KIT_EXPECT_TEXT(log_escape("", buffer, 1), "");
+        KIT_EXPECT_TEXT(log_escape("x", buffer, 1), "");
+        KIT_EXPECT_TEXT(log_escape("a\nb\n", buffer, sizeof(buffer)), "a\\x0ab");
+        KIT_EXPECT_TEXT(log_escape("\n\n", buffer, sizeof(buffer)), "\\x0a");
+        KIT_EXPECT_TEXT(log_escape("abcdefghij", buffer, sizeof(buffer)), "abcdefg");
+}
+
+/* ---- nobody reads -------------------------------------------------------------------------------- */
+
+/* Standard error to @fd, which is consumed; restore_plain() undoes it. */
+static void redirect_to(int fd) {
+        saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+        cr_assert(eq(int, dup2(fd, STDERR_FILENO), STDERR_FILENO));
+        close(fd);
+        log_init();
+}
+
+static void restore_plain(void) {
+        cr_assert(eq(int, dup2(saved, STDERR_FILENO), STDERR_FILENO));
+        saved = fd_close(saved);
+}
+
+/* Writes more lines than fit, which ends since none waits; reads what is there, and writes one more. */
+static void expect_no_wait(int reader) {
+        char text[4096] = "", *end;
+        ssize_t n;
+
+        for (int i = 0; i < 10000; i++)
+                log_line(LOG_INFO, "a line that is read by nobody, and fills a pipe with the others");
+        cr_assert(zero(int, fcntl(STDERR_FILENO, F_GETFL) & O_NONBLOCK));
+        cr_assert(ge(int, fcntl(reader, F_SETFL, O_NONBLOCK), 0));
+        while (read(reader, text, sizeof(text)) > 0)
+                ;
+        log_line(LOG_INFO, "now");
+        n = read(reader, text, sizeof(text) - 1);
+        cr_assert(gt(int, (int)n, 0));
+        text[n] = '\0';
+        end = strstr(text, " lines were lost here: nobody read them");
+        cr_assert(ne(ptr, end, NULL), "%s", text);
+        cr_assert(ne(ptr, strstr(end, "reuseportd: now"), NULL), "%s", text);
+        log_line(LOG_INFO, "and on");
+        n = read(reader, text, sizeof(text) - 1);
+        cr_assert(gt(int, (int)n, 0));
+        text[n] = '\0';
+        cr_assert(zero(ptr, strstr(text, "lost")), "%s", text);
+}
+
+Test(log, waits_for_nobody_at_a_pipe) {
+        int pair[2];
+
+        unsetenv("JOURNAL_STREAM");
+        cr_assert(zero(int, pipe2(pair, O_CLOEXEC)));
+        redirect_to(pair[1]);
+        expect_no_wait(pair[0]);
+        restore_plain();
+        close(pair[0]);
+}
+
+/* As the journal's own is. */
+Test(log, waits_for_nobody_at_a_stream) {
+        int pair[2];
+
+        unsetenv("JOURNAL_STREAM");
+        cr_assert(zero(int, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)));
+        redirect_to(pair[1]);
+        expect_no_wait(pair[0]);
+        restore_plain();
+        close(pair[0]);
+}
+
+Test(log, waits_for_nobody_at_a_terminal) {
+        int controller = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), terminal;
+
+        unsetenv("JOURNAL_STREAM");
+        cr_assert(ge(int, controller, 0), "%m");
+        cr_assert(zero(int, unlockpt(controller)));
+        terminal = open(ptsname(controller), O_RDWR | O_NOCTTY | O_CLOEXEC);
+        cr_assert(ge(int, terminal, 0), "%m");
+        redirect_to(terminal);
+        for (int i = 0; i < 10000; i++)
+                log_line(LOG_INFO,
+                         "a line that is read by nobody, and fills a terminal with the others");
+        cr_assert(zero(int, fcntl(STDERR_FILENO, F_GETFL) & O_NONBLOCK));
+        restore_plain();
+        close(controller);
+}
+
+Test(log, survives_a_pipe_that_is_closed) {
+        int pair[2];
+
+        unsetenv("JOURNAL_STREAM");
+        cr_assert(zero(int, pipe2(pair, O_CLOEXEC)));
+        redirect_to(pair[1]);
+        close(pair[0]);
+        log_line(LOG_INFO, "to nobody");
+        log_line(LOG_INFO, "to nobody");
+        restore_plain();
+}
+
+/* ---- faults ------------------------------------------------------------------------------------- */
 
 static int failing(void) {
         return error_origin(-ENOENT);

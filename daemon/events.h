@@ -5,14 +5,24 @@
  * What happens to endpoints, told to whoever watches. Nothing is put together while nobody does.
  */
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/queue.h>
 
 #include "daemon/subject.h"
+#include "proto/address.h"
 
 typedef struct Endpoint Endpoint;
 typedef struct Member Member;
 typedef struct Lease Lease;
 typedef struct Watcher Watcher;
+
+/* What was asked for and not given. */
+typedef struct EventRequest {
+        const Address *address; /* with the port that was judged */
+        Sharing sharing;
+        const char *name; /* NULL: none */
+} EventRequest;
 
 /* Something that happened. Everything is borrowed for the call; NULL where it does not apply. */
 typedef struct Event {
@@ -22,6 +32,12 @@ typedef struct Event {
         const Lease *lease;
         Subject *subject;
         const char *reason;
+        /* Of no concern to watchers of the protocol, but to the audit. */
+        const EventRequest *request;
+        const char *rule;     /* that gave or refused it */
+        const char *resource; /* of which there are no more than limit */
+        uint64_t limit;
+        bool revoked; /* the lease was ended by the broker, not by its holder */
 } Event;
 
 struct Watcher {
@@ -35,3 +51,10 @@ typedef struct EventHub {
 } EventHub;
 
 void event_hub_emit(EventHub *hub, const Event *event);
+
+/*
+ * "quota": @subject came to a limit. @whose: "for each user", or "for all users together". @request may
+ * be NULL, if it was not about a socket.
+ */
+void event_hub_emit_quota(EventHub *hub, Subject *subject, const EventRequest *request,
+                          const char *resource, uint64_t limit, const char *whose);

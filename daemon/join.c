@@ -95,8 +95,8 @@ static int join_lease(Context *context, const LeaseTerms *terms, Wanted *wanted,
         if (r < 0)
                 return error_trace(r);
         return r == LEASE_E_RULE
-                       ? refuse_rule(context, "leases by", wanted->rule, rule_max_leases(wanted->rule))
-                       : refuse_quota(context, RESOURCE_LEASES, r);
+                       ? refuse_rule(context, wanted, "leases by", rule_max_leases(wanted->rule))
+                       : refuse_quota(context, wanted, RESOURCE_LEASES, r);
 }
 
 /* The socket is there: it becomes a member with a lease, and takes what its state lets it take. Takes
@@ -129,7 +129,7 @@ static int join_with_new_member(Context *context, const LeaseTerms *terms, Wante
 
         r = user_charge(context->user, RESOURCE_DESCRIPTORS, 1, &charge);
         if (r != 0)
-                return refuse_quota(context, RESOURCE_DESCRIPTORS, r);
+                return refuse_quota(context, wanted, RESOURCE_DESCRIPTORS, r);
         r = open_socket(context,
                         &(SocketSpec){ .address = endpoint->address,
                                        .sharing = endpoint->sharing,
@@ -154,7 +154,7 @@ int join_new_endpoint(Context *context, const LeaseTerms *terms, Wanted *wanted,
                 return JOIN_E_TAKEN;
         r = user_charge(context->user, RESOURCE_DESCRIPTORS, 1, &charge);
         if (r != 0)
-                return refuse_quota(context, RESOURCE_DESCRIPTORS, r);
+                return refuse_quota(context, wanted, RESOURCE_DESCRIPTORS, r);
         r = open_socket(context,
                         &(SocketSpec){ .address = wanted->address,
                                        .sharing = wanted->sharing,

@@ -60,28 +60,28 @@ int lease_new(LeaseRegistry *registry, Member *member, const LeaseTerms *terms, 
         return 0;
 }
 
-static void lease_emit(const Lease *lease, const char *what, const char *reason) {
-        event_hub_emit(lease->member->endpoint->registry->hub,
-                       &(Event){
-                               .what = what,
-                               .endpoint = lease->member->endpoint,
-                               .member = lease->member,
-                               .lease = lease,
-                               .subject = lease->subject,
-                               .reason = reason,
-                       });
+/* Tells of @event, which is about the lease. */
+static void lease_emit(const Lease *lease, Event event) {
+        event.endpoint = lease->member->endpoint;
+        event.member = lease->member;
+        event.lease = lease;
+        event.subject = lease->subject;
+        event.rule = rule_charge_rule(&lease->rule_charge);
+        event_hub_emit(event.endpoint->registry->hub, &event);
 }
 
 void lease_commit(Lease *lease, bool adopted) {
         member_commit(lease->member, lease->subject);
-        lease_emit(lease, adopted ? "adopted" : "acquired", NULL);
+        lease_emit(lease, (Event){ .what = adopted ? "adopted" : "acquired" });
 }
 
 void lease_end(Lease *lease, MemberLeave how, const char *reason) {
         Member *member = lease->member;
 
         if (how != MEMBER_LEAVE_UNDONE) {
-                lease_emit(lease, "released", reason);
+                lease_emit(lease, (Event){ .what = "released",
+                                           .reason = reason,
+                                           .revoked = how == MEMBER_LEAVE_REVOKED });
                 member_set_holder(member, lease->subject);
         }
         HASH_DEL(lease->registry->by_id, lease);
@@ -104,7 +104,7 @@ void lease_registry_deinit(LeaseRegistry *registry, const char *reason) {
         Lease *lease, *next;
 
         HASH_ITER (hh, registry->by_id, lease, next)
-                lease_end(lease, MEMBER_LEAVE_RELEASED, reason);
+                lease_end(lease, MEMBER_LEAVE_REVOKED, reason);
 }
 
 size_t lease_registry_count(const LeaseRegistry *registry) {

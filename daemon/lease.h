@@ -71,7 +71,7 @@ void lease_end(Lease *lease, MemberLeave how, const char *reason);
 /* Ends all leases of a connection or process. */
 void lease_owner_end(LeaseOwner *owner, MemberLeave how, const char *reason);
 
-/* Ends every lease, whatever it depends on. */
+/* Revokes every lease, whatever it depends on. */
 void lease_registry_deinit(LeaseRegistry *registry, const char *reason);
 
 size_t lease_registry_count(const LeaseRegistry *registry);

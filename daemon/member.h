@@ -87,6 +87,7 @@ void member_hand_over(Member *member);
 /* How the last lease of a member ended, which decides what becomes of the member. */
 typedef enum MemberLeave {
         MEMBER_LEAVE_RELEASED, /* the holder said that it is done: nothing is kept */
+        MEMBER_LEAVE_REVOKED,  /* the broker took it back: nothing is kept either */
         MEMBER_LEAVE_LOST,     /* it died or hung up: kept for the next if no other member takes over */
         MEMBER_LEAVE_UNDONE,   /* it was never handed over: as if nothing had happened */
 } MemberLeave;

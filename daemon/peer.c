@@ -301,11 +301,13 @@ static void peer_on_turn(PollItem *item) {
 /* ---- begin and end ----------------------------------------------------------------------------- */
 
 /* One error, said before anything was asked: the answer to whatever is asked first. */
-static void refuse_connection(Services *services, int fd, int outcome) {
+static void refuse_connection(Services *services, Subject *subject, int fd, int outcome) {
         ErrorParameters parameters =
                 refusal_of_quota(&services->accounts, RESOURCE_CONNECTIONS, outcome);
         const WireError *error = &wire_errors[WIRE_ERROR_QUOTA_EXCEEDED];
 
+        event_hub_emit_quota(&services->hub, subject, NULL, parameters.resource,
+                             (uint64_t)parameters.limit, parameters.reason);
         if (message_encode_reply(&services->buffer, &(Reply){ .error = error->name }, error->parameters,
                                  &parameters) == 0)
                 send(fd, services->buffer.data, services->buffer.n, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -337,7 +339,7 @@ int peer_new(Services *services, PeerList *list, int fd) {
         if (r == 0) {
                 r = user_charge(peer->user, RESOURCE_CONNECTIONS, 1, &peer->charge);
                 if (r > 0) {
-                        refuse_connection(services, fd, r);
+                        refuse_connection(services, peer->subject, fd, r);
                         r = PEER_E_LIMIT;
                 }
         }
@@ -353,6 +355,7 @@ void peer_list_end(PeerList *list) {
                 Peer *peer = LIST_FIRST(&list->peers);
 
                 channel_flush(&peer->channel);
+                lease_owner_end(&peer->leases, MEMBER_LEAVE_REVOKED, "the broker stops");
                 peer_free(peer);
         }
 }

@@ -39,7 +39,7 @@ static int place_under_rule(Context *context, Wanted *wanted, const PolicyVerdic
         wanted->rule = verdict->rule;
         r = user_take(context->user, rule_name(verdict->rule), rate, clock_usec(CLOCK_MONOTONIC));
         if (r == ACCOUNT_E_RATE)
-                return refuse_rule(context, "requests in its time by", verdict->rule, rate.n);
+                return refuse_rule(context, wanted, "requests in its time by", rate.n);
         return error_fold(r);
 }
 

@@ -56,34 +56,55 @@ int refuse_failure(Context *context, const char *step, const char *option, int e
                       });
 }
 
+/* As who follows the events is told of it. */
+static EventRequest request_of(const Wanted *wanted, const Address *address) {
+        return (EventRequest){ .address = address,
+                               .sharing = wanted->sharing,
+                               .name = wanted->request->name };
+}
+
+/* QuotaExceeded, and the watchers learn of it. */
+static int refuse_limit(Context *context, const Wanted *wanted, const ErrorParameters *parameters) {
+        EventRequest request;
+
+        if (wanted)
+                request = request_of(wanted, &wanted->address);
+        event_hub_emit_quota(&context->services->hub, context->subject, wanted ? &request : NULL,
+                             parameters->resource, (uint64_t)parameters->limit, parameters->reason);
+        return refuse(context, WIRE_ERROR_QUOTA_EXCEEDED, parameters);
+}
+
 ErrorParameters refusal_of_quota(const Accounts *accounts, Resource resource, int outcome) {
         bool own = outcome == ACCOUNT_E_USER_LIMIT;
 
         return (ErrorParameters){
                 .resource = resource_name(resource),
                 .limit = (int64_t)(own ? accounts->limit_per_user : accounts->limit)[resource],
-                .reason = own ? "this user has as many as one may have"
-                              : "that is for all users together, and what is left is kept for others",
+                .reason = own ? "for each user"
+                              : "for all users together, and what is left is kept for others",
         };
 }
 
-int refuse_quota(Context *context, Resource resource, int outcome) {
+int refuse_quota(Context *context, const Wanted *wanted, Resource resource, int outcome) {
         ErrorParameters parameters = refusal_of_quota(&context->services->accounts, resource, outcome);
 
-        return refuse(context, WIRE_ERROR_QUOTA_EXCEEDED, &parameters);
+        return refuse_limit(context, wanted, &parameters);
 }
 
-int refuse_rule(Context *context, const char *what, const Rule *rule, size_t limit) {
+int refuse_rule(Context *context, const Wanted *wanted, const char *what, size_t limit) {
         char resource[NAME_SIZE_MAX + 64];
 
-        snprintf(resource, sizeof(resource), "%s rule \"%s\"", what, rule_name(rule));
-        return refuse(context, WIRE_ERROR_QUOTA_EXCEEDED,
-                      &(ErrorParameters){ .resource = resource, .limit = (int64_t)limit });
+        snprintf(resource, sizeof(resource), "%s rule \"%s\"", what, rule_name(wanted->rule));
+        return refuse_limit(context, wanted,
+                            &(ErrorParameters){ .resource = resource,
+                                                .limit = (int64_t)limit,
+                                                .reason = "for each user" });
 }
 
 int refuse_denied(Context *context, const Wanted *wanted, const Address *address,
                   const PolicyVerdict *verdict) {
         PolicySubject subject = judge_subject(context->subject);
+        const EventRequest request = request_of(wanted, address);
         const Rule *rule = verdict->rule;
         char reason[POLICY_REASON_MAX];
 
@@ -93,8 +114,11 @@ int refuse_denied(Context *context, const Wanted *wanted, const Address *address
                                        .sharing = wanted->sharing,
                                        .rights = wanted->rights },
                        verdict, reason);
-        event_hub_emit(&context->services->hub,
-                       &(Event){ .what = "denied", .subject = context->subject, .reason = reason });
+        event_hub_emit(&context->services->hub, &(Event){ .what = "denied",
+                                                          .subject = context->subject,
+                                                          .reason = reason,
+                                                          .request = &request,
+                                                          .rule = rule ? rule_name(rule) : NULL });
         return refuse(
                 context, WIRE_ERROR_POLICY_DENIED,
                 &(ErrorParameters){ .rule = rule ? rule_name(rule) : NULL,

@@ -30,14 +30,17 @@ int refuse_in_use(Context *context, const char *address, const Endpoint *endpoin
 /* SystemFailure. @option may be NULL; @error: a positive errno. */
 int refuse_failure(Context *context, const char *step, const char *option, int error);
 
-/* QuotaExceeded; @outcome: ACCOUNT_E_USER_LIMIT or ACCOUNT_E_LIMIT. */
-int refuse_quota(Context *context, Resource resource, int outcome);
+/*
+ * QuotaExceeded, and the watchers learn of it. @wanted: for which socket, or NULL. @outcome:
+ * ACCOUNT_E_USER_LIMIT or ACCOUNT_E_LIMIT.
+ */
+int refuse_quota(Context *context, const Wanted *wanted, Resource resource, int outcome);
 
 /* The parameters of the same. */
 ErrorParameters refusal_of_quota(const Accounts *accounts, Resource resource, int outcome);
 
-/* QuotaExceeded: a limit of @rule. @what: of what, in front of the rule's name. */
-int refuse_rule(Context *context, const char *what, const Rule *rule, size_t limit);
+/* The same for a limit of the rule that gives @wanted. @what: of what, in front of the rule's name. */
+int refuse_rule(Context *context, const Wanted *wanted, const char *what, size_t limit);
 
 /* PolicyDenied, for @wanted at @address, and the watchers learn of it. */
 int refuse_denied(Context *context, const Wanted *wanted, const Address *address,

@@ -71,7 +71,7 @@ static void repair_close(Member *member, const char *reason) {
         }
         for (lease = LIST_FIRST(&member->leases); lease; lease = next) {
                 next = LIST_NEXT(lease, by_member);
-                lease_end(lease, MEMBER_LEAVE_RELEASED, reason);
+                lease_end(lease, MEMBER_LEAVE_REVOKED, reason);
         }
 }
 

@@ -105,7 +105,30 @@ Test(watch, denied) {
         kit_stop(&kit);
 }
 
-/* Errors that policy has no part in are between the broker and its client. */
+Test(watch, quota) {
+        Kit kit;
+        KitSocket held;
+        int control, watch;
+
+        kit_start(&kit, "[Broker]\nMaxLeasesPerUser=1\nRetainSec=0\n[Rule all]\nUser=*\n");
+        control = harness_connect(&kit.harness);
+        held = kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0'}");
+        watch = kit_watch(&kit, control);
+        json_decref(kit_refused(control, "QuotaExceeded", "{'network':'tcp4','address':'127.0.0.1:0'}"));
+        {
+                json_auto_t *event = kit_event(watch, "quota");
+
+                KIT_EXPECT_TEXT(kit_text(event, "reason"), "the limit is 1 leases for each user");
+                cr_assert(eq(llong, kit_number(event, "holder.pid"), getpid()));
+                cr_assert(zero(ptr, kit_at(event, "endpoint")));
+        }
+        kit_drop(&held);
+        close(watch);
+        close(control);
+        kit_stop(&kit);
+}
+
+/* Errors that neither policy nor a limit of users are between the broker and its client. */
 Test(watch, other_refusals_are_no_events) {
         Kit kit;
         int control, watch;

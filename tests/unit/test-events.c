@@ -57,3 +57,22 @@ Test(events, all_hear_the_same) {
                 cr_assert(eq(int, ears[i].n, 2));
         }
 }
+
+/* Everything but the words comes from whom the limit is. */
+static void hear_quota(Watcher *watcher, const Event *event) {
+        cr_assert(eq(str, (char *)event->what, (char *)"quota"));
+        cr_assert(eq(str, (char *)event->reason, (char *)"the limit is 7 things for each user"));
+        cr_assert(eq(str, (char *)event->resource, (char *)"things"));
+        cr_assert(eq(ulong, event->limit, 7));
+        cr_assert(not(event->revoked));
+        hear(watcher, event);
+}
+
+Test(events, quota) {
+        Ear ear = { .watcher.notify = hear_quota };
+        EventHub hub = { 0 };
+
+        LIST_INSERT_HEAD(&hub.watchers, &ear.watcher, entry);
+        event_hub_emit_quota(&hub, NULL, NULL, "things", 7, "for each user");
+        cr_assert(eq(int, ear.n, 1));
+}

@@ -379,6 +379,41 @@ Test(lease, the_end_of_a_connection_ends_its_own) {
         kit_end(&kit);
 }
 
+static int n_revoked, n_released;
+
+static void count_ends(Watcher *watcher, const Event *event) {
+        if (strcmp(event->what, "released") != 0)
+                return;
+        n_revoked += event->revoked;
+        n_released += !event->revoked;
+}
+
+/* Who follows the events can tell whether it was the holder. */
+Test(lease, is_revoked_by_the_broker_alone) {
+        Watcher watcher = { .notify = count_ends };
+        Kit kit;
+
+        kit_init(&kit, 1000);
+        LIST_INSERT_HEAD(&kit.services.hub.watchers, &watcher, entry);
+        lease_end(kit_acquire(&kit, "tcp4", "127.0.0.1:0", SHARING_GROUP, 0), MEMBER_LEAVE_RELEASED,
+                  "done");
+        kit_expect_told(&kit, "released closed ");
+        lease_end(kit_acquire(&kit, "tcp4", "127.0.0.1:0", SHARING_GROUP, 0), MEMBER_LEAVE_LOST, "gone");
+        kit_expect_told(&kit, "released closed ");
+        cr_assert(zero(int, n_revoked));
+        cr_assert(eq(int, n_released, 2));
+        /* Nothing is kept, as of a release. */
+        lease_end(kit_acquire(&kit, "tcp4", "127.0.0.1:0", SHARING_GROUP, KIT_RETAIN_USEC),
+                  MEMBER_LEAVE_REVOKED, "taken");
+        kit_expect_told(&kit, "released closed ");
+        kit_acquire(&kit, "tcp4", "127.0.0.1:0", SHARING_GROUP, KIT_RETAIN_USEC);
+        lease_registry_deinit(&kit.services.leases, "the broker stops");
+        cr_assert(eq(int, n_revoked, 2));
+        cr_assert(eq(int, n_released, 2));
+        LIST_REMOVE(&watcher, entry);
+        kit_end(&kit);
+}
+
 Test(lease, the_end_of_the_broker_ends_all) {
         int ends[2];
         Process *process;

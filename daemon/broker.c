@@ -12,8 +12,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/audit.h"
 #include "daemon/clock.h"
 #include "daemon/judge.h"
+#include "daemon/journal.h"
 #include "daemon/listener.h"
 #include "daemon/log.h"
 #include "daemon/policy.h"
@@ -33,6 +35,7 @@ struct Broker {
         const BrokerOptions *options;
         uid_t started_by;
         Services services;
+        Audit *audit;
         Listener *listener;
         sd_event_source *hangup;
 };
@@ -243,6 +246,9 @@ static int broker_start(Broker *broker) {
                                                         .ids = &services->ids,
                                                         .steering = services->steering,
                                                         .on_shut_down = repair_member });
+        if (r == 0)
+                r = audit_new(&services->hub, services->event, &services->endpoints.timers_changed,
+                              log_is_journal() ? JOURNAL_SOCKET : NULL, &broker->audit);
         if (r < 0)
                 return error_trace(r);
         r = listener_new(services, broker->options->socket, &broker->listener);
@@ -299,6 +305,7 @@ Broker *broker_free(Broker *broker) {
         listener_free(broker->listener);
         lease_registry_deinit(&broker->services.leases, "the broker stops");
         endpoint_registry_deinit(&broker->services.endpoints);
+        audit_free(broker->audit);
         steering_free(broker->services.steering);
         poller_deinit(&broker->services.poller);
         sd_event_source_unref(broker->hangup);

@@ -28,6 +28,7 @@ one() {
 libdir=$(dirname "$(one libreuse-client.so)")
 [ -x "$(one 'sbin/reuseportd')" ] || fail 'the broker cannot be executed'
 [ -x "$(one bin/reusectl)" ] || fail 'reusectl cannot be executed'
+[ -f "$(one lib/systemd/catalog/reuseportd.catalog)" ] || fail 'no catalog'
 [ -f "$(one reuse-client.h)" ] || fail 'no header'
 # Of the library only: nobody else's header or archive belongs there.
 [ "$(find "$root" -name '*.h' | wc -l)" = 1 ] || fail 'headers that are not public were installed'

@@ -117,8 +117,6 @@ static void say_denied(Text *text, const Event *event, const Facts *facts) {
         text_add(text, " was denied ");
         text_add_socket(text, facts);
         text_add(text, ": %s", facts->reason);
-        if (facts->rule)
-                text_add(text, "; rule %s", facts->rule);
 }
 
 static void say_revoked(Text *text, const Event *event, const Facts *facts) {

@@ -140,6 +140,7 @@ Test(audit_journal, granted_and_released) {
         expect_entry(AUDIT_ID_GRANTED);
         expect_about(&held);
         expect_field("REUSEPORTD_NAME", "web");
+        expect_field("REUSEPORTD_RULE", "open");
         expect_field("PRIORITY", "6");
         json_decref(kit_call(scene.control, "Release", "{'leases':['%s']}", kit_lease(&held)));
         expect_entry(AUDIT_ID_ENDED);
@@ -180,14 +181,11 @@ Test(audit_journal, denied_by_no_rule) {
 }
 
 Test(audit_journal, denied_by_a_rule) {
-        char rule[160];
-
         begin(100);
         json_decref(kit_refused(scene.control, "PolicyDenied",
                                 "{'network':'tcp4','address':'0.0.0.0:81','name':'web'}"));
         expect_entry(AUDIT_ID_DENIED);
-        snprintf(rule, sizeof(rule), "closed (%s:6)", scene.kit.harness.config);
-        expect_field("REUSEPORTD_RULE", rule);
+        expect_field("REUSEPORTD_RULE", "closed");
         expect_field("REUSEPORTD_ADDRESS", "0.0.0.0:81");
         expect_field("REUSEPORTD_NAME", "web");
         end();
@@ -356,7 +354,7 @@ Test(audit_journal, lines_that_nobody_reads_hold_up_nobody) {
         kit_require_root();
         unsetenv("JOURNAL_STREAM");
         cr_assert(zero(int, pipe2(pair, O_CLOEXEC)));
-        cr_assert(ge(int, fcntl(pair[1], F_SETPIPE_SZ, 4096), 0), "%m");
+        cr_assert(ge(int, fcntl(pair[1], F_SETPIPE_SZ, 16384), 0), "%m");
         start_broker(pair[1]);
         for (int i = 0; i < BURST; i++)
                 json_decref(kit_refused(scene.control, "PolicyDenied", DENIED));

@@ -239,7 +239,7 @@ Test(spellings, a_device_hides_no_neighbour) {
         Kit kit;
         int control, other;
 
-        kit_start(&kit, KIT_CONFIG);
+        kit_start(&kit, KIT_TENANTS_CONFIG);
         control = kit_connect_as(&kit, KIT_UID, 0);
         other = kit_connect_as(&kit, KIT_OTHER_UID, 0);
         for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

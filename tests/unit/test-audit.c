@@ -107,7 +107,7 @@ Test(audit, denied) {
         begin();
         deny("why not", "web (/etc/x.conf:3)");
         expect_entry(AUDIT_ID_DENIED, "5",
-                     " was denied tcp4 127.0.0.1:80 (group \"web\"): why not; rule web (/etc/x.conf:3)");
+                     " was denied tcp4 127.0.0.1:80 (group \"web\"): why not");
         expect_field("REUSEPORTD_KIND", "denied");
         expect_field("REUSEPORTD_GID", "1000");
         expect_field("REUSEPORTD_NETWORK", "tcp4");
@@ -185,7 +185,7 @@ Test(audit, revoked) {
 Test(audit, no_text_makes_a_field) {
         begin();
         deny("x\nMESSAGE_ID=forged", "r\nREUSEPORTD_UID=0");
-        expect_entry(AUDIT_ID_DENIED, "5", "x\\x0aMESSAGE_ID=forged; rule r\\x0aREUSEPORTD_UID=0");
+        expect_entry(AUDIT_ID_DENIED, "5", "x\\x0aMESSAGE_ID=forged");
         end();
 }
 
@@ -274,7 +274,7 @@ static void deny_once(void) {
 static void expect_line(void) {
         KIT_EXPECT_TEXT(said_by(deny_once),
                         "reuseportd: uid 1000 (pid 0) was denied tcp4 127.0.0.1:80 (group \"web\"): "
-                        "why\\x0anot; rule r\n");
+                        "why\\x0anot\n");
 }
 
 Test(audit, a_line_where_there_is_no_journal) {

@@ -16,7 +16,7 @@
 
 #include "proto/cleanup.h"
 #include "proto/error.h"
-#include "tests/bench/churn-shared.h"
+#include "tests/bench/shared.h"
 #include "tests/bench/stats.h"
 
 #define HANDS_SIZE (FLEET_PLACES * sizeof(Hand))

@@ -19,7 +19,7 @@
 
 #include "proto/cleanup.h"
 #include "proto/error.h"
-#include "tests/bench/churn-shared.h"
+#include "tests/bench/shared.h"
 #include "tests/bench/stats.h"
 
 #define MSEC UINT64_C(1000000)

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 #include "proto/error.h"
-#include "tests/bench/churn-cage.h"
+#include "tests/bench/cage.h"
 #include "tests/bench/churn-plan.h"
 #include "tests/bench/interrupt.h"
 #include "tests/bench/scratch.h"

@@ -5,7 +5,7 @@
  * are measured here, which are nobody's children once their own master is gone.
  */
 
-#include "tests/bench/churn-cage.h"
+#include "tests/bench/cage.h"
 
 #include <errno.h>
 #include <fcntl.h>

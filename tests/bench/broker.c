@@ -6,14 +6,24 @@
 #include "tests/bench/broker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "proto/cleanup.h"
 #include "proto/error.h"
+#include "tests/bench/user.h"
+
+typedef struct BrokerProgram {
+        const char *const *argv;
+        const char *notify;
+        const BrokerSettings *settings;
+} BrokerProgram;
 
 static const char broker_config[] = "[Broker]\n"
                                     "MaxLeasesPerUser=1000000\n"
@@ -32,6 +42,9 @@ static int notices_open(const char *path, int *ret_fd) {
                 return error_origin(-ENAMETOOLONG);
         fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
         if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+                return error_origin(-errno);
+        /* The broker may be another user. */
+        if (chmod(path, 0666) < 0)
                 return error_origin(-errno);
         *ret_fd = fd_take(&fd);
         return 0;
@@ -54,22 +67,47 @@ static int notices_await_ready(int notices, const Child *child) {
         return 0;
 }
 
-int broker_start(const char *daemon, const char *folder, const char *name, Broker *ret) {
+/* In the child. Opened before the change of user are the files that may be closed to others. */
+static int broker_exec(void *userdata) {
+        const BrokerProgram *program = userdata;
+        const BrokerSettings *settings = program->settings;
+        struct rlimit limit = { .rlim_cur = settings->max_fds, .rlim_max = settings->max_fds };
+        int file = open(program->argv[0], O_PATH | O_CLOEXEC);
+
+        if (file < 0 || setenv("NOTIFY_SOCKET", program->notify, 1) < 0)
+                return -errno;
+        if (settings->log) {
+                int log = open(settings->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+                if (log < 0 || dup2(log, STDERR_FILENO) < 0)
+                        return -errno;
+        }
+        if (settings->max_fds > 0 && setrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return -errno;
+        if (settings->uid != geteuid() && user_become_broker(settings->uid) < 0)
+                return -EPERM;
+        fexecve(file, (char *const *)program->argv, environ);
+        return -errno;
+}
+
+int broker_start_with(const char *daemon, const char *folder, const char *name,
+                      const BrokerSettings *settings, Broker *ret) {
         char file[32], config[SCRATCH_PATH_MAX + 32], notify[SCRATCH_PATH_MAX + 32];
         _cleanup_(fd_closep) int notices = -1;
         Broker broker = BROKER_NONE;
         const char *argv[] = { daemon, "--config", config, "--socket", broker.path, NULL };
+        BrokerProgram program = { .argv = argv, .notify = notify, .settings = settings };
         int r;
 
         snprintf(file, sizeof(file), "%s.conf", name);
         snprintf(config, sizeof(config), "%s/%s", folder, file);
         snprintf(notify, sizeof(notify), "%s/%s.ready", folder, name);
         snprintf(broker.path, sizeof(broker.path), "%s/%s", folder, name);
-        r = scratch_write(folder, file, broker_config);
+        r = scratch_write(folder, file, settings->config);
         if (r == 0)
                 r = notices_open(notify, &notices);
         if (r == 0)
-                r = child_exec(argv, "NOTIFY_SOCKET", notify, -1, &broker.child);
+                r = child_run(broker_exec, &program, &broker.child);
         if (r == 0)
                 r = notices_await_ready(notices, &broker.child);
         unlink(notify);
@@ -79,6 +117,13 @@ int broker_start(const char *daemon, const char *folder, const char *name, Broke
         }
         *ret = broker;
         return 0;
+}
+
+int broker_start(const char *daemon, const char *folder, const char *name, Broker *ret) {
+        int r = broker_start_with(daemon, folder, name,
+                                  &(BrokerSettings){ .config = broker_config, .uid = geteuid() }, ret);
+
+        return r < 0 ? error_trace(r) : 0;
 }
 
 void broker_stop(Broker *broker) {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 
-/* A broker of our own to measure: any user may have anything, in any number. */
+/* A broker of our own to measure. */
 
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "tests/bench/child.h"
 #include "tests/bench/scratch.h"
@@ -15,11 +16,22 @@ typedef struct Broker {
 
 #define BROKER_NONE ((Broker){ .child = CHILD_NONE })
 
+typedef struct BrokerSettings {
+        const char *config; /* text of its configuration */
+        uid_t uid;          /* its user, as in user_become_broker() */
+        size_t max_fds;     /* RLIMIT_NOFILE; 0: as it is here */
+        const char *log;    /* path of a file to log to; NULL: where this process writes its errors */
+} BrokerSettings;
+
 /*
  * Starts the program @daemon with its files in @folder, told apart by @name, and waits until it is
- * ready. Returns 0 or a negative errno.
+ * ready. Any user may have anything of it, in any number. Returns 0 or a negative errno.
  */
 int broker_start(const char *daemon, const char *folder, const char *name, Broker *ret);
+
+/* The same, with @settings. */
+int broker_start_with(const char *daemon, const char *folder, const char *name,
+                      const BrokerSettings *settings, Broker *ret);
 
 /* Takes BROKER_NONE, and leaves it. */
 void broker_stop(Broker *broker);

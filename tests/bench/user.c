@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <grp.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -20,7 +19,7 @@ enum {
         N_BROKER_CAPS = sizeof(broker_caps) / sizeof(*broker_caps),
 };
 
-int user_may_choose(void) {
+bool user_may_choose(void) {
         return geteuid() == 0;
 }
 

@@ -3,6 +3,7 @@
 
 /* Who runs what, where that may be chosen: numbers that no system gives out, and no file belongs to. */
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 enum {
@@ -14,7 +15,7 @@ enum {
 };
 
 /* Whether this process may choose. Otherwise all are the one user. */
-int user_may_choose(void);
+bool user_may_choose(void);
 
 /* @uid, or the user of this process if it may not choose. */
 uid_t user_or_own(uid_t uid);

@@ -276,24 +276,34 @@ int broker_new(const BrokerOptions *options, Broker **ret) {
         return 0;
 }
 
+/* One thing of the event loop, if it has any. Returns whether there may be more, or a negative errno. */
+static int broker_run_event(Services *services) {
+        int r;
+
+        services->endpoints.timers_changed = false;
+        r = sd_event_run(services->event, 0);
+        if (r < 0)
+                return error_origin(r);
+        group_settle(&services->endpoints);
+        return r;
+}
+
+/* The event loop and the clients by turns: connections that come without end keep no client waiting. */
 int broker_run(Broker *broker) {
         Services *services = &broker->services;
         bool woken = true;
-        int r;
+        int r, more;
 
         while (sd_event_get_state(services->event) != SD_EVENT_FINISHED) {
-                if (woken || services->endpoints.timers_changed) {
-                        services->endpoints.timers_changed = false;
-                        r = sd_event_run(services->event, 0);
-                        if (r < 0)
-                                return error_origin(r);
-                        woken = r > 0; /* there may be more */
-                } else {
-                        r = poller_run(&services->poller);
-                        if (r < 0)
-                                return error_trace(r);
-                        woken = r > 0;
-                }
+                more = 0;
+                if (woken || services->endpoints.timers_changed)
+                        more = broker_run_event(services);
+                if (more < 0)
+                        return error_trace(more);
+                r = poller_run(&services->poller, more == 0 && !services->endpoints.timers_changed);
+                if (r < 0)
+                        return error_trace(r);
+                woken = more > 0 || r > 0;
                 group_settle(&services->endpoints);
         }
         return 0;

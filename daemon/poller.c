@@ -43,11 +43,11 @@ static void poller_give_turns(Poller *poller) {
         }
 }
 
-int poller_run(Poller *poller) {
+int poller_run(Poller *poller, bool wait) {
         struct epoll_event events[BATCH_MAX];
         int n, woken = 0;
 
-        n = epoll_wait(poller->epoll_fd, events, BATCH_MAX, poller->n_waiting > 0 ? 0 : -1);
+        n = epoll_wait(poller->epoll_fd, events, BATCH_MAX, wait && poller->n_waiting == 0 ? -1 : 0);
         if (n < 0)
                 return errno == EINTR ? 0 : error_origin(-errno);
         /* A socket is in a batch once, and its item removed by its own callback only: none dangles here.

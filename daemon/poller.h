@@ -39,10 +39,10 @@ int poller_init(Poller *poller, int loop_fd);
 void poller_deinit(Poller *poller);
 
 /*
- * Waits, and serves one batch. Returns 1 if the event loop has something to do, 0 if not, or a negative
- * errno.
+ * Serves one batch; with @wait, waits for one. Returns 1 if the event loop has something to do, 0 if
+ * not, or a negative errno.
  */
-int poller_run(Poller *poller);
+int poller_run(Poller *poller, bool wait);
 
 /* Starts to wait for @events of item->fd; fd and callbacks are set. Returns 0 or a negative errno. */
 int poll_item_add(PollItem *item, Poller *poller, uint32_t events);

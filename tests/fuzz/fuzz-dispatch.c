@@ -244,7 +244,7 @@ static void turn(Broker *broker) {
                 if (poller->n_waiting == 0 &&
                     poll(&(struct pollfd){ .fd = poller->epoll_fd, .events = POLLIN }, 1, 0) == 0)
                         return;
-                fuzz_expect(poller_run(poller) >= 0);
+                fuzz_expect(poller_run(poller, true) >= 0);
         }
         fuzz_expect(!"the loop comes to rest");
 }

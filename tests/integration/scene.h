@@ -12,6 +12,7 @@
 #include "tests/integration/acquire-kit.h"
 
 #define SCENE_PING "{\"method\":\"org.varlink.service.GetInfo\"}"
+#define SCENE_STATUS "{\"method\":\"io.reuseportd.GetStatus\"}"
 #define SCENE_ACQUIRE                                                                                   \
         "{\"method\":\"io.reuseportd.Acquire\",\"parameters\":"                                         \
         "{\"sockets\":[{\"network\":\"tcp\",\"address\":\"127.0.0.1:0\"}]}}"

@@ -20,6 +20,33 @@ TestSuite(bad_clients, .timeout = 30);
 
 static Scene scene;
 
+/* ---- crowds ------------------------------------------------------------------------------------- */
+
+/* Connections that wait to be let in are let in by turns with the calls of who is in already. */
+Test(bad_clients, crowd_at_the_door_keeps_nobody_waiting) {
+        enum { N_CROWD = 200, N_CALLS = 64 };
+        long long seen = -1;
+        int crowd[N_CROWD];
+
+        scene_begin(&scene, KIT_CONFIG);
+        scene_stop_broker(&scene);
+        for (size_t i = 0; i < N_CROWD; i++)
+                crowd[i] = scene_connect(&scene);
+        scene_send_many(scene.honest, SCENE_STATUS, N_CALLS);
+        scene_continue_broker(&scene);
+        for (size_t i = 0; i < N_CALLS; i++) {
+                json_auto_t *reply = scene_receive(scene.honest);
+
+                seen = kit_number(reply, "parameters.connections");
+        }
+        cr_assert(lt(llong, seen, N_CROWD));
+        scene_expect_count(&scene, "connections", 1 + N_CROWD);
+        for (size_t i = 0; i < N_CROWD; i++)
+                close(crowd[i]);
+        scene_expect_count(&scene, "connections", 1);
+        scene_end(&scene);
+}
+
 /* ---- processes ----------------------------------------------------------------------------------- */
 
 static void wait_for_end(pid_t pid) {

@@ -125,7 +125,7 @@ static inline void kit_turn(Kit *kit) {
                 if (poller->n_waiting == 0 &&
                     poll(&(struct pollfd){ .fd = poller->epoll_fd, .events = POLLIN }, 1, 0) == 0)
                         return;
-                r = poller_run(poller);
+                r = poller_run(poller, true);
         } while (r >= 0);
         cr_assert(zero(int, r));
 }

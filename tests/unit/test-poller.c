@@ -100,7 +100,7 @@ Test(poller, every_ready_item_is_served_once_and_the_loop_is_told) {
         cr_assert(zero(int, eventfd_write(loop_fd, 1)));
         /* Two batches hold them all; the loop's descriptor is in one of them at least. */
         for (int i = 0; i < 2; i++)
-                woken += poller_run(&poller);
+                woken += poller_run(&poller, true);
         cr_assert(ge(int, woken, 1));
         for (size_t i = 0; i < N_ITEMS; i++) {
                 cr_assert(eq(sz, counters[i].n_ready, 1));
@@ -119,11 +119,19 @@ Test(poller, item_may_leave_in_its_own_callback) {
         counter_begin(&stayer);
         cr_assert(zero(int, eventfd_write(leaver.item.fd, 1)));
         cr_assert(zero(int, eventfd_write(stayer.item.fd, 1)));
-        cr_assert(zero(int, poller_run(&poller)));
+        cr_assert(zero(int, poller_run(&poller, true)));
         cr_assert(eq(sz, leaver.n_ready, 1));
         cr_assert(eq(sz, stayer.n_ready, 1));
         counter_end(&leaver);
         counter_end(&stayer);
+        teardown();
+}
+
+Test(poller, nothing_is_waited_for_unless_asked) {
+        setup();
+        cr_assert(zero(int, poller_run(&poller, false)));
+        cr_assert(zero(int, eventfd_write(loop_fd, 1)));
+        cr_assert(eq(int, poller_run(&poller, false), 1));
         teardown();
 }
 
@@ -139,7 +147,7 @@ Test(poller, turns_are_given_once_a_round) {
         poll_item_request_turn(&modest.item);
         poll_item_request_turn(&leaver.item);
         for (size_t round = 1; round <= 3; round++) {
-                cr_assert(zero(int, poller_run(&poller)));
+                cr_assert(zero(int, poller_run(&poller, true)));
                 cr_assert(eq(sz, eager.n_turns, round));
                 cr_assert(eq(sz, modest.n_turns, 1));
                 cr_assert(eq(sz, leaver.n_turns, 1));
@@ -158,10 +166,10 @@ Test(poller, item_that_waits_for_nothing_is_left_alone) {
         cr_assert(zero(int, poll_item_set_events(&counter.item, 0)));
         cr_assert(zero(int, eventfd_write(counter.item.fd, 1)));
         cr_assert(zero(int, eventfd_write(loop_fd, 1)));
-        cr_assert(eq(int, poller_run(&poller), 1));
+        cr_assert(eq(int, poller_run(&poller, true), 1));
         cr_assert(zero(sz, counter.n_ready));
         cr_assert(zero(int, poll_item_set_events(&counter.item, EPOLLIN)));
-        cr_assert(eq(int, poller_run(&poller), 1));
+        cr_assert(eq(int, poller_run(&poller, true), 1));
         cr_assert(eq(sz, counter.n_ready, 1));
         counter_end(&counter);
         teardown();

@@ -24,7 +24,8 @@
 
 enum {
         TRIES = 16,
-        SCAN_MAX = 64, /* members that leastLoad looks at for one flow */
+        SCAN_MAX = 64,   /* members that leastLoad looks at for one flow */
+        SCAN_BLOCK = 16, /* of them at a time */
         FAMILY_IPV6 = 10,
         PROTOCOL_IPV4 = 0x0800,
         PROTOCOL_IPV6 = 0x86dd,
@@ -116,24 +117,44 @@ static __always_inline __u16 slot_at(__u32 begin, __u32 entry) {
 }
 
 /*
+ * Of the entries @i to @i + SCAN_BLOCK - 1 of @n, reckoned from @first, the least loaded: its load, and
+ * below it its slot. Neither this nor pick_least() is static: so the verifier looks at each once, by
+ * itself, and not again for each try.
+ */
+__noinline __u64 pick_of_block(__u32 begin, __u32 n, __u32 first, __u32 i) {
+        __u64 least = (__u64)-1 << 32;
+
+#pragma clang loop unroll(full)
+        for (__u32 k = 0; k < SCAN_BLOCK; k++) {
+                __u32 entry = first + i + k, waiting;
+                __u16 slot;
+
+                if (i + k >= n)
+                        break;
+                slot = slot_at(begin, entry < n ? entry : entry - n);
+                waiting = READ_ONCE(load[slot]);
+                if (waiting < least >> 32)
+                        least = (__u64)waiting << 32 | slot;
+        }
+        return least;
+}
+
+/*
  * The least loaded of @n; those that are equal come in turn, as each look starts elsewhere, at @first.
- * Not static: so the verifier looks at it once, by itself, and not again for each try. It follows the
- * loop round by round; to see the same in each, every entry is reckoned from @first.
+ * Without CAP_PERFMON the verifier also follows what a CPU may do in speculation, each time that a
+ * pointer is reckoned. There a loop has no end, and all of this at once is too much.
  */
 __noinline __u32 pick_least(__u32 begin, __u32 n, __u32 first) {
-        __u32 least = -1, best = 0;
+        __u64 least = (__u64)-1 << 32;
 
-        for (__u32 i = 0; i < SCAN_MAX && i < n; i++) {
-                __u32 entry = first + i, waiting;
-                __u16 slot = slot_at(begin, entry < n ? entry : entry - n);
+#pragma clang loop unroll(full)
+        for (__u32 i = 0; i < SCAN_MAX; i += SCAN_BLOCK) {
+                __u64 candidate = i < n ? pick_of_block(begin, n, first, i) : least;
 
-                waiting = READ_ONCE(load[slot]);
-                if (waiting < least) {
-                        least = waiting;
-                        best = slot;
-                }
+                if (candidate >> 32 < least >> 32)
+                        least = candidate;
         }
-        return best;
+        return (__u16)least;
 }
 
 /* A slot of a list that is not empty. @hash is of the flow, and differs from try to try. */

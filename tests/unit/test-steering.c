@@ -52,6 +52,26 @@ Test(steering, refuses_without_capability) {
         leaks_expect_fds(n_fds);
 }
 
+/* The verifier looks harder at what comes from who has not CAP_PERFMON as well, as root has. */
+Test(steering, needs_one_capability_only) {
+        static const cap_value_t right = CAP_BPF;
+        int n_fds = leaks_count_fds();
+        cap_t caps = cap_init();
+        const char *reason = NULL;
+        Steering *steering = NULL;
+
+        if (steering_new(&steering, &reason) != 0)
+                cr_skip_test("no steering here: %s", reason);
+        steering_free(steering);
+        cr_assert(zero(int, cap_set_flag(caps, CAP_EFFECTIVE, 1, &right, CAP_SET)));
+        cr_assert(zero(int, cap_set_flag(caps, CAP_PERMITTED, 1, &right, CAP_SET)));
+        cr_assert(zero(int, cap_set_proc(caps)));
+        cap_free(caps);
+        cr_assert(zero(int, steering_new(&steering, &reason)), "%s", reason);
+        steering_free(steering);
+        leaks_expect_fds(n_fds);
+}
+
 Test(steering, refuses_to_attach_to_a_socket_without_reuseport) {
         int fd;
 

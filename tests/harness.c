@@ -267,25 +267,40 @@ static void take_fds(struct msghdr *header, HarnessReply *reply) {
         cr_assert_eq(header->msg_flags & MSG_CTRUNC, 0);
 }
 
-bool harness_receive(int fd, HarnessReply *ret) {
-        ret->n_fds = 0;
-        for (size_t n = 0; n < sizeof(ret->text); n++) {
-                union {
-                        struct cmsghdr align;
-                        char space[CMSG_SPACE(HARNESS_FDS_MAX * sizeof(int))];
-                } control;
-                struct iovec iov = { .iov_base = ret->text + n, .iov_len = 1 };
-                struct msghdr header = { .msg_iov = &iov,
-                                         .msg_iovlen = 1,
-                                         .msg_control = &control,
-                                         .msg_controllen = sizeof(control) };
-                ssize_t r = recvmsg(fd, &header, MSG_CMSG_CLOEXEC);
+/* Up to @n bytes, and the descriptors that come with them. As recvmsg(). */
+static ssize_t receive_part(int fd, char *text, size_t n, HarnessReply *reply) {
+        union {
+                struct cmsghdr align;
+                char space[CMSG_SPACE(HARNESS_FDS_MAX * sizeof(int))];
+        } control;
+        struct iovec iov = { .iov_base = text, .iov_len = n };
+        struct msghdr header = { .msg_iov = &iov,
+                                 .msg_iovlen = 1,
+                                 .msg_control = &control,
+                                 .msg_controllen = sizeof(control) };
+        ssize_t r = recvmsg(fd, &header, MSG_CMSG_CLOEXEC);
 
+        if (r > 0)
+                take_fds(&header, reply);
+        return r;
+}
+
+bool harness_receive(int fd, HarnessReply *ret) {
+        size_t n = 0;
+
+        ret->n_fds = 0;
+        while (n < sizeof(ret->text)) {
+                ssize_t r = recv(fd, ret->text + n, sizeof(ret->text) - n, MSG_PEEK);
+                const char *end = r > 0 ? memchr(ret->text + n, '\0', (size_t)r) : NULL;
+
+                if (r > 0)
+                        r = receive_part(fd, ret->text + n,
+                                         end ? (size_t)(end - ret->text) + 1 - n : (size_t)r, ret);
                 cr_assert(r >= 0 || errno == ECONNRESET, "no reply: %m");
                 if (r <= 0)
                         return false;
-                take_fds(&header, ret);
-                if (ret->text[n] == '\0')
+                n += (size_t)r;
+                if (ret->text[n - 1] == '\0')
                         return true;
         }
         cr_fatal("the reply does not end");

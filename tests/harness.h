@@ -72,7 +72,7 @@ void harness_send(int fd, const void *data, size_t n);
 /* Sends @json with its NUL. */
 void harness_send_frame(int fd, const char *json);
 
-/* One frame and the descriptors that came with it; received byte by byte, so nothing is read ahead. */
+/* One frame and the descriptors that came with it; nothing beyond it is taken. */
 typedef struct HarnessReply {
         char text[HARNESS_FRAME_MAX];
         int fds[HARNESS_FDS_MAX];

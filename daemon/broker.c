@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,12 @@
 #define SO_PEERPIDFD 77
 #endif
 
+enum {
+        /* When the event loop fails, it is tried again so often, and so long after. */
+        LOOP_FAILURES_MAX = 5000,
+        LOOP_REST_MSEC = 1,
+};
+
 struct Broker {
         const BrokerOptions *options;
         uid_t started_by;
@@ -38,6 +45,7 @@ struct Broker {
         Audit *audit;
         Listener *listener;
         sd_event_source *hangup;
+        size_t n_failures; /* of the event loop, one after the other */
 };
 
 /* A loaded configuration takes effect at once and as a whole. */
@@ -276,14 +284,31 @@ int broker_new(const BrokerOptions *options, Broker **ret) {
         return 0;
 }
 
+/*
+ * What the event loop lacks to go on, memory most of all, may be there in a moment; meanwhile the clients
+ * that are connected are served. Returns 1, to try again, or a negative errno: it has failed too often, @r
+ * at last.
+ */
+static int broker_loop_failed(Broker *broker, int r) {
+        (void)error_origin(r);
+        if (++broker->n_failures == LOOP_FAILURES_MAX)
+                return error_trace(r);
+        if (broker->n_failures == 1)
+                log_fault(LOG_ERR, "the event loop fails, and is tried again");
+        poll(NULL, 0, LOOP_REST_MSEC);
+        return 1;
+}
+
 /* One thing of the event loop, if it has any. Returns whether there may be more, or a negative errno. */
-static int broker_run_event(Services *services) {
+static int broker_run_event(Broker *broker) {
+        Services *services = &broker->services;
         int r;
 
         services->endpoints.timers_changed = false;
         r = sd_event_run(services->event, 0);
         if (r < 0)
-                return error_origin(r);
+                return broker_loop_failed(broker, r);
+        broker->n_failures = 0;
         group_settle(&services->endpoints);
         return r;
 }
@@ -297,7 +322,7 @@ int broker_run(Broker *broker) {
         while (sd_event_get_state(services->event) != SD_EVENT_FINISHED) {
                 more = 0;
                 if (woken || services->endpoints.timers_changed)
-                        more = broker_run_event(services);
+                        more = broker_run_event(broker);
                 if (more < 0)
                         return error_trace(more);
                 r = poller_run(&services->poller, more == 0 && !services->endpoints.timers_changed);

@@ -27,6 +27,7 @@
 #include "daemon/socket-factory.h"
 #include "proto/cleanup.h"
 #include "proto/error.h"
+#include "proto/message.h"
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
@@ -229,6 +230,7 @@ static int broker_start(Broker *broker) {
                 return error_trace(r);
         /* A seed of the kernel's, before the first object: clients must not know how keys are hashed. */
         json_object_seed(0);
+        message_watch_memory();
         services->started_usec = clock_usec(CLOCK_REALTIME);
         r = broker_load_steering(services);
         if (r < 0)

@@ -77,19 +77,35 @@ bool message_text_too_deep(const char *text, size_t n) {
         return false;
 }
 
+static _Thread_local bool out_of_memory;
+
+static void *watched_malloc(size_t size) {
+        void *memory = malloc(size);
+
+        if (!memory)
+                out_of_memory = true;
+        return memory;
+}
+
+void message_watch_memory(void) {
+        json_set_alloc_funcs(watched_malloc, free);
+}
+
 int message_parse(const char *text, size_t n, Message **ret, char *ret_reason) {
         json_auto_t *root = NULL;
-        json_error_t error;
+        json_error_t error = { 0 };
         Message *message;
 
         if (message_text_too_deep(text, n)) {
                 snprintf(ret_reason, MESSAGE_TEXT_MAX, "nested deeper than %d", JSON_DEPTH_MAX);
                 return MESSAGE_E_MALFORMED;
         }
+        out_of_memory = false;
         root = json_loadb(text, n, JSON_REJECT_DUPLICATES, &error);
+        /* Even if it says that all went well; and it had none if it cannot say what is wrong. */
+        if (out_of_memory || (!root && json_error_code(&error) <= json_error_out_of_memory))
+                return error_origin(-ENOMEM);
         if (!root) {
-                if (json_error_code(&error) == json_error_out_of_memory)
-                        return error_origin(-ENOMEM);
                 snprintf(ret_reason, MESSAGE_TEXT_MAX, "byte %d: %.120s", error.position, error.text);
                 return MESSAGE_E_MALFORMED;
         }

@@ -40,6 +40,13 @@ typedef struct Reply {
 } Reply;
 
 /*
+ * From now on message_parse() notices each lack of memory. jansson does not: it leaves out a character
+ * and goes on, or finds fault with the text. Sets its functions of allocation, which are the whole
+ * process's; before the first message.
+ */
+void message_watch_memory(void);
+
+/*
  * Parses @text, @n bytes without a NUL. On MESSAGE_E_MALFORMED *@ret_reason (MESSAGE_TEXT_MAX bytes)
  * says why. Returns 0 with *@ret owned by the caller, MESSAGE_E_MALFORMED, or -ENOMEM.
  */

@@ -43,11 +43,17 @@ struct Listener {
         SocketFile file;
 };
 
+static void listener_take_reserve(Listener *listener) {
+        if (listener->reserve < 0)
+                listener->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 static int listener_on_rested(sd_event_source *source, uint64_t usec, void *userdata) {
         Listener *listener = userdata;
 
         sd_event_source_unref(source);
         listener->rest = NULL;
+        listener_take_reserve(listener); /* if there was none to be had when it was needed */
         sd_event_source_set_enabled(listener->io, SD_EVENT_ON);
         return 0;
 }
@@ -57,7 +63,7 @@ static void listener_overloaded(Listener *listener, int error) {
         log_line(LOG_WARNING, "cannot accept a client: %s", strerrordesc_np(error));
         listener->reserve = fd_close(listener->reserve);
         fd_close(accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC));
-        listener->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        listener_take_reserve(listener);
         if (listener->reserve >= 0 && (error == EMFILE || error == ENFILE))
                 return;
         if (sd_event_add_time_relative(listener->services->event, &listener->rest, CLOCK_MONOTONIC,
@@ -135,7 +141,7 @@ static int listener_open(Listener *listener) {
                 return r < 0 ? error_trace(r) : r;
         if (listen(listener->fd, SOMAXCONN) < 0)
                 return error_origin(-errno);
-        listener->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        listener_take_reserve(listener);
         if (listener->reserve < 0)
                 return error_origin(-errno);
         r = sd_event_add_io(listener->services->event, &listener->io, listener->fd, EPOLLIN,

@@ -17,6 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "daemon/clock.h"
 #include "daemon/log.h"
 #include "daemon/socket-file.h"
 #include "proto/cleanup.h"
@@ -30,6 +31,8 @@ enum {
         ACCEPTS_PER_TURN = 16,
         /* How long accepting rests when not even the reserve helped. */
         ACCEPT_REST_USEC = 100 * 1000,
+        /* Who is turned away can be back at once, so not each time is told. */
+        OVERLOAD_TOLD_USEC = 1000 * 1000,
 };
 
 struct Listener {
@@ -37,6 +40,7 @@ struct Listener {
         PeerList peers;
         int fd;
         int reserve;
+        uint64_t told_usec; /* when an overload was last told of */
         sd_event_source *io;
         sd_event_source *rest;
         struct sockaddr_un address;
@@ -60,7 +64,12 @@ static int listener_on_rested(sd_event_source *source, uint64_t usec, void *user
 
 /* No descriptor is left, or no memory. */
 static void listener_overloaded(Listener *listener, int error) {
-        log_line(LOG_WARNING, "cannot accept a client: %s", strerrordesc_np(error));
+        uint64_t now = clock_usec(CLOCK_MONOTONIC);
+
+        if (listener->told_usec == 0 || now - listener->told_usec >= OVERLOAD_TOLD_USEC) {
+                log_line(LOG_WARNING, "cannot accept a client: %s", strerrordesc_np(error));
+                listener->told_usec = now;
+        }
         listener->reserve = fd_close(listener->reserve);
         fd_close(accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC));
         listener_take_reserve(listener);

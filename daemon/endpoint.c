@@ -25,8 +25,9 @@ int endpoint_registry_init(EndpointRegistry *registry, const EndpointServices *s
                 .steering = services->steering,
                 .on_shut_down = services->on_shut_down,
         };
-        TAILQ_INIT(&registry->stale);
-        r = departures_init(&registry->departures, services->event, &registry->timers_changed);
+        r = group_settle_init(registry);
+        if (r == 0)
+                r = departures_init(&registry->departures, services->event, &registry->timers_changed);
         if (r == 0)
                 r = drains_init(&registry->drains, services->event, &registry->timers_changed);
         if (r == 0)
@@ -48,6 +49,7 @@ void endpoint_registry_deinit(EndpointRegistry *registry) {
         alarm_set_deinit(&registry->alarms);
         drains_deinit(&registry->drains);
         departures_deinit(&registry->departures);
+        timer_deinit(&registry->settle_rest);
 }
 
 size_t endpoint_registry_count(const EndpointRegistry *registry) {

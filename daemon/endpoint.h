@@ -55,6 +55,7 @@ struct EndpointRegistry {
         Drains drains;
         HealthMonitor health;
         struct StaleGroups stale; /* see group_settle() */
+        Timer settle_rest;
         /* A timer was set: the event loop must run once before it can be waited for. */
         bool timers_changed;
 };

@@ -7,15 +7,22 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/clock.h"
 #include "daemon/endpoint.h"
 #include "daemon/log.h"
 #include "daemon/socket-factory.h"
 #include "proto/cleanup.h"
 #include "proto/error.h"
+
+enum {
+        /* A list that cannot follow is tried again after a rest. */
+        SETTLE_REST_USEC = 100 * 1000,
+};
 
 /* Members of the best class that there is make the list. */
 typedef enum Class {
@@ -107,30 +114,57 @@ static void group_untouch(Endpoint *endpoint) {
         endpoint->group.stale = false;
 }
 
-/* The old list is never wrong for long: the program passes over members that are closed. */
+static void group_mark_stale(Endpoint *endpoint) {
+        endpoint->group.stale = true;
+        TAILQ_INSERT_TAIL(&endpoint->registry->stale, endpoint, group.stale_entry);
+}
+
+/* If it fails the group stays stale. The old list does for a while: the program passes over members that
+ * are closed. */
 static void group_follow(Endpoint *endpoint) {
         int r = group_publish(endpoint);
 
-        if (r < 0)
+        if (r == 0)
+                return;
+        if (!endpoint->group.failing && r < 0)
                 log_fault(LOG_ERR, "cannot change the list of a group");
-        else if (r > 0)
+        else if (!endpoint->group.failing)
                 log_line(LOG_ERR, "%s: no room for another list", endpoint->key);
+        endpoint->group.failing = true;
+        group_mark_stale(endpoint);
 }
 
 void group_touch(Endpoint *endpoint) {
         if (endpoint->group.stale || !group_is_steered(endpoint))
                 return;
-        if (endpoint->n_members <= GROUP_SMALL) {
+        if (endpoint->n_members <= GROUP_SMALL)
                 group_follow(endpoint);
-                return;
-        }
-        endpoint->group.stale = true;
-        TAILQ_INSERT_TAIL(&endpoint->registry->stale, endpoint, group.stale_entry);
+        else
+                group_mark_stale(endpoint);
+}
+
+static void group_on_rested(Timer *timer) {
+        group_settle((EndpointRegistry *)((char *)timer - offsetof(EndpointRegistry, settle_rest)));
+}
+
+int group_settle_init(EndpointRegistry *registry) {
+        TAILQ_INIT(&registry->stale);
+        return error_trace(timer_init(&registry->settle_rest, registry->event, group_on_rested));
 }
 
 void group_settle(EndpointRegistry *registry) {
-        while (!TAILQ_EMPTY(&registry->stale))
-                group_follow(TAILQ_FIRST(&registry->stale));
+        const Endpoint *last = TAILQ_LAST(&registry->stale, StaleGroups);
+        Endpoint *endpoint, *next = TAILQ_FIRST(&registry->stale);
+
+        while ((endpoint = next)) {
+                next = endpoint == last ? NULL : TAILQ_NEXT(endpoint, group.stale_entry);
+                if (!endpoint->group.failing || !registry->settle_rest.armed)
+                        group_follow(endpoint);
+        }
+        if (TAILQ_EMPTY(&registry->stale) || registry->settle_rest.armed)
+                return;
+        if (timer_set(&registry->settle_rest, clock_usec(CLOCK_MONOTONIC) + SETTLE_REST_USEC) == 0)
+                registry->timers_changed = true;
 }
 
 int group_publish(Endpoint *endpoint) {
@@ -155,6 +189,7 @@ int group_publish(Endpoint *endpoint) {
                 return r > 0 ? GROUP_E_FULL : error_trace(r);
         if (sentinel_is_open(&endpoint->group.sentinel))
                 sentinel_set_listed(&endpoint->group.sentinel, waiting && n > 0);
+        endpoint->group.failing = false;
         return 0;
 }
 

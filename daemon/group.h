@@ -38,7 +38,8 @@ typedef struct Group {
         Sentinel sentinel;       /* from the second member on */
         GroupHealth health;
         TAILQ_ENTRY(Endpoint) stale_entry;
-        bool stale; /* its list is not what the states of its members ask for */
+        bool stale;   /* its list is not what the states of its members ask for */
+        bool failing; /* when last tried it could not be made so, which has been said */
 } Group;
 
 TAILQ_HEAD(StaleGroups, Endpoint);
@@ -71,7 +72,13 @@ void group_rejoin(Member *member);
  */
 void group_touch(Endpoint *endpoint);
 
-/* Has all lists follow now; before anybody is told that something was done. */
+/* Before the first group. Returns 0 or a negative errno. */
+int group_settle_init(EndpointRegistry *registry);
+
+/*
+ * Has all lists follow now, before anybody is told that something was done. One that cannot, for want of
+ * memory or room, does so as soon as it can.
+ */
 void group_settle(EndpointRegistry *registry);
 
 /* Puts the list in force that the states of the members ask for. Returns 0, GROUP_E_FULL or a negative

@@ -20,8 +20,7 @@ static void health_tell(Member *member, const char *what, const char *reason) {
                                                                   .member = member,
                                                                   .subject = member->last_holder,
                                                                   .reason = reason });
-        if (group_publish(member->endpoint) != 0)
-                log_fault(LOG_ERR, "cannot change the list of a group");
+        group_touch(member->endpoint);
 }
 
 static void health_judge(Member *member, uint64_t now) {

@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* A scenario goes on with whatever its guests were given: who was hung up on is passed over. */
+
+#include "tests/fault/scenario.h"
+
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "proto/cleanup.h"
+
+#define RULES "[Rule all]\nUser=*\nOptions=*\n"
+#define CONFIG(broker) "[Broker]\nSocketMode=0666\n" broker "\n" RULES
+
+/* ---- one client ---------------------------------------------------------------------------------- */
+
+static void ask(Play *play) {
+        Guest *guest = play_guest(play);
+
+        guest_call(guest, "GetStatus", "{}");
+        guest_call(guest, "org.varlink.service.GetInfo", "{}");
+        guest_call(guest, "org.varlink.service.GetInterfaceDescription",
+                   "{'interface':'io.reuseportd'}");
+}
+
+static void take_and_release(Play *play, const char *request) {
+        Guest *guest = play_guest(play);
+
+        guest_acquire(guest, "%s", request);
+        guest_release(guest, 0);
+}
+
+static void exclusive(Play *play) {
+        take_and_release(play, "{'network':'tcp4','address':'127.0.0.1:4000','sharing':'exclusive'}");
+}
+
+static void hang_up(Play *play) {
+        guest_acquire(play_guest(play), "{'network':'tcp4','address':'127.0.0.1:4000'}");
+}
+
+static void port_zero(Play *play) {
+        take_and_release(play, "{'network':'tcp','address':':0'}");
+}
+
+static void port_range(Play *play) {
+        take_and_release(play, "{'network':'udp4','address':'127.0.0.1:4000-4010'}");
+}
+
+static void path(Play *play) {
+        Guest *guest = play_guest(play);
+
+        guest_acquire(guest, "{'network':'unix','address':'%s'}", play->path);
+        guest_release(guest, 0);
+}
+
+static void options(Play *play) {
+        take_and_release(play,
+                         "{'network':'tcp4','address':'127.0.0.1:0','name':'web','options':{'backlog':7,"
+                         "'typeOfService':16,'timeToLive':9,'keepAlive':true,'keepAliveIdleSec':11,"
+                         "'noDelay':true,'deferAcceptSec':3,'fastOpenQueue':5,'lingerSec':4,"
+                         "'receiveBuffer':65536,'congestion':'reno'}}");
+}
+
+static void multicast(Play *play) {
+        take_and_release(
+                play, "{'network':'udp4','address':'0.0.0.0:4000','options':{'multicastInterface':'lo',"
+                      "'multicastGroups':['239.1.2.3%lo','239.1.2.4%lo'],'reuseAddress':true}}");
+}
+
+/* All three or none: what came before the one that failed is gone while its client is still there. */
+static void all_or_none(Play *play) {
+        Guest *guest = play_guest(play);
+        bool given = guest_acquire(guest,
+                                   "{'network':'tcp4','address':'127.0.0.1:4000','name':'first'},"
+                                   "{'network':'unix','address':'%s'},"
+                                   "{'network':'udp4','address':'127.0.0.1:4000','sharing':'shared'}",
+                                   play->path);
+
+        if (given || guest->ended)
+                return;
+        play_disarm(play);
+        play_expect_alone(play, 1);
+}
+
+static bool acquire_for_process(Guest *guest) {
+        guest_send(guest, "Acquire", "", "%s",
+                   "{'sockets':[{'network':'tcp4','address':'127.0.0.1:4000'}],'lifetime':'process'}");
+        return guest_take_sockets(guest);
+}
+
+static void process(Play *play) {
+        Guest *guest = play_foreign_guest(play);
+
+        if (acquire_for_process(guest))
+                guest_release(guest, 0);
+}
+
+static void process_exits(Play *play) {
+        acquire_for_process(play_foreign_guest(play));
+}
+
+static void list(Play *play) {
+        Guest *guest = play_guest(play);
+        bool given = guest_acquire(guest, "{'network':'tcp4','address':'127.0.0.1:4000','name':'web'},"
+                                          "{'network':'tcp4','address':'127.0.0.1:4000'}");
+
+        guest_call(guest, "List", "{}");
+        if (given)
+                guest_call(guest, "List", "{'endpoint':'web'}");
+}
+
+enum {
+        /* More answers than the socket to the client takes, and a few more, before anything fails. */
+        N_UNREAD = 24,
+};
+
+static void read_nothing(Play *play) {
+        Guest *guest = play_guest(play);
+        size_t mark;
+
+        guest_call(guest, "GetStatus", "{}");
+        mark = play_mark(play);
+        for (int i = 0; i < N_UNREAD; i++)
+                guest_send(guest, "org.varlink.service.GetInterfaceDescription", "", "%s",
+                           "{'interface':'io.reuseportd'}");
+        play_settle(play, mark);
+}
+
+/* Between the answers that wait, one comes with a descriptor. */
+static void read_late(Play *play) {
+        Guest *guest = &play->guests[0];
+
+        guest_send(guest, "Acquire", "", "%s",
+                   "{'sockets':[{'network':'tcp4','address':'127.0.0.1:4000'}]}");
+        for (int i = 0; i < N_UNREAD; i++)
+                json_decref(guest_receive(guest));
+        guest_take_sockets(guest);
+        guest_release(guest, 0);
+}
+
+static void malformed(Play *play) {
+        Guest *guest = play_guest(play);
+
+        guest->provoked = "org.varlink.service.InvalidParameter";
+        guest_send(guest, "GetStatus", ",", "{}");
+        json_decref(guest_receive(guest));
+        json_decref(guest_receive(guest));
+}
+
+/* ---- several ------------------------------------------------------------------------------------- */
+
+static void two_members(Play *play, const char *request, Guest **ret_first, Guest **ret_second) {
+        *ret_first = play_guest(play);
+        *ret_second = play_guest(play);
+        guest_acquire(*ret_first, "%s", request);
+        guest_acquire(*ret_second, "%s", request);
+}
+
+static void shared(Play *play) {
+        Guest *first, *second;
+
+        two_members(play, "{'network':'tcp4','address':'127.0.0.1:4000','sharing':'shared'}", &first,
+                    &second);
+        guest_release(first, 0);
+}
+
+static void group(Play *play) {
+        Guest *first, *second;
+
+        two_members(play, "{'network':'tcp4','address':'127.0.0.1:4000'}", &first, &second);
+        guest_release(first, 0);
+}
+
+static void udp_group(Play *play) {
+        Guest *first, *second;
+
+        two_members(play, "{'network':'udp4','address':'127.0.0.1:4000','steering':'roundRobin'}",
+                    &first, &second);
+        guest_release(first, 0);
+}
+
+/* With nobody live, what comes waits with the sentinel. */
+static void generations(Play *play) {
+        Guest *old, *next;
+
+        two_members(play, "{'network':'tcp4','address':'127.0.0.1:4000','standby':true}", &old, &next);
+        guest_say(old, "Ready", 0);
+        if (old->n_leases > 0)
+                guest_call(old, "SetWeight", "{'leases':['%s'],'weight':5}", old->leases[0]);
+        guest_say(next, "Ready", 0);
+        guest_say(old, "Drain", 0);
+        guest_say(next, "Drain", 0);
+        guest_say(next, "Ready", 0);
+        guest_release(old, 0);
+}
+
+/* Reads events until @what, an overflow, or a hang-up. */
+static void await_event(Guest *watcher, const char *what) {
+        for (bool seen = false; !seen && !watcher->ended;) {
+                json_auto_t *event = guest_receive(watcher);
+                const char *told = kit_text(event, "parameters.event.what");
+
+                seen = strcmp(told, what) == 0 || strcmp(told, "overflow") == 0;
+        }
+}
+
+static Guest *watch(Play *play) {
+        Guest *watcher = play_guest(play);
+        size_t mark;
+
+        guest_call(watcher, "GetStatus", "{}");
+        if (watcher->ended)
+                return watcher;
+        mark = play_mark(play);
+        guest_send(watcher, "Watch", ",'more':true", "{}");
+        play_settle(play, mark);
+        return watcher;
+}
+
+static void watched(Play *play) {
+        Guest *watcher = watch(play), *guest = play_guest(play);
+
+        if (!guest_acquire(guest, "{'network':'tcp4','address':'127.0.0.1:4000'}"))
+                return;
+        guest_release(guest, 0);
+        await_event(watcher, "closed");
+}
+
+static void drained(Play *play) {
+        Guest *watcher = watch(play), *first, *second;
+
+        two_members(play, "{'network':'tcp4','address':'127.0.0.1:4000'}", &first, &second);
+        /* What fails from now on may do so for ever. */
+        if (guest_say(first, "Drain", 0) && !play->panel->plan.onwards)
+                await_event(watcher, "drained");
+}
+
+/* The connection after the last that there may be, and the lease. */
+static void limits(Play *play) {
+        Guest *first = play_guest(play), *second = play_guest(play);
+
+        guest_call(first, "GetStatus", "{}");
+        guest_call(second, "GetStatus", "{}");
+        guest_acquire(first, "{'network':'tcp4','address':'127.0.0.1:4000'},"
+                             "{'network':'tcp4','address':'127.0.0.1:4001'}");
+        guest_call(play_guest(play), "GetStatus", "{}");
+}
+
+/* ---- what is left behind ------------------------------------------------------------------------- */
+
+#define PARKED "{'network':'tcp4','address':'127.0.0.1:4000','retainSec':3600%s}"
+
+static void park(Play *play, const char *more) {
+        Guest *lost = play_guest(play);
+        size_t mark;
+
+        if (!guest_acquire(lost, PARKED, more))
+                return;
+        mark = play_mark(play);
+        guest_leave(lost);
+        play_settle(play, mark);
+}
+
+static void adopt(Play *play, const char *more) {
+        Guest *heir = play_guest(play);
+
+        guest_acquire(heir, PARKED, more);
+        guest_release(heir, 0);
+}
+
+static void adoption(Play *play) {
+        park(play, "");
+        adopt(play, "");
+}
+
+/* The one who adopts wants it otherwise: what was changed by an Acquire that fails is changed back. */
+static void adoption_otherwise(Play *play) {
+        park(play, ",'name':'old','options':{'timeToLive':9}");
+        adopt(play, ",'name':'new','sharing':'shared','options':{'timeToLive':10,'backlog':6}");
+}
+
+static void adopt_away(Play *play) {
+        adopt(play, "");
+        play_leave(play);
+}
+
+/* It is not for strangers: another user of the group is given a new socket. */
+static void takeover(Play *play) {
+        park(play, "");
+        guest_acquire(play_stranger(play),
+                      "{'network':'tcp4','address':'127.0.0.1:4000','retainSec':0}");
+}
+
+static void nobody_adopts(Play *play) {
+        guest_acquire(play_guest(play), "{'network':'tcp4','address':'127.0.0.1:4000'}");
+}
+
+/* ---- what holders do ----------------------------------------------------------------------------- */
+
+/* By the time that the next call is answered, the broker has heard the alarm. */
+static void do_to(Guest *guest, void (*f)(int fd)) {
+        if (guest->n_leases == 0)
+                return;
+        f(guest->fds[0]);
+        guest_call(guest, "GetStatus", "{}");
+}
+
+static void shut_down(int fd) {
+        shutdown(fd, SHUT_RD);
+}
+
+static void repair(Play *play) {
+        Guest *first, *second;
+
+        two_members(play, "{'network':'tcp4','address':'127.0.0.1:4000'}", &first, &second);
+        do_to(first, shut_down);
+}
+
+/* Returns -1 if the broker has taken the socket back meanwhile. */
+static int come(int fd) {
+        struct sockaddr_storage address;
+        socklen_t size = kit_bound_address(fd, &address);
+
+        return kit_connect_address(&address, size, SOCK_STREAM);
+}
+
+/* Without the program the kernel chooses, by chance, among the members and the sentinel. */
+static void detach(int fd) {
+        int clients[32];
+
+        cr_assert(zero(int,
+                       setsockopt(fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &(int){ 0 }, sizeof(int))));
+        for (size_t i = 0; i < sizeof(clients) / sizeof(clients[0]); i++)
+                clients[i] = come(fd);
+        for (size_t i = 0; i < sizeof(clients) / sizeof(clients[0]); i++)
+                fd_close(clients[i]);
+}
+
+static void detached(Play *play) {
+        Guest *first, *second;
+
+        if (!play->steers)
+                return;
+        two_members(play, "{'network':'tcp4','address':'127.0.0.1:4000'}", &first, &second);
+        if (second->n_leases > 0)
+                do_to(first, detach);
+}
+
+static void come_and_go(int fd) {
+        fd_close(come(fd));
+}
+
+/* The first flow wakes up those who look after the group. */
+static void flows(Play *play) {
+        Guest *first, *second;
+
+        two_members(play, "{'network':'tcp4','address':'127.0.0.1:4000','steering':'leastLoad'}", &first,
+                    &second);
+        for (int i = 0; i < 3; i++) {
+                size_t mark = play_mark(play);
+
+                do_to(first, come_and_go);
+                play_linger(play, mark);
+        }
+}
+
+static void two_live(Play *play) {
+        Guest *first, *second;
+
+        two_members(play, "{'network':'tcp4','address':'127.0.0.1:4000'}", &first, &second);
+        cr_assert(first->n_leases > 0 && second->n_leases > 0);
+}
+
+static bool comes_to(const Guest *guest) {
+        int accepted = accept(guest->fds[0], NULL, NULL);
+
+        return fd_close(accepted), accepted >= 0;
+}
+
+/* Whatever was in the way: if the broker said that it is done, then it is. */
+static void change_places(Play *play) {
+        Guest *first = &play->guests[0], *second = &play->guests[1];
+        bool done = guest_say(first, "Drain", 0) & guest_say(first, "Ready", 0) &
+                    guest_say(second, "Drain", 0);
+
+        play_disarm(play);
+        if (!done || !play->steers)
+                return;
+        for (int i = 0; i < 20; i++) {
+                int client = come(first->fds[0]);
+
+                cr_assert(client >= 0, "%m");
+                cr_assert(comes_to(first), "a flow has gone to who drains");
+                close(client);
+        }
+}
+
+/* ---- the configuration --------------------------------------------------------------------------- */
+
+#define BEFORE                                                                                          \
+        "[Broker]\nRetainSec=0\n[Rule before]\nUser=root *\nNetwork=unix\nPath=@before\n"               \
+        "[Rule other]\nUser=*\nNetwork=tcp udp\n"
+/* More than is read at one time. */
+#define COMMENT "# It would be wrong to take the first half of these rules for all of them.\n"
+#define COMMENTS COMMENT COMMENT COMMENT COMMENT COMMENT COMMENT COMMENT COMMENT
+#define AFTER                                                                                           \
+        "[Rule first]\nUser=root *\nNetwork=unix\nPath=@first\n"                                        \
+        "[Broker]\nRetainSec=0\nMaxConnections=100\n"                                                   \
+        "[Rule other]\nUser=*\nNetwork=tcp udp\nOptions=*\n" COMMENTS COMMENTS COMMENTS COMMENTS        \
+                COMMENTS COMMENTS COMMENTS COMMENTS                                                     \
+        "[Rule last]\nUser=*\nGroup=root\nNetwork=unix\nPath=@last\n"
+
+static bool is_allowed(Play *play, const char *address) {
+        char parameters[128];
+        KitSocket socket = { .fd = -1 };
+        json_auto_t *reply = NULL;
+        size_t n_fds;
+
+        snprintf(parameters, sizeof(parameters), "{'sockets':[{'network':'unix','address':'%s'}]}",
+                 address);
+        kit_send(play->onlooker, "Acquire", "", parameters);
+        reply = kit_receive(play->onlooker, &socket.fd, &n_fds);
+        if (n_fds == 0) {
+                kit_expect_error(reply, "PolicyDenied");
+                return false;
+        }
+        socket.reply = json_incref(kit_at(reply, "parameters.sockets.0"));
+        kit_release(play->onlooker, &socket);
+        return true;
+}
+
+static void reload_with(Play *play, const char *config) {
+        size_t mark = play_mark(play);
+
+        harness_reload(&play->harness, config);
+        play_settle(play, mark);
+}
+
+/* The old one stays in force as a whole, or the new one does. */
+static void reload(Play *play) {
+        bool before, first, last;
+
+        reload_with(play, AFTER);
+        play_disarm(play);
+        before = is_allowed(play, "@before");
+        first = is_allowed(play, "@first");
+        last = is_allowed(play, "@last");
+        cr_assert(first != before && last != before, "@before %d, @first %d, @last %d", before, first,
+                  last);
+}
+
+static void reload_back(Play *play) {
+        reload_with(play, BEFORE);
+        cr_assert(is_allowed(play, "@before"));
+}
+
+/* -------------------------------------------------------------------------------------------------- */
+
+const Scenario scenarios[] = {
+        { "questions", .run = ask },
+        { "an exclusive socket", .run = exclusive },
+        { "a holder that hangs up", .run = hang_up },
+        { "port 0", .run = port_zero },
+        { "a range of ports", .run = port_range },
+        { "a path", .run = path },
+        { "options", .run = options },
+        { "multicast", .run = multicast },
+        { "three sockets", .run = all_or_none },
+        { "lifetime process", .run = process },
+        { "process, by number", .how = { .no_peer_pidfd = true }, .run = process },
+        { "a process that exits", .run = process_exits },
+        { "a list", .run = list },
+        { "a slow reader", .prepare = read_nothing, .run = read_late },
+        { "a malformed call", .run = malformed, .outcome = OUTCOME_HUNG_UP },
+        { "a shared socket", .run = shared },
+        { "a group", .run = group },
+        { "a group, not steered", .how = { .no_bpf = true }, .run = group },
+        { "a group of UDP", .run = udp_group },
+        { "generations", .run = generations },
+        { "a watch", .run = watched },
+        { "a drain", .run = drained },
+        { "limits", .config = CONFIG("RetainSec=0\nMaxConnections=3\nMaxLeasesPerUser=2"), .run = limits,
+          .outcome = OUTCOME_REFUSED },
+        { "an adoption", .run = adoption, .tidy = adopt_away },
+        { "an adoption otherwise", .run = adoption_otherwise, .tidy = adopt_away },
+        { "a takeover", .run = takeover, .tidy = adopt_away },
+        { "nobody adopts", .config = CONFIG("RetainSec=1ms"), .run = nobody_adopts },
+        { "a change of places", .prepare = two_live, .run = change_places },
+        { "a shutdown by a holder", .run = repair },
+        { "a program taken off", .run = detached },
+        { "flows", .run = flows },
+        { "a reload", .config = BEFORE, .run = reload, .tidy = reload_back },
+};
+
+const size_t n_scenarios = sizeof(scenarios) / sizeof(scenarios[0]);

@@ -72,6 +72,8 @@ static void user_free(User *user) {
         if (user->idle)
                 TAILQ_REMOVE(&user->accounts->idle, user, entry);
         HASH_DEL(user->accounts->users, user);
+        if (user->accounts->turns)
+                fair_share_forget(&user->turns, user->accounts->turns);
         free(user);
 }
 
@@ -146,7 +148,7 @@ static bool leaves_a_share(const User *user, Resource resource, size_t n) {
         return used <= limit && n <= limit && (n_users + 1) * (share + n) - share <= limit - used;
 }
 
-int user_charge(User *user, Resource resource, size_t n, Charge *ret) {
+static int user_pay(User *user, Resource resource, size_t n) {
         Accounts *accounts = user->accounts;
 
         if (accounts->limit_per_user[resource] > 0 &&
@@ -154,12 +156,28 @@ int user_charge(User *user, Resource resource, size_t n, Charge *ret) {
                 return ACCOUNT_E_USER_LIMIT;
         if (accounts->limit[resource] > 0 && !leaves_a_share(user, resource, n))
                 return ACCOUNT_E_LIMIT;
-        user->n_refs++;
         accounts->n_users[resource] += user->used[resource] == 0 && n > 0;
         user->used[resource] += n;
         accounts->used[resource] += n;
+        return 0;
+}
+
+int user_charge(User *user, Resource resource, size_t n, Charge *ret) {
+        int r = user_pay(user, resource, n);
+
+        if (r != 0)
+                return r;
+        user->n_refs++;
         *ret = (Charge){ .user = user, .resource = resource, .n = n };
         return 0;
+}
+
+int charge_grow(Charge *charge, size_t n) {
+        int r = user_pay(charge->user, charge->resource, n);
+
+        if (r == 0)
+                charge->n += n;
+        return r;
 }
 
 void charge_reduce(Charge *charge, size_t n) {

@@ -18,6 +18,7 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
+#include "daemon/fair-queue.h"
 #include "daemon/hash.h"
 #include "daemon/rate-limit.h"
 #include "daemon/value.h"
@@ -32,6 +33,7 @@ typedef enum Resource {
         _RESOURCE_N,
 } Resource;
 
+typedef struct Flight Flight;
 typedef struct RuleAccount RuleAccount;
 
 typedef struct User {
@@ -40,6 +42,8 @@ typedef struct User {
         size_t used[_RESOURCE_N];
         struct Accounts *accounts;
         RuleAccount *rules;
+        LIST_HEAD(, Flight) flights; /* of its connections: see flight.h */
+        FairShare turns;
         bool idle; /* kept for the sake of its rates alone */
         TAILQ_ENTRY(User) entry;
         UT_hash_handle hh;
@@ -47,6 +51,7 @@ typedef struct User {
 
 /* Zeroed, with accounts_init(), it has no limits. */
 typedef struct Accounts {
+        FairQueue *turns; /* in which users are served; NULL: in none */
         User *users;
         TAILQ_HEAD(, User) idle; /* the longest first */
         size_t used[_RESOURCE_N];
@@ -85,6 +90,9 @@ User *user_unref(User *user);
 /* Charges @n units. Returns 0 with *@ret to be ended by charge_deinit(), or ACCOUNT_E_USER_LIMIT or
  * ACCOUNT_E_LIMIT. */
 int user_charge(User *user, Resource resource, size_t n, Charge *ret);
+
+/* What is paid for has become @n more. As user_charge(). */
+int charge_grow(Charge *charge, size_t n);
 
 /* What is paid for has become less: @n at most what was charged. */
 void charge_reduce(Charge *charge, size_t n);

@@ -15,8 +15,8 @@
 
 #include "daemon/audit.h"
 #include "daemon/clock.h"
-#include "daemon/judge.h"
 #include "daemon/journal.h"
+#include "daemon/judge.h"
 #include "daemon/listener.h"
 #include "daemon/log.h"
 #include "daemon/policy.h"
@@ -27,6 +27,7 @@
 #include "daemon/socket-factory.h"
 #include "proto/cleanup.h"
 #include "proto/error.h"
+#include "proto/limits.h"
 #include "proto/message.h"
 
 #ifndef SO_PEERPIDFD
@@ -213,14 +214,25 @@ static int broker_refuse_socket(const char *path, int r) {
         }
 }
 
+/*
+ * What clients cause leaves a quarter for the broker's own: sentinels, files that it reads. Of
+ * descriptors under way the kernel allows a user as many as one process may have open.
+ */
+static void broker_limit_fds(Accounts *accounts, size_t n) {
+        accounts->limit[RESOURCE_DESCRIPTORS] = n - n / 4;
+        accounts->limit[RESOURCE_IN_FLIGHT] = n / 2;
+}
+
 static int broker_start(Broker *broker) {
+        size_t n_fds = 0;
         _cleanup_(freep) char *reason = NULL;
         Services *services = &broker->services;
         int r;
 
-        r = privileges_raise_limits();
+        r = privileges_raise_limits(&n_fds);
         if (r < 0)
                 log_fault(LOG_WARNING, "cannot raise the limit of descriptors");
+        broker_limit_fds(&services->accounts, n_fds);
         r = broker_configure(broker, &reason);
         if (r != 0)
                 return r;
@@ -267,6 +279,18 @@ static int broker_start(Broker *broker) {
         return error_trace(broker_confine(services));
 }
 
+/* Limits that no file changes. */
+static void broker_init_accounts(Services *services) {
+        Accounts *accounts = &services->accounts;
+
+        accounts_init(accounts);
+        accounts->turns = &services->poller.turns;
+        accounts->limit_per_user[RESOURCE_WATCHES] = WATCHES_PER_USER_MAX;
+        accounts->limit_per_user[RESOURCE_BYTES] = QUEUED_BYTES_PER_USER_MAX;
+        accounts->limit[RESOURCE_BYTES] = QUEUED_BYTES_MAX;
+        accounts->limit_per_user[RESOURCE_IN_FLIGHT] = IN_FLIGHT_PER_USER_MAX;
+}
+
 int broker_new(const BrokerOptions *options, Broker **ret) {
         Broker *broker = calloc(1, sizeof(*broker));
         int r;
@@ -276,7 +300,7 @@ int broker_new(const BrokerOptions *options, Broker **ret) {
         broker->options = options;
         broker->started_by = geteuid();
         broker->services.poller.epoll_fd = -1;
-        accounts_init(&broker->services.accounts);
+        broker_init_accounts(&broker->services);
         r = broker_start(broker);
         if (r != 0) {
                 broker_free(broker);
@@ -287,9 +311,9 @@ int broker_new(const BrokerOptions *options, Broker **ret) {
 }
 
 /*
- * What the event loop lacks to go on, memory most of all, may be there in a moment; meanwhile the clients
- * that are connected are served. Returns 1, to try again, or a negative errno: it has failed too often, @r
- * at last.
+ * What the event loop lacks to go on, memory most of all, may be there in a moment; meanwhile the
+ * clients that are connected are served. Returns 1, to try again, or a negative errno: it has failed too
+ * often, @r at last.
  */
 static int broker_loop_failed(Broker *broker, int r) {
         (void)error_origin(r);

@@ -79,8 +79,7 @@ static int confinement_give_up(Confinement *confinement, const ConfinementNeeds 
 }
 
 int confinement_enter(Confinement *confinement, const ConfinementNeeds *needs) {
-        const SyscallFilter filter = { .may_change_maps = needs->maps,
-                                       .may_chown_files = needs->files };
+        const SyscallFilter filter = { .may_change_maps = needs->maps, .may_chown_files = needs->files };
         int r;
 
         r = confinement_give_up(confinement, needs);

@@ -20,7 +20,7 @@ typedef struct Confinement {
         uid_t uid;
         gid_t gid;
         const char *stays_root;
-        uid_t asked; /* what User= said: a restart is needed for another one */
+        uid_t asked;                   /* what User= said: a restart is needed for another one */
         CapabilitySet keeps, given_up; /* of those that it had */
         bool filtered;                 /* by the system calls it may make; */
         const char *no_filter;         /* if not, for this reason */

@@ -24,8 +24,8 @@ struct Context {
         LeaseOwner *connection;
         /* Gives the caller's process, a borrowed reference; 0, SUBJECT_E_*, or a negative errno. */
         int (*get_process)(Context *context, Process **ret);
-        /* Tells every further event to the caller. */
-        void (*watch)(Context *context);
+        /* Tells every further event to the caller. Returns 0, or ACCOUNT_E_* of RESOURCE_WATCHES. */
+        int (*watch)(Context *context);
         void *peer; /* of the two callbacks */
         /* The call. Memory for the answer is allocated from the message. */
         Message *message;

@@ -28,7 +28,10 @@
 #endif
 
 enum {
-        ACCEPTS_PER_TURN = 16,
+        ACCEPTS_PER_TURN = 32,
+        /* Whoever comes next waits for all of them, whosever they are; the kernel has others come again.
+         */
+        BACKLOG = 128,
         /* How long accepting rests when not even the reserve helped. */
         ACCEPT_REST_USEC = 100 * 1000,
         /* Who is turned away can be back at once, so not each time is told. */
@@ -148,7 +151,7 @@ static int listener_open(Listener *listener) {
         r = listener_bind(listener);
         if (r != 0)
                 return r < 0 ? error_trace(r) : r;
-        if (listen(listener->fd, SOMAXCONN) < 0)
+        if (listen(listener->fd, BACKLOG) < 0)
                 return error_origin(-errno);
         listener_take_reserve(listener);
         if (listener->reserve < 0)
@@ -179,8 +182,9 @@ int listener_new(Services *services, const char *path, Listener **ret) {
                 listener->file.gid = confinement->gid;
         listener->address.sun_family = AF_UNIX;
         strcpy(listener->address.sun_path, path);
-        LIST_INIT(&listener->peers.peers);
-        r = listener_open(listener);
+        r = peer_list_init(&listener->peers, services);
+        if (r == 0)
+                r = listener_open(listener);
         if (r != 0) {
                 listener_free(listener);
                 return r < 0 ? error_trace(r) : r;

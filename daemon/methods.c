@@ -11,6 +11,7 @@
 #include "daemon/group.h"
 #include "daemon/judge.h"
 #include "daemon/lease-list.h"
+#include "daemon/refusal.h"
 #include "proto/error.h"
 #include "proto/interface.h"
 
@@ -70,10 +71,14 @@ int method_list(Context *context, const void *p) {
 }
 
 int method_watch(Context *context, const void *p) {
+        int r;
+
         if (!context->more)
                 return context_refuse(context, WIRE_ERROR_EXPECTED_MORE, NULL);
-        context->watch(context);
-        return 0;
+        r = context->watch(context);
+        if (r > 0)
+                r = refuse_quota(context, NULL, RESOURCE_WATCHES, r);
+        return r < 0 ? error_trace(r) : 0;
 }
 
 int method_get_status(Context *context, const void *p) {

@@ -15,54 +15,97 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include "daemon/describe.h"
+#include "daemon/clock.h"
 #include "daemon/dispatch.h"
-#include "daemon/judge.h"
 #include "daemon/log.h"
+#include "daemon/policy.h"
 #include "daemon/process.h"
 #include "daemon/refusal.h"
+#include "daemon/subscription.h"
 #include "proto/channel.h"
 #include "proto/cleanup.h"
 #include "proto/error.h"
 #include "proto/limits.h"
 
+#define CALL_USEC_MAX (CALL_SEC_MAX * UINT64_C(1000000))
+
 struct Peer {
         LIST_ENTRY(Peer) entry;
+        PeerList *list;
         Services *services;
         Channel channel;
         PollItem item;
         Subject *subject;
         User *user;
-        Charge charge;
+        Charge connection;
+        Charge descriptor;
+        Outbox outbox;
         LeaseOwner leases;
         Process *process; /* once a lease depends on it */
-        Watcher watcher;
-        bool watching;
-        bool watch_overflow; /* events were dropped, and the client has not been told */
-        bool unserved;       /* what was read may hold whole frames: they come before reading on */
-        bool eof;            /* the client sends nothing more */
-        bool ending;
+        Subscription subscription;
+        /* Among those of whom a part of a call has come, since when (CLOCK_MONOTONIC); 0: it is not. */
+        TAILQ_ENTRY(Peer) partial;
+        uint64_t partial_usec;
+        bool unserved;  /* what was read may hold whole frames: they come before reading on */
+        bool eof;       /* the client sends nothing more */
+        bool ending;    /* once what is to be sent has left */
+        bool lingering; /* it has ended, but for descriptors that its client has not received */
 };
 
 static Peer *peer_of(PollItem *item) {
         return (Peer *)((char *)item - offsetof(Peer, item));
 }
 
+/* ---- the end ----------------------------------------------------------------------------------- */
+
+static void peer_end_partial(Peer *peer) {
+        if (peer->partial_usec == 0)
+                return;
+        TAILQ_REMOVE(&peer->list->partial, peer, partial);
+        peer->partial_usec = 0;
+}
+
+/* What it held of the broker. */
+static void peer_leave(Peer *peer) {
+        subscription_end(&peer->subscription);
+        peer_end_partial(peer);
+        lease_owner_end(&peer->leases, MEMBER_LEAVE_LOST, "the connection has ended");
+        peer->process = process_unref(peer->process);
+}
+
 static void peer_free(Peer *peer) {
         LIST_REMOVE(peer, entry);
-        if (peer->watching)
-                LIST_REMOVE(&peer->watcher, entry);
+        subscription_end(&peer->subscription);
+        peer_end_partial(peer);
         poll_item_remove(&peer->item);
+        outbox_deinit(&peer->outbox);
         channel_deinit(&peer->channel);
         lease_owner_end(&peer->leases, MEMBER_LEAVE_LOST, "the connection has ended");
         process_unref(peer->process);
-        charge_deinit(&peer->charge);
+        charge_deinit(&peer->descriptor);
+        charge_deinit(&peer->connection);
         user_unref(peer->user);
         subject_unref(peer->subject);
         free(peer);
 }
 
-/* May be called anywhere; the peer goes on until the loop comes round. */
+/*
+ * The client has gone, or is hung up on. Descriptors that it has not received stay under way until it
+ * closes or reads, whatever is done here: so long the socket is kept, which tells, and its user pays.
+ */
+static void peer_end(Peer *peer) {
+        if (flight_is_over(&peer->outbox.flight)) {
+                peer_free(peer);
+                return;
+        }
+        peer_leave(peer);
+        peer->lingering = true;
+        /* A new event, each time that something was read. */
+        if (poll_item_set_events(&peer->item, EPOLLOUT | EPOLLET) < 0)
+                peer_free(peer);
+}
+
+/* May be called anywhere; the peer goes on until its turn comes. */
 static void peer_end_later(Peer *peer) {
         peer->ending = true;
         poll_item_request_turn(&peer->item);
@@ -71,6 +114,7 @@ static void peer_end_later(Peer *peer) {
 /* ---- callbacks of the context ------------------------------------------------------------------ */
 
 static int peer_get_process(Context *context, Process **ret) {
+        _cleanup_(charge_deinit) Charge charge = {};
         Peer *peer = context->peer;
         int pidfd, r;
 
@@ -78,95 +122,67 @@ static int peer_get_process(Context *context, Process **ret) {
         if (peer->process && sd_event_source_get_enabled(peer->process->exit_source, NULL) <= 0)
                 return SUBJECT_E_GONE;
         if (!peer->process) {
+                if (user_charge(peer->user, RESOURCE_DESCRIPTORS, 1, &charge) != 0)
+                        return SUBJECT_E_NO_DESCRIPTOR;
                 r = subject_open_pidfd(peer->subject, peer->channel.fd, &pidfd);
                 if (r != 0)
                         return r < 0 ? error_trace(r) : r;
                 r = process_new(peer->services->event, pidfd, &peer->process);
                 if (r < 0)
                         return error_trace(r);
+                peer->process->charge = charge_take(&charge);
         }
         *ret = peer->process;
         return 0;
 }
 
-static void peer_watch(Context *context) {
+static int peer_watch(Context *context) {
         Peer *peer = context->peer;
 
-        peer->watching = true;
-        LIST_INSERT_HEAD(&peer->services->hub.watchers, &peer->watcher, entry);
-}
-
-/* ---- events ------------------------------------------------------------------------------------ */
-
-static bool peer_may_see(const Peer *peer, const Event *event) {
-        const Policy *policy = peer->services->config->policy;
-
-        if (event->subject && event->subject->uid == peer->subject->uid)
-                return true;
-        if (event->endpoint)
-                return judge_sees(policy, peer->subject, event->endpoint);
-        return judge_sees_all(policy, peer->subject);
-}
-
-static void peer_update_events(Peer *peer);
-
-static void peer_send_event(Peer *peer, const Event *event) {
-        MessageBuffer *buffer = &peer->services->event_buffer;
-        EventText text;
-        EventInfo info;
-        int r;
-
-        describe_event(event, &peer->services->ids, &text, &info);
-        r = message_encode_reply(buffer, &(Reply){ .continues = true },
-                                 wire_methods[WIRE_METHOD_WATCH].out, &(WatchOut){ .event = &info });
-        if (r == 0)
-                r = channel_send(&peer->channel, buffer->data, buffer->n, NULL);
-        if (r == CHANNEL_E_AGAIN)
-                peer_update_events(peer);
-        else if (r != 0)
-                peer_end_later(peer);
-}
-
-/* A slow reader loses events, and is told so as soon as it has read what was sent. */
-static void peer_notify(Watcher *watcher, const Event *event) {
-        Peer *peer = (Peer *)((char *)watcher - offsetof(Peer, watcher));
-
-        if (peer->ending || !peer_may_see(peer, event))
-                return;
-        if (peer->watch_overflow || channel_pending(&peer->channel) > WATCH_BACKLOG_MAX)
-                peer->watch_overflow = true;
-        else
-                peer_send_event(peer, event);
-}
-
-static void peer_tell_overflow(Peer *peer) {
-        peer->watch_overflow = false;
-        peer_send_event(peer,
-                        &(Event){ .what = "overflow", .reason = "events were dropped: list again" });
+        return subscription_begin(&peer->subscription);
 }
 
 /* ---- calls ------------------------------------------------------------------------------------- */
 
-/* Sends the answer, if there is one. As channel_send(); *@ret_delivered: what it promises is the
+/* In place of an answer that cannot be sent: an error, with nothing beside it. */
+static int peer_answer_instead(Peer *peer, Context *context, WireErrorId error,
+                               const ErrorParameters *parameters) {
+        MessageBuffer *buffer = &peer->services->buffer;
+        int r;
+
+        fdlist_deinit(&context->fds);
+        context->answered = false;
+        r = context_refuse(context, error, parameters);
+        return r < 0 ? error_trace(r) : outbox_send(&peer->outbox, buffer->data, buffer->n, NULL);
+}
+
+/* Sends the answer, if there is one. As outbox_send(); *@ret_delivered: what it promises is the
  * client's. */
 static int peer_answer(Peer *peer, Context *context, bool *ret_delivered) {
         MessageBuffer *buffer = &peer->services->buffer;
+        ErrorParameters quota;
+        Resource resource;
         int r;
 
         *ret_delivered = false;
         if (!context->answered)
                 return 0;
-        r = channel_send(&peer->channel, buffer->data, buffer->n, &context->fds);
+        r = outbox_reserve(&peer->outbox, buffer->n, context->fds.n, &resource);
+        if (r > 0) {
+                quota = refusal_of_quota(&peer->services->accounts, resource, r);
+                event_hub_emit_quota(&peer->services->hub, peer->subject, NULL, quota.resource,
+                                     (uint64_t)quota.limit, quota.reason);
+                return peer_answer_instead(peer, context, WIRE_ERROR_QUOTA_EXCEEDED, &quota);
+        }
+        r = outbox_send(&peer->outbox, buffer->data, buffer->n, &context->fds);
         *ret_delivered = r == 0 || r == CHANNEL_E_AGAIN;
         if (r != -ETOOMANYREFS)
                 return r;
-        /* Others have not yet received as many descriptors as the broker's user may have under way. */
-        context->answered = false;
-        r = context_refuse(context, WIRE_ERROR_SYSTEM_FAILURE,
-                           &(ErrorParameters){ .step = "sendmsg",
-                                               .errno_name = strerrorname_np(ETOOMANYREFS),
-                                               .message = strerrordesc_np(ETOOMANYREFS) });
-        return r < 0 ? error_trace(r) : channel_send(&peer->channel, buffer->data, buffer->n, NULL);
+        /* Others of the broker's user have so many under way that the kernel takes no more. */
+        return peer_answer_instead(peer, context, WIRE_ERROR_SYSTEM_FAILURE,
+                                   &(ErrorParameters){ .step = "sendmsg",
+                                                       .errno_name = strerrorname_np(ETOOMANYREFS),
+                                                       .message = strerrordesc_np(ETOOMANYREFS) });
 }
 
 /* Serves one frame. Returns 0, CHANNEL_E_EOF when the peer has gone, or a negative errno. */
@@ -195,17 +211,18 @@ static int peer_serve(Peer *peer, const char *frame, size_t n) {
 }
 
 static bool peer_is_busy(const Peer *peer) {
-        return peer->watching || channel_pending(&peer->channel) > 0;
+        return peer->subscription.active || channel_pending(&peer->channel) > 0;
 }
 
 /* Serves what has been read, up to one turn's worth. As peer_serve(). */
 static int peer_serve_turn(Peer *peer) {
+        uint64_t begin = clock_usec(CLOCK_MONOTONIC);
         char *frame;
         size_t n;
         int r;
 
         for (int i = 0; !peer->ending && !peer_is_busy(peer); i++) {
-                if (i == CALLS_PER_TURN) {
+                if (i == CALLS_PER_TURN || (i > 0 && clock_usec(CLOCK_MONOTONIC) - begin >= TURN_USEC)) {
                         poll_item_request_turn(&peer->item);
                         return 0;
                 }
@@ -218,6 +235,7 @@ static int peer_serve_turn(Peer *peer) {
                 }
                 if (r == CHANNEL_E_OVERSIZED)
                         return r;
+                peer_end_partial(peer);
                 r = peer_serve(peer, frame, n);
                 if (r != 0)
                         return r;
@@ -232,11 +250,31 @@ static void peer_update_events(Peer *peer) {
                 events |= EPOLLOUT;
         if (!peer_is_busy(peer) && !peer->unserved && !peer->eof)
                 events |= EPOLLIN;
-        if (peer->watching && !peer->eof)
+        if (peer->subscription.active && !peer->eof)
                 events |=
                         EPOLLRDHUP; /* whoever watches says no more: its going is all there is to hear */
         if (poll_item_set_events(&peer->item, events) < 0)
                 peer_end_later(peer);
+}
+
+static void peer_list_set_timer(PeerList *list) {
+        const Peer *first = TAILQ_FIRST(&list->partial);
+
+        if (timer_set(&list->timer, first->partial_usec + CALL_USEC_MAX) < 0)
+                log_fault(LOG_WARNING, "calls that are never finished are waited for");
+        *list->timers_changed = true;
+}
+
+/* A call that has begun to come has to be whole in time. */
+static void peer_update_partial(Peer *peer) {
+        PeerList *list = peer->list;
+
+        if (peer->unserved || frame_reader_pending(&peer->channel.in) == 0 || peer->partial_usec > 0)
+                return;
+        peer->partial_usec = clock_usec(CLOCK_MONOTONIC);
+        TAILQ_INSERT_TAIL(&list->partial, peer, partial);
+        if (TAILQ_FIRST(&list->partial) == peer)
+                peer_list_set_timer(list);
 }
 
 /* After any progress: the end of the peer, or what to wait for next. @r: as of peer_serve(). */
@@ -244,12 +282,22 @@ static void peer_settle(Peer *peer, int r) {
         if (r < 0)
                 log_fault(LOG_ERR, "hanging up on a client");
         if (r != 0 || (peer->ending && channel_pending(&peer->channel) == 0)) {
-                peer_free(peer);
+                peer_end(peer);
                 return;
         }
-        if (peer->watch_overflow && channel_pending(&peer->channel) == 0)
-                peer_tell_overflow(peer);
+        if (channel_pending(&peer->channel) == 0)
+                subscription_catch_up(&peer->subscription);
+        peer_update_partial(peer);
         peer_update_events(peer);
+}
+
+static void peer_on_sent(Subscription *subscription, int r) {
+        Peer *peer = (Peer *)((char *)subscription - offsetof(Peer, subscription));
+
+        if (r == CHANNEL_E_AGAIN)
+                peer_update_events(peer);
+        else if (r != 0)
+                peer_end_later(peer);
 }
 
 static int peer_receive(Peer *peer) {
@@ -269,12 +317,12 @@ static int peer_receive(Peer *peer) {
         }
 }
 
-static void peer_on_ready(PollItem *item, uint32_t revents) {
-        Peer *peer = peer_of(item);
+/* What its socket is ready for. */
+static int peer_exchange(Peer *peer, uint32_t revents) {
         int r = 0;
 
         if (revents & EPOLLOUT) {
-                r = channel_flush(&peer->channel);
+                r = outbox_flush(&peer->outbox);
                 if (r == CHANNEL_E_AGAIN)
                         r = 0;
         }
@@ -284,33 +332,57 @@ static void peer_on_ready(PollItem *item, uint32_t revents) {
                  (peer_is_busy(peer) || !peer->unserved))
                 r = CHANNEL_E_EOF; /* nobody is there to read an answer; calls without one are still
                                       served */
-        if (r == 0 && !peer->ending)
-                r = peer_serve_turn(peer);
-        peer_settle(peer, r); /* the peer may be gone */
+        return r;
 }
 
-static void peer_on_turn(PollItem *item) {
+/* The peer may be gone afterwards. */
+static void peer_on_turn(PollItem *item, uint32_t revents) {
         Peer *peer = peer_of(item);
+        int r;
 
-        if (peer->ending)
-                peer_free(peer);
-        else
-                peer_settle(peer, peer_serve_turn(peer)); /* the peer may be gone */
+        if (peer->lingering) {
+                if (revents & (EPOLLHUP | EPOLLERR) || flight_is_over(&peer->outbox.flight))
+                        peer_free(peer);
+                return;
+        }
+        r = peer_exchange(peer, revents);
+        if (r == 0 && !peer->ending)
+                r = peer_serve_turn(peer);
+        peer_settle(peer, r);
 }
 
 /* ---- begin and end ----------------------------------------------------------------------------- */
 
 /* One error, said before anything was asked: the answer to whatever is asked first. */
-static void refuse_connection(Services *services, Subject *subject, int fd, int outcome) {
-        ErrorParameters parameters =
-                refusal_of_quota(&services->accounts, RESOURCE_CONNECTIONS, outcome);
+static void refuse_connection(Peer *peer, Resource resource, int outcome) {
+        Services *services = peer->services;
+        ErrorParameters parameters = refusal_of_quota(&services->accounts, resource, outcome);
         const WireError *error = &wire_errors[WIRE_ERROR_QUOTA_EXCEEDED];
 
-        event_hub_emit_quota(&services->hub, subject, NULL, parameters.resource,
+        event_hub_emit_quota(&services->hub, peer->subject, NULL, parameters.resource,
                              (uint64_t)parameters.limit, parameters.reason);
         if (message_encode_reply(&services->buffer, &(Reply){ .error = error->name }, error->parameters,
                                  &parameters) == 0)
-                send(fd, services->buffer.data, services->buffer.n, MSG_DONTWAIT | MSG_NOSIGNAL);
+                send(peer->channel.fd, services->buffer.data, services->buffer.n,
+                     MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* Charges the user of a new connection. Returns 0, PEER_E_LIMIT when it was told, or -ENOMEM. */
+static int peer_charge(Peer *peer) {
+        Services *services = peer->services;
+        int r;
+
+        r = accounts_user(&services->accounts, peer->subject->uid, &peer->user);
+        if (r < 0)
+                return error_trace(r);
+        peer->outbox.user = peer->user;
+        peer->item.share = &peer->user->turns;
+        r = user_charge(peer->user, RESOURCE_CONNECTIONS, 1, &peer->connection);
+        if (r == 0 && (r = user_charge(peer->user, RESOURCE_DESCRIPTORS, 1, &peer->descriptor)) != 0)
+                refuse_connection(peer, RESOURCE_DESCRIPTORS, r);
+        else if (r != 0)
+                refuse_connection(peer, RESOURCE_CONNECTIONS, r);
+        return r == 0 ? 0 : PEER_E_LIMIT;
 }
 
 int peer_new(Services *services, PeerList *list, int fd) {
@@ -327,27 +399,50 @@ int peer_new(Services *services, PeerList *list, int fd) {
                 return error_origin(-ENOMEM);
         }
         peer->services = services;
-        peer->watcher.notify = peer_notify;
+        peer->list = list;
         LIST_INIT(&peer->leases.leases);
         channel_init(&peer->channel, fd, CALL_SIZE_MAX, false);
+        peer->outbox.channel = &peer->channel;
         LIST_INSERT_HEAD(&list->peers, peer, entry);
-        peer->item = (PollItem){ .fd = fd, .on_ready = peer_on_ready, .on_turn = peer_on_turn };
+        peer->item = (PollItem){ .fd = fd, .on_turn = peer_on_turn };
 
         r = subject_new(fd, &questions, &peer->subject);
         if (r == 0)
-                r = accounts_user(&services->accounts, peer->subject->uid, &peer->user);
-        if (r == 0) {
-                r = user_charge(peer->user, RESOURCE_CONNECTIONS, 1, &peer->charge);
-                if (r > 0) {
-                        refuse_connection(services, peer->subject, fd, r);
-                        r = PEER_E_LIMIT;
-                }
-        }
+                r = peer_charge(peer);
         if (r == 0)
                 r = poll_item_add(&peer->item, &services->poller, EPOLLIN);
-        if (r != 0)
+        if (r != 0) {
                 peer_free(peer);
-        return r < 0 ? error_trace(r) : r;
+                return r < 0 ? error_trace(r) : r;
+        }
+        peer->subscription = (Subscription){ .services = services,
+                                             .subject = peer->subject,
+                                             .outbox = &peer->outbox,
+                                             .on_sent = peer_on_sent };
+        return 0;
+}
+
+/* ---- all of them ------------------------------------------------------------------------------- */
+
+/* Hangs up on those whose call has not come in time. */
+static void peer_list_on_elapsed(Timer *timer) {
+        PeerList *list = (PeerList *)((char *)timer - offsetof(PeerList, timer));
+        uint64_t now = clock_usec(CLOCK_MONOTONIC);
+        Peer *peer;
+
+        while ((peer = TAILQ_FIRST(&list->partial)) && peer->partial_usec + CALL_USEC_MAX <= now) {
+                peer_end_partial(peer);
+                peer_end_later(peer);
+        }
+        if (peer)
+                peer_list_set_timer(list);
+}
+
+int peer_list_init(PeerList *list, Services *services) {
+        LIST_INIT(&list->peers);
+        TAILQ_INIT(&list->partial);
+        list->timers_changed = &services->endpoints.timers_changed;
+        return error_trace(timer_init(&list->timer, services->event, peer_list_on_elapsed));
 }
 
 void peer_list_end(PeerList *list) {
@@ -358,4 +453,5 @@ void peer_list_end(PeerList *list) {
                 lease_owner_end(&peer->leases, MEMBER_LEAVE_REVOKED, "the broker stops");
                 peer_free(peer);
         }
+        timer_deinit(&list->timer);
 }

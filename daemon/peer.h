@@ -9,11 +9,15 @@
 #include <sys/queue.h>
 
 #include "daemon/services.h"
+#include "daemon/timer.h"
 
 typedef struct Peer Peer;
 
 typedef struct PeerList {
         LIST_HEAD(, Peer) peers;
+        TAILQ_HEAD(, Peer) partial; /* whose call has not come whole yet; the longest first */
+        Timer timer;                /* when the first of them has had its time */
+        bool *timers_changed;
 } PeerList;
 
 enum {
@@ -21,6 +25,9 @@ enum {
         /* The user, or all together, have too many connections; the peer was told. */
         PEER_E_LIMIT,
 };
+
+/* Returns 0 or a negative errno; peer_list_end() may follow either. */
+int peer_list_init(PeerList *list, Services *services);
 
 /* Starts serving @fd, which is consumed, also on failure. Returns 0, PEER_E_LIMIT, or a negative errno.
  */

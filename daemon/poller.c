@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* Batches are bounded, and the kernel gives ready descriptors in turn: clients never starve the loop. */
+/* Batches and the time for turns are bounded: clients never starve the loop, nor one user another. */
 
 #include "daemon/poller.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <sys/epoll.h>
 
+#include "daemon/clock.h"
 #include "proto/cleanup.h"
 #include "proto/error.h"
 
 enum {
-        BATCH_MAX = 64,
+        BATCH_MAX = 512,
+        /* Then the event loop has its turn, and who has become ready is seen. */
+        TURNS_USEC = 1000,
 };
 
 int poller_init(Poller *poller, int loop_fd) {
@@ -20,34 +24,53 @@ int poller_init(Poller *poller, int loop_fd) {
         struct epoll_event event = { .events = EPOLLIN, .data.ptr = NULL };
 
         *poller = (Poller){ .epoll_fd = epoll_create1(EPOLL_CLOEXEC) };
-        TAILQ_INIT(&poller->waiting);
+        fair_queue_init(&poller->turns);
         if (poller->epoll_fd < 0 || epoll_ctl(poller->epoll_fd, EPOLL_CTL_ADD, loop_fd, &event) < 0)
                 return error_origin(-errno);
         return 0;
 }
 
 void poller_deinit(Poller *poller) {
-        assert(poller->n_waiting == 0);
+        assert(poller->turns.n_items == 0);
         poller->epoll_fd = fd_close(poller->epoll_fd);
 }
 
-static void poller_give_turns(Poller *poller) {
-        /* Those who ask again meanwhile come after the others, in the next round. */
-        for (size_t n = poller->n_waiting; n > 0 && poller->n_waiting > 0; n--) {
-                PollItem *item = TAILQ_FIRST(&poller->waiting);
+static PollItem *item_of(FairItem *turn) {
+        return (PollItem *)((char *)turn - offsetof(PollItem, turn));
+}
 
-                TAILQ_REMOVE(&poller->waiting, item, entry);
-                poller->n_waiting--;
-                item->waiting = false;
-                item->on_turn(item);
+static void poller_give_turns(Poller *poller) {
+        const uint64_t begin = clock_usec(CLOCK_MONOTONIC);
+        uint64_t before = begin, now;
+        FairItem *turn;
+
+        while (before - begin < TURNS_USEC && (turn = fair_queue_take(&poller->turns))) {
+                PollItem *item = item_of(turn);
+                uint32_t revents = item->revents;
+
+                item->revents = 0;
+                item->on_turn(item, revents); /* it may be gone */
+                now = clock_usec(CLOCK_MONOTONIC);
+                /* Time is what is shared out: whatever is done is no less than the clock can tell. */
+                fair_queue_charge(&poller->turns, now > before ? now - before : 1);
+                before = now;
         }
+}
+
+static void poller_tell(PollItem *item, uint32_t revents) {
+        if (!item->share) {
+                item->on_ready(item, revents);
+                return;
+        }
+        item->revents |= revents;
+        poll_item_request_turn(item);
 }
 
 int poller_run(Poller *poller, bool wait) {
         struct epoll_event events[BATCH_MAX];
         int n, woken = 0;
 
-        n = epoll_wait(poller->epoll_fd, events, BATCH_MAX, wait && poller->n_waiting == 0 ? -1 : 0);
+        n = epoll_wait(poller->epoll_fd, events, BATCH_MAX, wait && poller->turns.n_items == 0 ? -1 : 0);
         if (n < 0)
                 return errno == EINTR ? 0 : error_origin(-errno);
         /* A socket is in a batch once, and its item removed by its own callback only: none dangles here.
@@ -56,7 +79,7 @@ int poller_run(Poller *poller, bool wait) {
                 PollItem *item = events[i].data.ptr;
 
                 if (item)
-                        item->on_ready(item, events[i].events);
+                        poller_tell(item, events[i].events);
                 else
                         woken = 1;
         }
@@ -78,10 +101,7 @@ void poll_item_remove(PollItem *item) {
         if (!item->poller)
                 return;
         epoll_ctl(item->poller->epoll_fd, EPOLL_CTL_DEL, item->fd, NULL);
-        if (item->waiting) {
-                TAILQ_REMOVE(&item->poller->waiting, item, entry);
-                item->poller->n_waiting--;
-        }
+        fair_queue_remove(&item->turn);
         item->poller = NULL;
 }
 
@@ -97,11 +117,5 @@ int poll_item_set_events(PollItem *item, uint32_t events) {
 }
 
 void poll_item_request_turn(PollItem *item) {
-        Poller *poller = item->poller;
-
-        if (item->waiting)
-                return;
-        item->waiting = true;
-        TAILQ_INSERT_TAIL(&poller->waiting, item, entry);
-        poller->n_waiting++;
+        fair_queue_add(&item->poller->turns, item->share, &item->turn);
 }

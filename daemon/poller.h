@@ -12,23 +12,29 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "daemon/fair-queue.h"
+
 typedef struct PollItem PollItem;
 
 typedef struct Poller {
         int epoll_fd;
-        TAILQ_HEAD(PollItemQueue, PollItem) waiting; /* for a turn without anything from their socket */
-        size_t n_waiting;
+        FairQueue turns;
 } Poller;
 
-/* Embedded in what it belongs to. Both callbacks may remove their own item, and no other. */
+/*
+ * Embedded in what it belongs to. One with a share takes turns: on_turn() is called when it is its
+ * share's, with all that was ready meanwhile; 0 if a turn was asked for and nothing was. Any other is
+ * called at once, by on_ready(). Either callback may remove its own item, and no other.
+ */
 struct PollItem {
         Poller *poller;
-        TAILQ_ENTRY(PollItem) entry;
         int fd;
         uint32_t events; /* EPOLLIN, ... as registered */
-        bool waiting;
+        FairShare *share;
+        FairItem turn;
+        uint32_t revents; /* since its last turn */
         void (*on_ready)(PollItem *item, uint32_t revents);
-        void (*on_turn)(PollItem *item);
+        void (*on_turn)(PollItem *item, uint32_t revents);
 };
 
 /* @loop_fd: what sd_event_get_fd() gives. Returns 0 or a negative errno; poller_deinit() may follow
@@ -39,8 +45,8 @@ int poller_init(Poller *poller, int loop_fd);
 void poller_deinit(Poller *poller);
 
 /*
- * Serves one batch; with @wait, waits for one. Returns 1 if the event loop has something to do, 0 if
- * not, or a negative errno.
+ * Sees what is ready, and gives turns for a while; with @wait, waits if nobody has one to come. Returns
+ * 1 if the event loop has something to do, 0 if not, or a negative errno.
  */
 int poller_run(Poller *poller, bool wait);
 
@@ -53,5 +59,5 @@ void poll_item_remove(PollItem *item);
 /* Returns 0 or a negative errno. */
 int poll_item_set_events(PollItem *item, uint32_t events);
 
-/* on_turn() is called once, after the others that are ready. */
+/* Of an item with a share: on_turn() is called once, when its turn comes. */
 void poll_item_request_turn(PollItem *item);

@@ -15,13 +15,18 @@
 
 #include "proto/error.h"
 
-int privileges_raise_limits(void) {
+int privileges_raise_limits(size_t *ret) {
         struct rlimit limit;
+        int r = 0;
 
         if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
                 return error_origin(-errno);
-        limit.rlim_cur = limit.rlim_max;
-        return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? error_origin(-errno) : 0;
+        if (setrlimit(RLIMIT_NOFILE, &(struct rlimit){ limit.rlim_max, limit.rlim_max }) < 0)
+                r = error_origin(-errno);
+        else
+                limit.rlim_cur = limit.rlim_max;
+        *ret = limit.rlim_cur == RLIM_INFINITY ? 0 : limit.rlim_cur;
+        return r;
 }
 
 /* Everything is unprivileged from here on. */

@@ -17,9 +17,11 @@ enum {
         PRIVILEGES_E_KEPT,
 };
 
-/* As many descriptors as the hard limit allows: every socket held is one. Returns 0 or a negative errno.
+/*
+ * As many descriptors as the hard limit allows: every socket held is one. *@ret: how many, raised or
+ * not; 0 if there is no limit. Returns 0 or a negative errno.
  */
-int privileges_raise_limits(void);
+int privileges_raise_limits(size_t *ret);
 
 /* Whether ports below net.ipv4.ip_unprivileged_port_start can be bound. */
 bool privileges_low_ports(void);

@@ -13,6 +13,7 @@ typedef struct Process {
         size_t n_refs;
         LeaseOwner owner; /* the leases that end with it */
         int pidfd;
+        Charge charge; /* of the descriptor */
         sd_event_source *exit_source;
 } Process;
 

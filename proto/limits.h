@@ -16,8 +16,21 @@ enum {
         LEASES_PER_CALL_MAX = 1024,
         /* Bytes of events waiting for a slow reader of Watch; above it events are dropped. */
         WATCH_BACKLOG_MAX = 256 * 1024,
-        /* Calls of one connection served before the others have their turn. */
+        /* Calls of one connection served before the others have their turn, and how long it may take. */
         CALLS_PER_TURN = 16,
+        TURN_USEC = 100,
+        /* Bytes of answers and events that the clients of one user have not taken, and of all together.
+         */
+        QUEUED_BYTES_PER_USER_MAX = 32 * 1024 * 1024,
+        QUEUED_BYTES_MAX = 128 * 1024 * 1024,
+        /* Answers up to this size are not held back by that. */
+        QUEUED_BYTES_FREE = 4096,
+        /* Watches of one user. */
+        WATCHES_PER_USER_MAX = 64,
+        /* Descriptors that were sent to the clients of one user and not yet received. */
+        IN_FLIGHT_PER_USER_MAX = 1024,
+        /* Longest time for one call to arrive, from its first byte to its last. */
+        CALL_SEC_MAX = 10,
         /* A name of an endpoint, without the NUL. */
         NAME_SIZE_MAX = 64,
         /* Ports in a range FIRST-LAST. */

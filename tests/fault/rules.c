@@ -58,6 +58,7 @@ static const FaultRule rules[] = {
         { "close", SYS_close, .done = true, .errors = { EIO, EINTR } },
         { "read", SYS_read, .errors = { EIO, EINTR, EAGAIN } },
         { "write", SYS_write, .errors = { EIO, EAGAIN } },
+        { "pwritev2", SYS_pwritev2, .errors = { EIO, EAGAIN, ENOSYS } },
         { "lseek", SYS_lseek, .errors = { ESPIPE } },
         { "fcntl", SYS_fcntl, ON(2, F_DUPFD_CLOEXEC), MAKES_ONE, .errors = { EMFILE } },
         { "fcntl", SYS_fcntl, .errors = { EACCES } },

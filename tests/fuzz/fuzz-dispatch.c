@@ -153,11 +153,12 @@ static int client_get_process(Context *context, Process **ret) {
         return 0;
 }
 
-static void client_watch(Context *context) {
+static int client_watch(Context *context) {
         Client *client = context->peer;
 
         client->watching = true;
         LIST_INSERT_HEAD(&context->services->hub.watchers, &client->watcher, entry);
+        return 0;
 }
 
 /* ---- what holds at any time --------------------------------------------------------------------- */
@@ -241,7 +242,7 @@ static void turn(Broker *broker) {
                 group_settle(endpoints);
                 while (sd_event_run(broker->services.event, 0) > 0)
                         group_settle(endpoints);
-                if (poller->n_waiting == 0 &&
+                if (poller->turns.n_items == 0 &&
                     poll(&(struct pollfd){ .fd = poller->epoll_fd, .events = POLLIN }, 1, 0) == 0)
                         return;
                 fuzz_expect(poller_run(poller, true) >= 0);

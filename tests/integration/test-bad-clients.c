@@ -24,7 +24,7 @@ static Scene scene;
 
 /* Connections that wait to be let in are let in by turns with the calls of who is in already. */
 Test(bad_clients, crowd_at_the_door_keeps_nobody_waiting) {
-        enum { N_CROWD = 200, N_CALLS = 64 };
+        enum { N_CROWD = 120, N_CALLS = 64 };
         long long seen = -1;
         int crowd[N_CROWD];
 

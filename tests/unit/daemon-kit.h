@@ -56,6 +56,7 @@ static inline Subject *kit_subject(uid_t uid) {
 static inline void kit_init_with(Kit *kit, uid_t uid, int n_fds, Steering *steering) {
         *kit = (Kit){ .n_fds = n_fds };
         accounts_init(&kit->services.accounts);
+        kit->services.accounts.turns = &kit->services.poller.turns;
         kit->services.steering = steering;
         kit->services.families = (AddressFamilies){ .ipv4 = true, .ipv6 = true, .mapped = true };
         cr_assert(ge(int, sd_event_new(&kit->services.event), 0));
@@ -122,7 +123,7 @@ static inline void kit_turn(Kit *kit) {
                         ;
                 cr_assert(zero(int, r));
                 /* The poller would wait for ever. */
-                if (poller->n_waiting == 0 &&
+                if (poller->turns.n_items == 0 &&
                     poll(&(struct pollfd){ .fd = poller->epoll_fd, .events = POLLIN }, 1, 0) == 0)
                         return;
                 r = poller_run(poller, true);

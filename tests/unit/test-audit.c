@@ -106,8 +106,7 @@ Test(audit, an_undone_lease_is_no_concern) {
 Test(audit, denied) {
         begin();
         deny("why not", "web (/etc/x.conf:3)");
-        expect_entry(AUDIT_ID_DENIED, "5",
-                     " was denied tcp4 127.0.0.1:80 (group \"web\"): why not");
+        expect_entry(AUDIT_ID_DENIED, "5", " was denied tcp4 127.0.0.1:80 (group \"web\"): why not");
         expect_field("REUSEPORTD_KIND", "denied");
         expect_field("REUSEPORTD_GID", "1000");
         expect_field("REUSEPORTD_NETWORK", "tcp4");

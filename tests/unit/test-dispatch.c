@@ -29,10 +29,11 @@ static int get_process(Context *context, Process **ret) {
         return SUBJECT_E_GONE;
 }
 
-static void watch(Context *context) {
+static int watch(Context *context) {
         Caller *caller = context->peer;
 
         caller->watched++;
+        return 0;
 }
 
 static void caller_start(Caller *caller, uid_t uid) {

@@ -36,7 +36,7 @@ static void start(void) {
         cr_assert(
                 zero(int, config_load_from(NULL, NULL, false, getuid(), &kit.services.config, &reason)));
         cr_assert(zero(int, port_pool_new(&kit.services.ports)));
-        LIST_INIT(&peers.peers);
+        cr_assert(zero(int, peer_list_init(&peers, &kit.services)));
 }
 
 static void end(void) {

@@ -69,7 +69,10 @@ Test(privileges, the_soft_limit_becomes_the_hard_one) {
         cr_assert(zero(int, getrlimit(RLIMIT_NOFILE, &before)));
         cr_assert(zero(int, setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 64, before.rlim_max })));
         for (int i = 0; i < 2; i++) {
-                cr_assert(zero(int, privileges_raise_limits()));
+                size_t n = 0;
+
+                cr_assert(zero(int, privileges_raise_limits(&n)));
+                cr_assert(eq(sz, n, before.rlim_max == RLIM_INFINITY ? 0 : (size_t)before.rlim_max));
                 cr_assert(zero(int, getrlimit(RLIMIT_NOFILE, &after)));
                 cr_assert(eq(u64, (uint64_t)after.rlim_cur, (uint64_t)before.rlim_max));
                 cr_assert(eq(u64, (uint64_t)after.rlim_max, (uint64_t)before.rlim_max));

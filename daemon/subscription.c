@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* A slow reader loses events, and is told so as soon as it has read what was sent. */
+
+#include "daemon/subscription.h"
+
+#include <stddef.h>
+
+#include "daemon/describe.h"
+#include "daemon/judge.h"
+#include "proto/limits.h"
+
+static bool may_see(const Subscription *subscription, const Event *event) {
+        const Policy *policy = subscription->services->config->policy;
+
+        if (event->subject && event->subject->uid == subscription->subject->uid)
+                return true;
+        if (event->endpoint)
+                return judge_sees(policy, subscription->subject, event->endpoint);
+        return judge_sees_all(policy, subscription->subject);
+}
+
+/* Returns false if it would be too much. */
+static bool send_event(Subscription *subscription, const Event *event) {
+        MessageBuffer *buffer = &subscription->services->event_buffer;
+        Resource resource;
+        EventText text;
+        EventInfo info;
+        int r;
+
+        describe_event(event, &subscription->services->ids, &text, &info);
+        r = message_encode_reply(buffer, &(Reply){ .continues = true },
+                                 wire_methods[WIRE_METHOD_WATCH].out, &(WatchOut){ .event = &info });
+        if (r == 0 && outbox_reserve(subscription->outbox, buffer->n, 0, &resource) != 0)
+                return false;
+        if (r == 0)
+                r = outbox_send(subscription->outbox, buffer->data, buffer->n, NULL);
+        subscription->on_sent(subscription, r);
+        return true;
+}
+
+static void on_event(Watcher *watcher, const Event *event) {
+        Subscription *subscription = (Subscription *)((char *)watcher - offsetof(Subscription, watcher));
+
+        if (!may_see(subscription, event))
+                return;
+        if (subscription->overflow ||
+            channel_pending(subscription->outbox->channel) > WATCH_BACKLOG_MAX ||
+            !send_event(subscription, event))
+                subscription->overflow = true;
+}
+
+int subscription_begin(Subscription *subscription) {
+        int r = user_charge(subscription->outbox->user, RESOURCE_WATCHES, 1, &subscription->charge);
+
+        if (r != 0)
+                return r;
+        subscription->watcher.notify = on_event;
+        LIST_INSERT_HEAD(&subscription->services->hub.watchers, &subscription->watcher, entry);
+        subscription->active = true;
+        return 0;
+}
+
+void subscription_end(Subscription *subscription) {
+        if (!subscription->active)
+                return;
+        LIST_REMOVE(&subscription->watcher, entry);
+        charge_deinit(&subscription->charge);
+        subscription->active = false;
+}
+
+void subscription_catch_up(Subscription *subscription) {
+        if (!subscription->overflow)
+                return;
+        subscription->overflow = false;
+        send_event(subscription,
+                   &(Event){ .what = "overflow", .reason = "events were dropped: list again" });
+}

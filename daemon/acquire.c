@@ -65,6 +65,12 @@ static int acquire_check(Context *context, const AcquireIn *in, Wanted *wanted) 
                 if (r != 0)
                         return r;
         }
+        /* What is wrong with the form of any comes before what policy says of another. */
+        for (size_t i = 0; i < in->sockets.n; i++) {
+                r = place_check(context, &wanted[i]);
+                if (r != 0)
+                        return r;
+        }
         return 0;
 }
 

@@ -61,6 +61,9 @@ static void broker_apply(Broker *broker, Config *config) {
         accounts->limit[RESOURCE_CONNECTIONS] = config->max_connections;
         accounts->limit_per_user[RESOURCE_CONNECTIONS] = config->max_connections_per_user;
         accounts->limit_per_user[RESOURCE_LEASES] = config->max_leases_per_user;
+        /* What is parked has no lease, but somebody who caused it. */
+        accounts->limit_per_user[RESOURCE_DESCRIPTORS] =
+                config->max_connections_per_user + config->max_leases_per_user;
 }
 
 /* Returns 0, BROKER_E_CONFIG with what is wrong in *@ret_reason, or a negative errno. */

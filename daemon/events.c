@@ -8,10 +8,13 @@
 #include <stdio.h>
 
 void event_hub_emit(EventHub *hub, const Event *event) {
+        uint64_t before = hub->serial;
         Watcher *watcher;
 
+        hub->serial = ++hub->last;
         LIST_FOREACH (watcher, &hub->watchers, entry)
                 watcher->notify(watcher, event);
+        hub->serial = before;
 }
 
 void event_hub_emit_quota(EventHub *hub, Subject *subject, const EventRequest *request,

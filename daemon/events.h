@@ -47,6 +47,8 @@ struct Watcher {
 };
 
 typedef struct EventHub {
+        uint64_t serial; /* of the event that is being told; 0: none */
+        uint64_t last;
         LIST_HEAD(, Watcher) watchers;
 } EventHub;
 

@@ -72,10 +72,11 @@ static int place_at_any_port(Context *context, const LeaseTerms *terms, Wanted *
         size_t n = first > 0 ? (size_t)(last - first) + 1 : n_any;
         char key[ENDPOINT_KEY_MAX];
         PolicyVerdict verdict;
+        size_t n_tries = 0;
         bool allowed = false;
         int r;
 
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; i < n && n_tries < PORT_TRIES_MAX; i++) {
                 address_set_port(&wanted->address, first > 0 ? (uint16_t)(first + i)
                                                              : port_pool_next(context->services->ports));
                 place_judge(context, wanted, &wanted->address, &verdict);
@@ -90,6 +91,7 @@ static int place_at_any_port(Context *context, const LeaseTerms *terms, Wanted *
                 r = join_new_endpoint(context, terms, wanted, true);
                 if (r != JOIN_E_TAKEN)
                         return r;
+                n_tries++;
         }
         if (!allowed && n > 0)
                 return refuse_denied(context, wanted, &wanted->address, &verdict);
@@ -125,9 +127,22 @@ static Endpoint *place_find_named(const Context *context, const Wanted *wanted) 
         return endpoint;
 }
 
+static bool place_is_fixed(const Wanted *wanted) {
+        return wanted->address.port_first == wanted->address.port_last &&
+               (wanted->address.port_first > 0 || !address_is_ip(&wanted->address));
+}
+
+int place_check(Context *context, const Wanted *wanted) {
+        PolicyVerdict verdict;
+
+        if (!place_is_fixed(wanted))
+                return 0;
+        place_judge(context, wanted, &wanted->address, &verdict);
+        return verdict.allowed ? 0 : refuse_denied(context, wanted, &wanted->address, &verdict);
+}
+
 int place_socket(Context *context, const LeaseTerms *terms, Wanted *wanted) {
-        bool fixed = wanted->address.port_first == wanted->address.port_last &&
-                     (wanted->address.port_first > 0 || !address_is_ip(&wanted->address));
+        bool fixed = place_is_fixed(wanted);
         Endpoint *named = wanted->request->name ? place_find_named(context, wanted) : NULL;
         char text[ADDRESS_TEXT_MAX];
         int r;

@@ -5,6 +5,12 @@
 
 #include "daemon/wanted.h"
 
+/*
+ * Whether policy may give it, as far as that is to be known before a port is chosen: nothing is made for a
+ * call that has no chance. Returns 0, CONTEXT_E_REFUSED, or a negative errno.
+ */
+int place_check(Context *context, const Wanted *wanted);
+
 /* Finds the place and joins it. Returns 0 with wanted->lease, CONTEXT_E_REFUSED when the call has been
  * answered, or a negative errno. */
 int place_socket(Context *context, const LeaseTerms *terms, Wanted *wanted);

@@ -40,6 +40,7 @@ typedef struct Services {
         MessageBuffer buffer;
         /* Events are encoded apart: they happen while a reply is waiting in the other. */
         MessageBuffer event_buffer;
+        uint64_t event_serial; /* of the event in there: it is the same for all who watch; 0: of none */
         uint64_t started_usec; /* CLOCK_REALTIME */
         /* What this kernel and these privileges allow; for GetStatus. */
         bool peer_pidfd;  /* SO_PEERPIDFD */

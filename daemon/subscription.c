@@ -8,6 +8,7 @@
 
 #include "daemon/describe.h"
 #include "daemon/judge.h"
+#include "proto/error.h"
 #include "proto/limits.h"
 
 static bool may_see(const Subscription *subscription, const Event *event) {
@@ -20,17 +21,31 @@ static bool may_see(const Subscription *subscription, const Event *event) {
         return judge_sees_all(policy, subscription->subject);
 }
 
-/* Returns false if it would be too much. */
-static bool send_event(Subscription *subscription, const Event *event) {
-        MessageBuffer *buffer = &subscription->services->event_buffer;
-        Resource resource;
+/* Into the buffer for events, if it is not there already. Returns 0 or a negative errno. */
+static int encode_event(Services *services, const Event *event) {
         EventText text;
         EventInfo info;
         int r;
 
-        describe_event(event, &subscription->services->ids, &text, &info);
-        r = message_encode_reply(buffer, &(Reply){ .continues = true },
+        if (services->hub.serial > 0 && services->event_serial == services->hub.serial)
+                return 0;
+        services->event_serial = 0;
+        describe_event(event, &services->ids, &text, &info);
+        r = message_encode_reply(&services->event_buffer, &(Reply){ .continues = true },
                                  wire_methods[WIRE_METHOD_WATCH].out, &(WatchOut){ .event = &info });
+        if (r < 0)
+                return error_trace(r);
+        services->event_serial = services->hub.serial;
+        return 0;
+}
+
+/* Returns false if it would be too much. */
+static bool send_event(Subscription *subscription, const Event *event) {
+        MessageBuffer *buffer = &subscription->services->event_buffer;
+        Resource resource;
+        int r;
+
+        r = encode_event(subscription->services, event);
         if (r == 0 && outbox_reserve(subscription->outbox, buffer->n, 0, &resource) != 0)
                 return false;
         if (r == 0)
@@ -73,6 +88,7 @@ void subscription_catch_up(Subscription *subscription) {
         if (!subscription->overflow)
                 return;
         subscription->overflow = false;
+        subscription->services->event_serial = 0;
         send_event(subscription,
                    &(Event){ .what = "overflow", .reason = "events were dropped: list again" });
 }

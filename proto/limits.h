@@ -35,6 +35,8 @@ enum {
         NAME_SIZE_MAX = 64,
         /* Ports in a range FIRST-LAST. */
         PORT_RANGE_MAX = 4096,
+        /* Ports that are tried, and found to be somebody else's, until one call gives up. */
+        PORT_TRIES_MAX = 256,
         /* Raw options in one request, and bytes of one. */
         RAW_OPTIONS_MAX = 16,
         RAW_VALUE_MAX = 256,

@@ -30,6 +30,7 @@
 
 #include "daemon/config.h"
 #include "daemon/describe.h"
+#include "daemon/overlap.h"
 #include "daemon/process.h"
 #include "daemon/repair.h"
 #include "tests/fuzz/fake-kernel.h"
@@ -38,7 +39,7 @@
 
 enum {
         CLIENTS = 4,
-        USERS = 2,
+        USERS = 3,
         FIRST_UID = 1000,
         LEASES_PER_USER = 12,
         STEPS_MAX = 64,
@@ -65,7 +66,12 @@ typedef struct Broker {
         bool undeliverable;
 } Broker;
 
-static const char rules[] = "[Rule all]\nUser=*\nOptions=*\n";
+/* Two users are one tenant at port 80; one shares port 81 with a third; the rest each has for itself. */
+static const char rules[] = "[Rule none]\nUser=*\nPort=1-79\nAllow=no\n"
+                            "[Rule web]\nUser=1000 1001\nPort=80\nTenant=web\nMaxLeases=3\n"
+                            "[Rule shares]\nUser=1000\nPort=81\nShareWith=1002\n"
+                            "[Rule all]\nUser=*\nOptions=*\nRateLimit=50/1s\n"
+                            "[Rule look]\nUser=1001\nObserve=yes\n";
 
 static Config *config;
 
@@ -172,6 +178,28 @@ static size_t count_leases(const Broker *broker, uid_t uid) {
         return n;
 }
 
+/* By the rules above, read by hand. */
+static bool may_hold(const Endpoint *endpoint, uid_t uid) {
+        uint16_t port =
+                address_is_ip(&endpoint->address) ? address_port(&endpoint->address) : UINT16_MAX;
+        uid_t maker = endpoint->maker->uid;
+
+        if (port < 80)
+                return false;
+        if (port == 80 && maker < FIRST_UID + 2)
+                return uid < FIRST_UID + 2;
+        return uid == maker || (port == 81 && maker == FIRST_UID && uid == FIRST_UID + 2);
+}
+
+/* What takes traffic of each other belongs to one tenant. */
+static void expect_apart(const Endpoint *endpoint) {
+        const Endpoint *other;
+
+        for (other = endpoint->hh.next; other; other = other->hh.next)
+                fuzz_expect(!overlap_between(&endpoint->address, &other->address) ||
+                            tenant_equal(&endpoint->tenant, &other->tenant));
+}
+
 static size_t expect_members(const Endpoint *endpoint) {
         size_t n_members = 0, n_leases = 0;
         const Member *member;
@@ -183,6 +211,7 @@ static size_t expect_members(const Endpoint *endpoint) {
                 fuzz_expect((member->state == MEMBER_PARKED) == LIST_EMPTY(&member->leases));
                 LIST_FOREACH (lease, &member->leases, by_member) {
                         fuzz_expect(lease->member == member);
+                        fuzz_expect(may_hold(endpoint, lease->subject->uid));
                         n_leases++;
                 }
         }
@@ -199,8 +228,10 @@ static void expect_sound(const Broker *broker) {
         const Endpoint *endpoint;
         size_t n_leases = 0;
 
-        for (endpoint = services->endpoints.by_key; endpoint; endpoint = endpoint->hh.next)
+        for (endpoint = services->endpoints.by_key; endpoint; endpoint = endpoint->hh.next) {
                 n_leases += expect_members(endpoint);
+                expect_apart(endpoint);
+        }
         fuzz_expect(n_leases == lease_registry_count(&services->leases));
         fuzz_expect(n_leases == services->accounts.used[RESOURCE_LEASES]);
         for (int i = 0; i < USERS; i++)
@@ -388,6 +419,7 @@ static void broker_begin(Broker *broker) {
         *broker = (Broker){ .speaker = &broker->clients[0] };
         services->config = config;
         services->families = (AddressFamilies){ .ipv4 = true, .ipv6 = true, .mapped = true };
+        accounts_init(&services->accounts);
         services->accounts.limit_per_user[RESOURCE_LEASES] = LEASES_PER_USER;
         fuzz_expect(steering_new(&services->steering, &reason) == 0);
         fuzz_expect(id_source_init(&services->ids) == 0 && port_pool_new(&services->ports) == 0);
@@ -414,7 +446,9 @@ static void broker_end(Broker *broker) {
         /* Those that are left depend on processes. */
         lease_registry_deinit(&services->leases, "the broker stops");
         endpoint_registry_deinit(&services->endpoints);
-        fuzz_expect(services->accounts.used[RESOURCE_LEASES] == 0 && !services->accounts.users);
+        for (int i = 0; i < _RESOURCE_N; i++)
+                fuzz_expect(services->accounts.used[i] == 0);
+        accounts_deinit(&services->accounts);
         steering_free(services->steering);
         poller_deinit(&services->poller);
         sd_event_unref(services->event);

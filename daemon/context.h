@@ -26,7 +26,10 @@ struct Context {
         int (*get_process)(Context *context, Process **ret);
         /* Tells every further event to the caller. Returns 0, or ACCOUNT_E_* of RESOURCE_WATCHES. */
         int (*watch)(Context *context);
-        void *peer; /* of the two callbacks */
+        /* Has the caller get all endpoints that it sees, later: the call is answered then. Returns 0 or
+         * a negative errno. */
+        int (*list)(Context *context);
+        void *peer; /* of the callbacks */
         /* The call. Memory for the answer is allocated from the message. */
         Message *message;
         const WireMethod *method;

@@ -64,7 +64,7 @@ void departures_deinit(Departures *departures) {
 void departure_begin(Departures *departures, Member *member) {
         Endpoint *endpoint = member->endpoint;
 
-        TAILQ_REMOVE(&endpoint->members, member, entry);
+        endpoint_unlink_member(member);
         endpoint->n_members--;
         if (member->orphan)
                 TAILQ_INSERT_HEAD(&endpoint->departing, member, entry);

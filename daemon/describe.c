@@ -18,7 +18,7 @@ static const char *describe_id(const Endpoint *endpoint, char kind, uint64_t id,
         return text ? id_format(endpoint->registry->ids, kind, id, text) : NULL;
 }
 
-static int describe_member(const Member *member, Message *memory, MemberInfo *ret) {
+int describe_member(const Member *member, Message *memory, MemberInfo *ret) {
         const Lease *lease;
         LeaseInfo *leases;
         size_t n = 0, i = 0;
@@ -56,20 +56,9 @@ static int describe_member(const Member *member, Message *memory, MemberInfo *re
         return ret->member ? 0 : error_origin(-ENOMEM);
 }
 
-int describe_endpoint(const Endpoint *endpoint, Message *memory, EndpointInfo *ret) {
-        MemberInfo *members = message_allocate(memory, endpoint->n_members * sizeof(*members));
+int describe_endpoint_alone(const Endpoint *endpoint, Message *memory, EndpointInfo *ret) {
         Continuity continuity = continuity_of(endpoint);
-        const Member *member;
-        size_t i = 0;
-        int r;
 
-        if (!members)
-                return error_origin(-ENOMEM);
-        TAILQ_FOREACH (member, &endpoint->members, entry) {
-                r = describe_member(member, memory, &members[i++]);
-                if (r < 0)
-                        return error_trace(r);
-        }
         wire_init(&wire_endpoint, ret);
         ret->endpoint = describe_id(endpoint, 'e', endpoint->id, memory);
         ret->name = endpoint->name;
@@ -80,9 +69,24 @@ int describe_endpoint(const Endpoint *endpoint, Message *memory, EndpointInfo *r
                 ret->steering = group_is_steered(endpoint) ? (int)endpoint->group.mode : -1;
         ret->continuity = continuity.promise;
         ret->continuity_reason = continuity.reason;
-        ret->members = (WireList){ .items = members, .n = endpoint->n_members };
         ret->tenant = endpoint->tenant.name[0] ? endpoint->tenant.name : NULL;
         return ret->endpoint ? 0 : error_origin(-ENOMEM);
+}
+
+int describe_endpoint(const Endpoint *endpoint, Message *memory, EndpointInfo *ret) {
+        MemberInfo *members = message_allocate(memory, endpoint->n_members * sizeof(*members));
+        const Member *member;
+        size_t i = 0;
+        int r;
+
+        if (!members)
+                return error_origin(-ENOMEM);
+        r = describe_endpoint_alone(endpoint, memory, ret);
+        TAILQ_FOREACH (member, &endpoint->members, entry)
+                if (r == 0)
+                        r = describe_member(member, memory, &members[i++]);
+        ret->members = (WireList){ .items = members, .n = endpoint->n_members };
+        return error_trace(r);
 }
 
 /* Room for the texts of one SocketReply. */

@@ -11,6 +11,12 @@
 #include "daemon/subject.h"
 #include "proto/message.h"
 
+/* Fills @ret with the endpoint, but for its members. Returns 0 or -ENOMEM. */
+int describe_endpoint_alone(const Endpoint *endpoint, Message *memory, EndpointInfo *ret);
+
+/* Fills @ret with a member and its leases. Returns 0 or -ENOMEM. */
+int describe_member(const Member *member, Message *memory, MemberInfo *ret);
+
 /* Fills @ret with the endpoint, its members and their leases. Returns 0 or -ENOMEM. */
 int describe_endpoint(const Endpoint *endpoint, Message *memory, EndpointInfo *ret);
 

@@ -207,6 +207,49 @@ int endpoint_rename(Endpoint *endpoint, const char *text) {
         return 0;
 }
 
+/* ---- walks -------------------------------------------------------------------------------------- */
+
+void endpoint_cursor_begin(EndpointCursor *cursor, EndpointRegistry *registry) {
+        *cursor = (EndpointCursor){ .endpoint = registry->by_key };
+        LIST_INSERT_HEAD(&registry->cursors, cursor, entry);
+}
+
+void endpoint_cursor_enter(EndpointCursor *cursor) {
+        cursor->inside = true;
+        cursor->member = TAILQ_FIRST(&cursor->endpoint->members);
+}
+
+void endpoint_cursor_next(EndpointCursor *cursor) {
+        cursor->inside = cursor->cut = false;
+        cursor->endpoint = cursor->endpoint->hh.next;
+}
+
+void endpoint_cursor_end(EndpointCursor *cursor) {
+        LIST_REMOVE(cursor, entry);
+}
+
+void endpoint_unlink_member(Member *member) {
+        Endpoint *endpoint = member->endpoint;
+        EndpointCursor *cursor;
+
+        LIST_FOREACH (cursor, &endpoint->registry->cursors, entry)
+                if (cursor->inside && cursor->member == member)
+                        cursor->member = TAILQ_NEXT(member, entry);
+        TAILQ_REMOVE(&endpoint->members, member, entry);
+}
+
+static void endpoint_step_over(Endpoint *endpoint) {
+        EndpointCursor *cursor;
+
+        LIST_FOREACH (cursor, &endpoint->registry->cursors, entry) {
+                if (cursor->endpoint != endpoint)
+                        continue;
+                cursor->cut = cursor->cut || cursor->inside;
+                cursor->inside = false;
+                cursor->endpoint = endpoint->hh.next;
+        }
+}
+
 Endpoint *endpoint_close(Endpoint *endpoint, const char *reason) {
         EndpointRegistry *registry = endpoint->registry;
         const Member *first = TAILQ_FIRST(&endpoint->members);
@@ -226,6 +269,7 @@ Endpoint *endpoint_close(Endpoint *endpoint, const char *reason) {
                                                         .subject = holder,
                                                         .reason = reason });
         subject_unref(holder);
+        endpoint_step_over(endpoint);
         HASH_DELETE(hh, registry->by_key, endpoint);
         endpoint_leave_name(endpoint);
         return endpoint_free(endpoint);

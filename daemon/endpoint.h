@@ -35,6 +35,18 @@ typedef struct EndpointServices {
         void (*on_shut_down)(Member *member);
 } EndpointServices;
 
+/*
+ * A walk over all endpoints and their members that may rest while both come and go: what goes is stepped
+ * over, what comes is met at the end.
+ */
+typedef struct EndpointCursor {
+        LIST_ENTRY(EndpointCursor) entry;
+        Endpoint *endpoint; /* the next, or the one whose members are walked; NULL: the end */
+        Member *member;     /* of it, the next; NULL: the end */
+        bool inside;        /* its members are walked */
+        bool cut;           /* the one whose members were walked has gone */
+} EndpointCursor;
+
 /* What several endpoints, of as many tenants, are called. */
 typedef struct EndpointName {
         LIST_HEAD(, Endpoint) endpoints;
@@ -50,6 +62,7 @@ struct EndpointRegistry {
         void (*on_shut_down)(Member *member);
         Endpoint *by_key;
         EndpointName *by_name;
+        LIST_HEAD(, EndpointCursor) cursors;
         AlarmSet alarms;
         Departures departures;
         Drains drains;
@@ -121,6 +134,19 @@ int endpoint_new(EndpointRegistry *registry, const Address *address, const char 
  * Returns 0, or -ENOMEM with the name that it had; taking away does not fail.
  */
 int endpoint_rename(Endpoint *endpoint, const char *name);
+
+void endpoint_cursor_begin(EndpointCursor *cursor, EndpointRegistry *registry);
+
+/* To the members of cursor->endpoint. */
+void endpoint_cursor_enter(EndpointCursor *cursor);
+
+/* To the endpoint after it. */
+void endpoint_cursor_next(EndpointCursor *cursor);
+
+void endpoint_cursor_end(EndpointCursor *cursor);
+
+/* Takes a member out of its endpoint's list. */
+void endpoint_unlink_member(Member *member);
 
 /* Closes an endpoint that has no leases, with its parked member if there is one. Returns NULL. */
 Endpoint *endpoint_close(Endpoint *endpoint, const char *reason);

@@ -86,7 +86,7 @@ static void member_detach(Member *member) {
         drain_cancel(&endpoint->registry->drains, member);
         alarm_remove(&member->alarm);
         group_leave(member);
-        TAILQ_REMOVE(&endpoint->members, member, entry);
+        endpoint_unlink_member(member);
         endpoint->n_members--;
         sd_event_source_disable_unref(member->retain_timer);
 }
@@ -147,7 +147,7 @@ static void member_depart(Member *member) {
 
 /* Orphans are found at the head of the list. */
 static void member_move_to_head(Member *member) {
-        TAILQ_REMOVE(&member->endpoint->members, member, entry);
+        endpoint_unlink_member(member);
         TAILQ_INSERT_HEAD(&member->endpoint->members, member, entry);
 }
 
@@ -268,7 +268,7 @@ void member_adopt(Member *member, uint32_t weight) {
 
         member->retain_timer = sd_event_source_disable_unref(member->retain_timer);
         departure_cancel(&endpoint->registry->departures, member);
-        TAILQ_REMOVE(&endpoint->members, member, entry);
+        endpoint_unlink_member(member);
         TAILQ_INSERT_TAIL(&endpoint->members, member, entry);
         member->state = MEMBER_LIVE;
         member->weight = weight;

@@ -11,6 +11,7 @@
 #include "daemon/group.h"
 #include "daemon/judge.h"
 #include "daemon/lease-list.h"
+#include "daemon/listing.h"
 #include "daemon/refusal.h"
 #include "proto/error.h"
 #include "proto/interface.h"
@@ -45,14 +46,24 @@ static Endpoint *find_visible(const Context *context, const char *text) {
         return endpoint && may_see(context, endpoint) ? endpoint : NULL;
 }
 
+/* Whether it is soon done: everything is counted once for each member, and once for each lease of it. */
+static bool is_short(const Services *services) {
+        return endpoint_registry_count(&services->endpoints) <= LISTING_STEP &&
+               lease_registry_count(&services->leases) <= LISTING_STEP;
+}
+
 int method_list(Context *context, const void *p) {
         const ListIn *in = p;
         EndpointRegistry *registry = &context->services->endpoints;
-        size_t n = endpoint_registry_count(registry), i = 0;
+        size_t n = in->endpoint ? 1 : endpoint_registry_count(registry), i = 0;
         EndpointInfo *infos;
         Endpoint *endpoint;
         int r;
 
+        if (context->silent)
+                return 0;
+        if (!in->endpoint && !is_short(context->services))
+                return error_trace(context->list(context));
         infos = message_allocate(context->message, n * sizeof(*infos));
         if (!infos)
                 return error_origin(-ENOMEM);

@@ -17,6 +17,7 @@
 
 #include "daemon/clock.h"
 #include "daemon/dispatch.h"
+#include "daemon/listing.h"
 #include "daemon/log.h"
 #include "daemon/policy.h"
 #include "daemon/process.h"
@@ -26,6 +27,8 @@
 #include "proto/cleanup.h"
 #include "proto/error.h"
 #include "proto/limits.h"
+
+CLEANUP_DEFINE(Listing, listing_free)
 
 #define CALL_USEC_MAX (CALL_SEC_MAX * UINT64_C(1000000))
 
@@ -43,6 +46,7 @@ struct Peer {
         LeaseOwner leases;
         Process *process; /* once a lease depends on it */
         Subscription subscription;
+        Listing *listing; /* the answer to a List, while it is put together */
         /* Among those of whom a part of a call has come, since when (CLOCK_MONOTONIC); 0: it is not. */
         TAILQ_ENTRY(Peer) partial;
         uint64_t partial_usec;
@@ -68,6 +72,7 @@ static void peer_end_partial(Peer *peer) {
 /* What it held of the broker. */
 static void peer_leave(Peer *peer) {
         subscription_end(&peer->subscription);
+        peer->listing = listing_free(peer->listing);
         peer_end_partial(peer);
         lease_owner_end(&peer->leases, MEMBER_LEAVE_LOST, "the connection has ended");
         peer->process = process_unref(peer->process);
@@ -75,13 +80,10 @@ static void peer_leave(Peer *peer) {
 
 static void peer_free(Peer *peer) {
         LIST_REMOVE(peer, entry);
-        subscription_end(&peer->subscription);
-        peer_end_partial(peer);
         poll_item_remove(&peer->item);
         outbox_deinit(&peer->outbox);
         channel_deinit(&peer->channel);
-        lease_owner_end(&peer->leases, MEMBER_LEAVE_LOST, "the connection has ended");
-        process_unref(peer->process);
+        peer_leave(peer);
         charge_deinit(&peer->descriptor);
         charge_deinit(&peer->connection);
         user_unref(peer->user);
@@ -142,6 +144,12 @@ static int peer_watch(Context *context) {
         return subscription_begin(&peer->subscription);
 }
 
+static int peer_list(Context *context) {
+        Peer *peer = context->peer;
+
+        return listing_new(peer->services, peer->subject, peer->user, &peer->listing);
+}
+
 /* ---- calls ------------------------------------------------------------------------------------- */
 
 /* In place of an answer that cannot be sent: an error, with nothing beside it. */
@@ -194,6 +202,7 @@ static int peer_serve(Peer *peer, const char *frame, size_t n) {
                 .connection = &peer->leases,
                 .get_process = peer_get_process,
                 .watch = peer_watch,
+                .list = peer_list,
                 .peer = peer,
         };
         bool delivered = false;
@@ -211,7 +220,43 @@ static int peer_serve(Peer *peer, const char *frame, size_t n) {
 }
 
 static bool peer_is_busy(const Peer *peer) {
-        return peer->subscription.active || channel_pending(&peer->channel) > 0;
+        return peer->subscription.active || peer->listing || channel_pending(&peer->channel) > 0;
+}
+
+/* In place of a list that cannot be had. As outbox_send(). */
+static int peer_refuse_list(Peer *peer, const ErrorParameters *parameters) {
+        MessageBuffer *buffer = &peer->services->buffer;
+        const WireError *error = &wire_errors[WIRE_ERROR_QUOTA_EXCEEDED];
+        int r = message_encode_reply(buffer, &(Reply){ .error = error->name }, error->parameters,
+                                     parameters);
+
+        return r < 0 ? error_trace(r) : outbox_send(&peer->outbox, buffer->data, buffer->n, NULL);
+}
+
+/* Goes on with the answer to a List. As peer_serve(). */
+static int peer_serve_listing(Peer *peer) {
+        _cleanup_(listing_freep) Listing *listing = ptr_take(peer->listing);
+        const MessageBuffer *reply;
+        ErrorParameters refusal = { .resource = "bytes in one reply", .limit = REPLY_SIZE_MAX };
+        int outcome, r;
+
+        r = listing_step(listing, &outcome);
+        if (r == LISTING_E_AGAIN) {
+                peer->listing = ptr_take(listing);
+                poll_item_request_turn(&peer->item);
+                return 0;
+        }
+        if (r < 0)
+                return error_trace(r);
+        if (r == LISTING_E_QUOTA)
+                refusal = refusal_of_quota(&peer->services->accounts, RESOURCE_BYTES, outcome);
+        if (r > 0) {
+                r = peer_refuse_list(peer, &refusal);
+        } else {
+                reply = listing_finish(listing);
+                r = outbox_send(&peer->outbox, reply->data, reply->n, NULL);
+        }
+        return r == CHANNEL_E_AGAIN ? 0 : r;
 }
 
 /* Serves what has been read, up to one turn's worth. As peer_serve(). */
@@ -221,6 +266,11 @@ static int peer_serve_turn(Peer *peer) {
         size_t n;
         int r;
 
+        if (peer->listing) {
+                r = peer_serve_listing(peer);
+                if (r != 0 || peer->listing)
+                        return r;
+        }
         for (int i = 0; !peer->ending && !peer_is_busy(peer); i++) {
                 if (i == CALLS_PER_TURN || (i > 0 && clock_usec(CLOCK_MONOTONIC) - begin >= TURN_USEC)) {
                         poll_item_request_turn(&peer->item);
@@ -239,6 +289,8 @@ static int peer_serve_turn(Peer *peer) {
                 r = peer_serve(peer, frame, n);
                 if (r != 0)
                         return r;
+                if (peer->listing)
+                        poll_item_request_turn(&peer->item);
         }
         return 0;
 }

@@ -221,3 +221,62 @@ int message_encode_reply(MessageBuffer *buffer, const Reply *reply, const Record
                 done = envelope_set(root, "continues", json_true());
         return done ? message_dump(buffer, root) : error_origin(-ENOMEM);
 }
+
+/* ---- in pieces ---------------------------------------------------------------------------------- */
+
+static int buffer_append(MessageBuffer *buffer, const char *text, size_t n) {
+        size_t size = buffer->size ?: BUFFER_SIZE_MIN;
+        char *data;
+
+        if (buffer->n + n > REPLY_SIZE_MAX)
+                return error_origin(-EMSGSIZE);
+        while (size < buffer->n + n)
+                size *= 2;
+        if (size > buffer->size) {
+                data = realloc(buffer->data, size);
+                if (!data)
+                        return error_origin(-ENOMEM);
+                buffer->data = data;
+                buffer->size = size;
+        }
+        memcpy(buffer->data + buffer->n, text, n);
+        buffer->n += n;
+        return 0;
+}
+
+int message_append_text(MessageBuffer *buffer, const char *text) {
+        int r = buffer_append(buffer, text, strlen(text));
+
+        return error_trace(r);
+}
+
+int message_append_end(MessageBuffer *buffer) {
+        int r = buffer_append(buffer, "", 1);
+
+        return error_trace(r);
+}
+
+int message_append_value(MessageBuffer *buffer, const Record *record, const void *value,
+                         const char *open) {
+        json_auto_t *object = NULL;
+        _cleanup_(freep) char *text = NULL;
+        bool replaced;
+        int r;
+
+        object = encode_record(record, value, &replaced);
+        if (!object)
+                return error_origin(-ENOMEM);
+        if (open)
+                json_object_del(object, open);
+        text = json_dumps(object, JSON_COMPACT);
+        if (!text)
+                return error_origin(-ENOMEM);
+        r = buffer_append(buffer, text, strlen(text) - (open ? 1 : 0));
+        if (r == 0 && open) {
+                const char *const parts[] = { ",\"", open, "\":[" };
+
+                for (size_t i = 0; i < 3 && r == 0; i++)
+                        r = message_append_text(buffer, parts[i]);
+        }
+        return error_trace(r);
+}

@@ -121,6 +121,15 @@ int message_parse(const char *text, size_t n, Message **ret, char *ret_reason) {
         return 0;
 }
 
+int message_new(Message **ret) {
+        Message *message = calloc(1, sizeof(*message));
+
+        if (!message)
+                return error_origin(-ENOMEM);
+        *ret = message;
+        return 0;
+}
+
 Message *message_free(Message *message) {
         if (!message)
                 return NULL;

@@ -101,6 +101,20 @@ int message_encode_call(MessageBuffer *buffer, const Call *call, const Record *r
 int message_encode_reply(MessageBuffer *buffer, const Reply *reply, const Record *record,
                          const void *value);
 
+/*
+ * One frame in pieces, for what would take too long at once: text as it is, and values, each at the end
+ * of what @buffer has; message_append_end() makes a frame of it. With @open, a list of the record's,
+ * that one stays open at the end of the value: its items are to follow, and "]}". Return 0, -ENOMEM, or
+ * -EMSGSIZE.
+ */
+int message_append_text(MessageBuffer *buffer, const char *text);
+int message_append_value(MessageBuffer *buffer, const Record *record, const void *value,
+                         const char *open);
+int message_append_end(MessageBuffer *buffer);
+
+/* An empty message, whose memory is of use: see message_allocate(). Returns 0 or -ENOMEM. */
+int message_new(Message **ret);
+
 /* A call whose parameters are given as JSON text, "" or NULL for none. Also MESSAGE_E_MALFORMED. */
 int message_encode_call_text(MessageBuffer *buffer, const Call *call, const char *parameters);
 

@@ -30,6 +30,7 @@
 
 #include "daemon/config.h"
 #include "daemon/describe.h"
+#include "daemon/listing.h"
 #include "daemon/overlap.h"
 #include "daemon/process.h"
 #include "daemon/repair.h"
@@ -156,6 +157,27 @@ static int client_get_process(Context *context, Process **ret) {
                         return r;
         }
         *ret = client->process;
+        return 0;
+}
+
+/* What peer.c does bit by bit, at once. */
+static int client_list(Context *context) {
+        Client *client = context->peer;
+        Listing *listing = NULL;
+        const MessageBuffer *reply;
+        char reason[MESSAGE_TEXT_MAX];
+        Message *message;
+        int outcome, r;
+
+        fuzz_expect(listing_new(context->services, client->subject, client->user, &listing) == 0);
+        do
+                r = listing_step(listing, &outcome);
+        while (r == LISTING_E_AGAIN);
+        fuzz_expect(r == 0);
+        reply = listing_finish(listing);
+        fuzz_expect(message_parse(reply->data, reply->n - 1, &message, reason) == 0);
+        message_free(message);
+        listing_free(listing);
         return 0;
 }
 
@@ -298,6 +320,7 @@ static void step_call(Broker *broker, FuzzInput line) {
                 .connection = &client->leases,
                 .get_process = client_get_process,
                 .watch = client_watch,
+                .list = client_list,
                 .peer = client,
         };
         bool delivered = !broker->undeliverable;

@@ -54,6 +54,17 @@ enum {
  */
 int config_load(const char *file, bool own_only, uid_t uid, Config **ret, char **ret_reason);
 
+/* Who is told of each file that is read, and of each thing that is wrong, as in *ret_reason above. */
+typedef struct ConfigObserver {
+        void (*read)(void *userdata, const char *file);
+        void (*wrong)(void *userdata, const char *reason);
+        void *userdata;
+} ConfigObserver;
+
+/* The same; *@ret_reason is the first of what was wrong. */
+int config_load_observed(const char *file, bool own_only, uid_t uid, const ConfigObserver *observer,
+                         Config **ret, char **ret_reason);
+
 /*
  * The same with the system's places replaced; for tests. @file and @folder may be NULL. With @required
  * it is an error that @file is not there.

@@ -307,6 +307,71 @@ Test(config, errors_of_drop_in_files) {
         expect_refusal("main.conf", "1: ", "neither KEY=VALUE");
 }
 
+/* What an observer was told, a line each. */
+static void note_read(void *userdata, const char *file) {
+        fprintf(userdata, "read %s\n", file);
+}
+
+static void note_wrong(void *userdata, const char *reason) {
+        fprintf(userdata, "%s\n", reason);
+}
+
+static void expect_told(const char *text, int expected, const char *const told[]) {
+        _cleanup_(freep) char *all = NULL, *reason = NULL;
+        ConfigObserver observer = { .read = note_read, .wrong = note_wrong };
+        const char *at, *first = NULL;
+        Config *config = NULL;
+        size_t size;
+
+        write_main(text);
+        observer.userdata = open_memstream(&all, &size);
+        cr_assert(eq(int, config_load_observed(main_file, false, 1000, &observer, &config, &reason),
+                     expected));
+        cr_assert(zero(int, fclose(observer.userdata)));
+        cr_assert(zero(int, strncmp(all, "read ", 5)));
+        at = all;
+        for (size_t i = 0; told[i]; i++) {
+                at = strchr(at, '\n') + 1;
+                cr_assert(zero(int, strncmp(at, main_file, strlen(main_file))), "%s", all);
+                cr_assert(zero(int, strncmp(at + strlen(main_file), told[i], strlen(told[i]))),
+                          "%s; expected: %s", at, told[i]);
+                first = first ?: at;
+        }
+        cr_assert(strcmp(strchr(at, '\n'), "\n") == 0, "more than expected: %s", all);
+        if (first)
+                cr_assert(zero(int, strncmp(first, reason, strlen(reason))));
+        config_free(config);
+}
+
+/* All in the order of the lines, and none that only follows from another. */
+Test(config, all_that_is_wrong_is_told) {
+        expect_told("MaxConnections=5\nMaxLeases=5\n[Broker]\nSocketmode=0600\nfoo\nRetainSec=never\n",
+                    CONFIG_E_INVALID,
+                    (const char *const[]){ ":1: MaxConnections= stands before any section",
+                                           ":4: Socketmode=", ":5: neither", ":6: RetainSec=", NULL });
+        /* A rule with a mistake is not told what it lacks, nor what is in a section of no name. */
+        expect_told("[Rule a]\nUser=no-such-user-here\n[Rulez b]\nfoo=1\n[Rule c d]\nfoo=1\n[Rule e]\n"
+                    "Port=80\n[Rule a]\nfoo=1\nbar\n[Rule f]\nUser=*\nShareWith=no-such-user-here\n",
+                    CONFIG_E_INVALID,
+                    (const char *const[]){ ":2: User=", ":3: unknown section", ":5: \"c d\" is no name",
+                                           ":7: [Rule e] says for nobody", ":9: there is a [Rule a]",
+                                           ":11: neither", NULL });
+        /* Where it is no text file, the rest is not looked at. */
+        expect_told("[Broker]\nfoo\nx" HUNDRED HUNDRED "=1\nbar\n[Rule a]\nPort=0\n", CONFIG_E_INVALID,
+                    (const char *const[]){ ":2: neither", ":3: the line is longer than ", NULL });
+        expect_told("[Rule a]\nUser=*\n", 0, (const char *const[]){ NULL });
+}
+
+/* Some editors put it before the first byte. */
+Test(config, byte_order_mark) {
+        write_main("\xef\xbb\xbf[Rule a]\nUser=*\n");
+        config_free(load());
+        write_main("\xef\xbb\xbf# comment\n[Rule a]\nUser=*\n");
+        config_free(load());
+        write_main("[Rule a]\n\xef\xbb\xbfUser=*\n");
+        expect_refusal("main.conf", "2: ", "unknown key");
+}
+
 Test(config, without_files_the_own_user_alone) {
         _cleanup_(config_freep) Config *config = NULL;
         _cleanup_(freep) char *reason = NULL;

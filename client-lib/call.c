@@ -19,12 +19,17 @@ enum {
 /* What a waiting call gets. */
 typedef struct Answer {
         bool done;
-        bool wants_parameters;
         int number;
         reuse_error *error;
         reuse_sockets *sockets;
-        char *parameters;
+        Message *message;
 } Answer;
+
+/* But for the error, which has gone to the caller. */
+static void answer_deinit(Answer *answer) {
+        reuse_sockets_free(answer->sockets);
+        message_free(answer->message);
+}
 
 static int answer_fill(reuse_client *client, reuse_reply *reply, void *userdata) {
         Answer *answer = userdata;
@@ -34,8 +39,7 @@ static int answer_fill(reuse_client *client, reuse_reply *reply, void *userdata)
         answer->number = reply->number;
         answer->error = ptr_take(reply->error);
         answer->sockets = ptr_take(reply->sockets);
-        if (answer->wants_parameters && reply->number == 0)
-                answer->number = message_parameters_text(reply->message, &answer->parameters);
+        answer->message = ptr_take(reply->message);
         return 0;
 }
 
@@ -119,7 +123,7 @@ _public_ int reuse_client_call(reuse_client *client, const char *method, const c
                                char **ret_parameters, reuse_error **ret_error) {
         char name[METHOD_TEXT_MAX];
         Question question = { .call = { .method = name }, .text = parameters };
-        Answer answer = { .wants_parameters = ret_parameters };
+        _cleanup_(answer_deinit) Answer answer = { 0 };
         int r;
 
         reuse_error_clear(ret_error);
@@ -127,18 +131,23 @@ _public_ int reuse_client_call(reuse_client *client, const char *method, const c
         if (r < 0)
                 return call_refused(r, ret_error);
         r = client_ask_wait(client, &question, &answer, ret_error);
-        reuse_sockets_free(answer.sockets);
-        if (r == 0 && ret_parameters)
-                *ret_parameters = answer.parameters;
+        return r == 0 && ret_parameters ? message_parameters_text(answer.message, ret_parameters) : r;
+}
+
+int client_fetch(reuse_client *client, WireMethodId id, const void *in, Message **ret_message,
+                 reuse_error **ret_error) {
+        const WireMethod *method = &wire_methods[id];
+        Question question = { .call = { .method = method->name }, .record = method->in, .value = in };
+        _cleanup_(answer_deinit) Answer answer = { 0 };
+        int r = client_ask_wait(client, &question, &answer, ret_error);
+
+        if (r == 0 && ret_message)
+                *ret_message = ptr_take(answer.message);
         return r;
 }
 
 int client_tell(reuse_client *client, WireMethodId id, const void *in, reuse_error **ret_error) {
-        const WireMethod *method = &wire_methods[id];
-        Question question = { .call = { .method = method->name }, .record = method->in, .value = in };
-        Answer answer = { 0 };
-
-        return client_ask_wait(client, &question, &answer, ret_error);
+        return client_fetch(client, id, in, NULL, ret_error);
 }
 
 /* ---- Acquire ---- */
@@ -174,7 +183,7 @@ _public_ int reuse_client_acquire_async(reuse_client *client, const reuse_reques
 
 static int client_acquire(reuse_client *client, const reuse_request *request, int lifetime,
                           reuse_sockets **ret_sockets, reuse_error **ret_error) {
-        Answer answer = { 0 };
+        _cleanup_(answer_deinit) Answer answer = { 0 };
         Question question;
         AcquireIn in;
         int r;
@@ -182,7 +191,7 @@ static int client_acquire(reuse_client *client, const reuse_request *request, in
         acquire_prepare(request, lifetime, &in, &question);
         r = client_ask_wait(client, &question, &answer, ret_error);
         if (r == 0)
-                *ret_sockets = answer.sockets;
+                *ret_sockets = ptr_take(answer.sockets);
         return r;
 }
 

@@ -193,8 +193,12 @@ int client_end(reuse_client *client, int number, const char *format, ...) _print
 /* Says in *@ret_error why a call was not made. Returns @number. */
 int call_refused(int number, reuse_error **ret_error);
 
-/* Calls a method that has nothing to answer, and waits until it is done. @in: the struct of its
- * parameters. Returns 0 or a negative errno. */
+/* Calls a method and waits until it is done. @in: the struct of its parameters. *@ret_message is the
+ * answer, the caller's; it may be NULL. Returns 0 or a negative errno. */
+int client_fetch(reuse_client *client, WireMethodId id, const void *in, Message **ret_message,
+                 reuse_error **ret_error);
+
+/* The same for a method that has nothing to answer. */
 int client_tell(reuse_client *client, WireMethodId id, const void *in, reuse_error **ret_error);
 
 /* ---- leases.c ---- */

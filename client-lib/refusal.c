@@ -68,7 +68,8 @@ static int say_address_unavailable(const ErrorParameters *p, char **ret) {
                         p->address);
 }
 
-/* Whether the reason has the rule's name already; in quotes, which tell it from a common word. */
+/* Whether the reason has the rule already, with its place; in quotes, which tell it from a common word.
+ */
 static bool reason_names_rule(const char *reason, const char *rule) {
         char quoted[RULE_TEXT_MAX];
 
@@ -79,8 +80,12 @@ static bool reason_names_rule(const char *reason, const char *rule) {
 static int say_policy_denied(const ErrorParameters *p, char **ret) {
         if (!p->rule || reason_names_rule(p->reason, p->rule))
                 return asprintf(ret, "policy denies it: %s; see reuseportd.conf(5)", p->reason);
-        return asprintf(ret, "policy denies it: %s (rule \"%s\"); see reuseportd.conf(5)", p->reason,
-                        p->rule);
+        if (!p->file || p->line == WIRE_ABSENT)
+                return asprintf(ret, "policy denies it: %s (rule \"%s\"); see reuseportd.conf(5)",
+                                p->reason, p->rule);
+        return asprintf(ret,
+                        "policy denies it: %s (rule \"%s\", %s:%" PRId64 "); see reuseportd.conf(5)",
+                        p->reason, p->rule, p->file, p->line);
 }
 
 static int say_quota_exceeded(const ErrorParameters *p, char **ret) {
@@ -135,7 +140,8 @@ static int say_invalid_parameter(const ErrorParameters *p, char **ret) {
 
 static int say_permission_denied(const ErrorParameters *p, char **ret) {
         (void)p;
-        return asprintf(ret, "the broker does not let this user do that");
+        return asprintf(ret, "the broker does not let this user ask that: ask as root, or as the user "
+                             "that the broker runs as");
 }
 
 static int say_expected_more(const ErrorParameters *p, char **ret) {

@@ -36,6 +36,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -285,6 +286,19 @@ int reuse_client_drain_wait(reuse_client *client, const char *const *leases, siz
  * there. Returns 0 or a negative errno. Since 0.1. */
 int reuse_client_set_weight(reuse_client *client, const char *const *leases, size_t n, int weight,
                             reuse_error **ret_error);
+
+/* ---- policy ---------------------------------------------------------------------------------- */
+
+/*
+ * What policy would answer to the one socket of @request, and why; nothing is made. It is asked for this
+ * client; or for user @uid, unless (uid_t)-1, with the groups @gids, the primary one first: that may
+ * only root and the broker's own user. *ret_parameters is the reply to Explain as JSON text, with
+ * "rule", "file", "line" and "reason": malloc'ed, the caller's; it may be NULL. That others hold the
+ * address now is in the reason alone. Returns 1 (allowed), 0 (denied), or a negative errno. Since 0.1.
+ */
+int reuse_client_explain(reuse_client *client, const reuse_request *request, uid_t uid,
+                         const gid_t *gids, size_t n_gids, char **ret_parameters,
+                         reuse_error **ret_error);
 
 #ifdef __cplusplus
 }

@@ -239,6 +239,8 @@ static const struct {
         const char *name;
         const char *words;
 } call_refusals[] = {
+        { "Explain", "{\"request\":{\"network\":\"tcp\",\"address\":\":0\",\"name\":\"/\"}}", -EINVAL,
+          "org.varlink.service.InvalidParameter", "request.name" },
         { "List", "{\"endpoint\":\"none\"}", -ENOENT, "io.reuseportd.NoSuchEndpoint", "\"none\"" },
         { "Release", "{\"leases\":[\"l9-x\"]}", -ENOENT, "io.reuseportd.NoSuchLease", "\"l9-x\"" },
         { "Release", "{}", -EINVAL, "org.varlink.service.InvalidParameter", "leases" },

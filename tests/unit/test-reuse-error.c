@@ -46,6 +46,16 @@ static const struct {
           "192.0.2.1:80 is not an address of this host*" },
         { "io.reuseportd.PolicyDenied", "{\"reason\":\"not yours\",\"rule\":\"web\"}", -EACCES,
           "policy denies it: not yours (rule \"web\"); see reuseportd.conf(5)" },
+        { "io.reuseportd.PolicyDenied",
+          "{\"reason\":\"not yours\",\"rule\":\"web\",\"file\":\"/a.conf\",\"line\":7}", -EACCES,
+          "policy denies it: not yours (rule \"web\", /a.conf:7); see reuseportd.conf(5)" },
+        { "io.reuseportd.PolicyDenied",
+          "{\"reason\":\"rule \\\"web\\\" (/a.conf:7) refuses\",\"rule\":\"web\",\"file\":\"/a.conf\","
+          "\"line\":7}",
+          -EACCES, "policy denies it: rule \"web\" (/a.conf:7) refuses; see reuseportd.conf(5)" },
+        { "io.reuseportd.PolicyDenied",
+          "{\"reason\":\"not yours\",\"rule\":\"own\",\"file\":\"(built in)\",\"line\":null}", -EACCES,
+          "policy denies it: not yours (rule \"own\"); see reuseportd.conf(5)" },
         { "io.reuseportd.PolicyDenied", "{\"reason\":\"not yours\",\"rule\":null}", -EACCES,
           "policy denies it: not yours; see reuseportd.conf(5)" },
         { "io.reuseportd.QuotaExceeded", "{\"resource\":\"sockets\",\"limit\":8}", -EDQUOT,
@@ -73,7 +83,8 @@ static const struct {
         { "org.varlink.service.InvalidParameter", "{\"parameter\":\"sockets[0].x\"}", -EINVAL,
           "the broker does not take the parameter sockets[0].x*" },
         { "org.varlink.service.PermissionDenied", "{}", -EPERM,
-          "the broker does not let this user do that" },
+          "the broker does not let this user ask that: ask as root, or as the user that the broker runs "
+          "as" },
         { "org.varlink.service.ExpectedMore", "{}", -ENOSYS, "the method answers in several parts*" },
 };
 

@@ -12,6 +12,7 @@
 
 #include "build-config.h"
 #include "daemon/broker.h"
+#include "daemon/config-check.h"
 #include "daemon/config.h"
 #include "daemon/log.h"
 
@@ -23,6 +24,7 @@ static int print_help(void) {
                "  --config FILE   read this file alone, not " CONFIG_FILE_DEFAULT "\n"
                "  --user          a user's own broker: its socket in $XDG_RUNTIME_DIR, no system\n"
                "                  configuration\n"
+               "  --check-config  say what is wrong in the configuration, if anything, and exit\n"
                "  --version       print the version\n"
                "  -h, --help      print this\n\n"
                "See reuseportd(8), reuseportd.conf(5).\n");
@@ -47,15 +49,17 @@ static bool default_socket(bool user, char *buffer, size_t size) {
 
 /* Returns true to go on; false to end with *ret_status. */
 static bool parse_arguments(int argc, char **argv, BrokerOptions *options, int *ret_status) {
-        enum { OPTION_SOCKET = 256, OPTION_CONFIG, OPTION_USER, OPTION_VERSION };
+        enum { OPTION_SOCKET = 256, OPTION_CONFIG, OPTION_USER, OPTION_CHECK_CONFIG, OPTION_VERSION };
         static const struct option known[] = {
                 { "socket", required_argument, NULL, OPTION_SOCKET },
                 { "config", required_argument, NULL, OPTION_CONFIG },
                 { "user", no_argument, NULL, OPTION_USER },
+                { "check-config", no_argument, NULL, OPTION_CHECK_CONFIG },
                 { "version", no_argument, NULL, OPTION_VERSION },
                 { "help", no_argument, NULL, 'h' },
                 { 0 },
         };
+        bool check = false;
         int option;
 
         while ((option = getopt_long(argc, argv, "h", known, NULL)) >= 0) {
@@ -68,6 +72,9 @@ static bool parse_arguments(int argc, char **argv, BrokerOptions *options, int *
                         break;
                 case OPTION_USER:
                         options->own_only = true;
+                        break;
+                case OPTION_CHECK_CONFIG:
+                        check = true;
                         break;
                 case OPTION_VERSION:
                         puts("reuseportd " PROJECT_VERSION);
@@ -86,7 +93,9 @@ static bool parse_arguments(int argc, char **argv, BrokerOptions *options, int *
                 *ret_status = EX_USAGE;
                 return false;
         }
-        return true;
+        if (check)
+                *ret_status = config_check(options->config_file, options->own_only);
+        return !check;
 }
 
 static int serve(const BrokerOptions *options) {

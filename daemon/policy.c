@@ -54,6 +54,10 @@ int policy_add_rule(Policy *policy, const char *name, const char *file, unsigned
         return 0;
 }
 
+size_t policy_count_rules(const Policy *policy) {
+        return policy->n_rules;
+}
+
 const Rule *policy_find_rule(const Policy *policy, const char *name) {
         for (size_t i = 0; i < policy->n_rules; i++)
                 if (strcmp(rule_name(policy->rules[i]), name) == 0)

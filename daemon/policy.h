@@ -67,6 +67,8 @@ Policy *policy_free(Policy *policy);
  * -ENOMEM. */
 int policy_add_rule(Policy *policy, const char *name, const char *file, unsigned line, Rule **ret);
 
+size_t policy_count_rules(const Policy *policy);
+
 /* The rule of that name, or NULL. */
 const Rule *policy_find_rule(const Policy *policy, const char *name);
 

@@ -114,6 +114,30 @@ Test(start, configuration_is_missing) {
         remove_file(folder, path);
 }
 
+/* The same files, asked about beforehand; the rest is in test-reusectl-check-config.c. */
+Test(start, configuration_is_checked) {
+        char folder[32], path[64], said[1024], expected[128];
+
+        make_file(folder, path, "check.conf", "[Rule a]\nUser=*\nPort=0x\n");
+        cr_assert(eq(int,
+                     run_daemon((const char *const[]){ "--check-config", "--config", path, NULL }, said,
+                                sizeof(said)),
+                     EX_CONFIG));
+        snprintf(expected, sizeof(expected), "%s:3: Port=: ", path);
+        cr_assert(zero(int, strncmp(said, expected, strlen(expected))), "%s", said);
+        remove_file(folder, path);
+        /* It ends, and nothing is served. */
+        cr_assert(eq(int,
+                     run_daemon((const char *const[]){ "--user", "--check-config", NULL }, said,
+                                sizeof(said)),
+                     0));
+        KIT_EXPECT_TEXT(said, "");
+        cr_assert(eq(int,
+                     run_daemon((const char *const[]){ "--check-config", "check.conf", NULL }, said,
+                                sizeof(said)),
+                     EX_USAGE));
+}
+
 Test(start, arguments_in_error) {
         static const char *const table[][3] = { { "--none-such" }, { "--socket" }, { "argument" } };
         char said[1024];

@@ -12,6 +12,8 @@ int command_run(Settings *settings, int argc, char **argv);
 int command_ready(Settings *settings, int argc, char **argv);
 int command_drain(Settings *settings, int argc, char **argv);
 int command_weight(Settings *settings, int argc, char **argv);
+int command_explain(Settings *settings, int argc, char **argv);
+int command_check_config(Settings *settings, int argc, char **argv);
 int command_list(Settings *settings, int argc, char **argv);
 int command_watch(Settings *settings, int argc, char **argv);
 int command_status(Settings *settings, int argc, char **argv);

@@ -31,6 +31,8 @@ static const char help[] =
         "  ready LEASE...              Let standby or drained sockets take traffic\n"
         "  drain LEASE...              Let sockets take no new traffic\n"
         "  weight WEIGHT LEASE...      Set the share of sockets in new traffic, 0 to 100\n"
+        "  explain SPEC                Show which rule gives a socket, or why none does\n"
+        "  check-config [FILE]         Show what is wrong in the broker's configuration\n"
         "  list [ENDPOINT]             Show what is held, and by whom\n"
         "  watch                       Print what happens, as it happens\n"
         "  status                      Show how the broker does, and what it can do here\n"
@@ -52,9 +54,11 @@ static const struct {
         const char *name;
         int (*function)(Settings *settings, int argc, char **argv);
 } commands[] = {
-        { "run", command_run },       { "ready", command_ready },     { "drain", command_drain },
-        { "weight", command_weight }, { "list", command_list },       { "watch", command_watch },
-        { "status", command_status }, { "version", command_version },
+        { "run", command_run },         { "ready", command_ready },
+        { "drain", command_drain },     { "weight", command_weight },
+        { "explain", command_explain }, { "check-config", command_check_config },
+        { "list", command_list },       { "watch", command_watch },
+        { "status", command_status },   { "version", command_version },
 };
 
 enum {

@@ -47,6 +47,7 @@ _reusectl_program() {
 _reusectl() {
         local command words
         local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+        local networks='tcp: tcp4: tcp6: udp: udp4: udp6: unix: unixgram: unixpacket:'
         local options='--socket --timeout --json --plain --no-header --quiet --help --version'
 
         COMPREPLY=()
@@ -65,9 +66,13 @@ _reusectl() {
                 ;;
         -l | --listen)
                 compopt -o nospace
-                words='tcp: tcp4: tcp6: udp: udp4: udp6: unix: unixgram: unixpacket:'
+                words=$networks
                 ;;
         --as)
+                if [[ $command == explain ]]; then
+                        mapfile -t COMPREPLY < <(compgen -u -- "$current")
+                        return
+                fi
                 words='listen'
                 ;;
         --lifetime)
@@ -84,8 +89,19 @@ _reusectl() {
                 drain:-*)
                         words="$options --wait"
                         ;;
+                explain:-*)
+                        words="$options --as"
+                        ;;
                 *:-*)
                         words=$options
+                        ;;
+                explain:*)
+                        compopt -o nospace
+                        words=$networks
+                        ;;
+                check-config:*)
+                        mapfile -t COMPREPLY < <(compgen -f -- "$current")
+                        return
                         ;;
                 list:* | ready:* | drain:*)
                         words=$(_reusectl_endpoints)
@@ -94,7 +110,7 @@ _reusectl() {
                         [[ $previous == weight ]] || words=$(_reusectl_endpoints)
                         ;;
                 :*)
-                        words='run ready drain weight list watch status version'
+                        words='run ready drain weight explain check-config list watch status version'
                         ;;
                 *)
                         return

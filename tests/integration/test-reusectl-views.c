@@ -440,8 +440,9 @@ Test(reusectl, version) {
 }
 
 Test(reusectl, help_is_data) {
-        static const char *const commands[] = { "",     "run",   "ready",  "drain",  "weight",
-                                                "list", "watch", "status", "version" };
+        static const char *const commands[] = { "",        "run",     "ready",       "drain",
+                                                "weight",  "list",    "watch",       "status",
+                                                "version", "explain", "check-config" };
         Kit kit;
 
         tool_begin(&kit, KIT_CONFIG);

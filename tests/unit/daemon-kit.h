@@ -188,6 +188,17 @@ static inline Member *kit_join(Endpoint *endpoint) {
         return member;
 }
 
+/* A lease of another user, on the connection of the kit's client. */
+static inline Lease *kit_lease_of(Kit *kit, uid_t uid, Member *member) {
+        Subject *subject = kit_subject(uid);
+        LeaseTerms terms = { .subject = subject, .user = kit->user, .connection = &kit->connection };
+        Lease *lease;
+
+        cr_assert(zero(int, lease_new(&kit->services.leases, member, &terms, &lease)));
+        subject_unref(subject);
+        return lease;
+}
+
 /* A lease of the kit's client, not committed; it ends with @process or, if that is NULL, the connection.
  */
 static inline Lease *kit_lease(Kit *kit, Member *member, Process *process) {

@@ -22,16 +22,6 @@ static Message *empty_message(void) {
         return message;
 }
 
-static Lease *lease_of(Kit *kit, uid_t uid, Member *member) {
-        Subject *subject = kit_subject(uid);
-        LeaseTerms terms = { .subject = subject, .user = kit->user, .connection = &kit->connection };
-        Lease *lease;
-
-        cr_assert(zero(int, lease_new(&kit->services.leases, member, &terms, &lease)));
-        subject_unref(subject);
-        return lease;
-}
-
 TestSuite(describe, .timeout = 10);
 
 Test(describe, a_member_nobody_holds) {
@@ -69,7 +59,7 @@ Test(describe, a_parked_member_is_its_last_holder_s) {
         kit_init(&kit, OWNER);
         message = empty_message();
         member = kit_open(&kit, "tcp4", "127.0.0.1:0", SHARING_GROUP, KIT_RETAIN_USEC);
-        lease = lease_of(&kit, HOLDER, member);
+        lease = kit_lease_of(&kit, HOLDER, member);
         lease_commit(lease, false);
         cr_assert(eq(i64, describe_holder(member->endpoint, &holder)->uid, HOLDER));
         lease_end(lease, MEMBER_LEAVE_LOST, "gone");
@@ -99,8 +89,8 @@ static void expect_members(Kit *kit, bool steered) {
 
         endpoint = kit_open(kit, "tcp4", "127.0.0.1:0", SHARING_GROUP, 0)->endpoint;
         cr_assert(zero(int, endpoint_rename(endpoint, "web")));
-        lease = lease_of(kit, HOLDER, TAILQ_FIRST(&endpoint->members));
-        lease_of(kit, OWNER, kit_join(endpoint));
+        lease = kit_lease_of(kit, HOLDER, TAILQ_FIRST(&endpoint->members));
+        kit_lease_of(kit, OWNER, kit_join(endpoint));
         cr_assert(zero(int, describe_endpoint(endpoint, message, &info)));
         KIT_EXPECT_TEXT(info.endpoint, id_format(&kit->services.ids, 'e', endpoint->id, id));
         KIT_EXPECT_TEXT(info.name, "web");
@@ -183,7 +173,7 @@ Test(describe, an_event_says_what_applies_and_no_more) {
         cr_assert(eq(ptr, info.holder, NULL));
         cr_assert(eq(ptr, (void *)info.reason, NULL));
 
-        lease = lease_of(&kit, HOLDER, kit_open(&kit, "tcp4", "127.0.0.1:0", SHARING_GROUP, 0));
+        lease = kit_lease_of(&kit, HOLDER, kit_open(&kit, "tcp4", "127.0.0.1:0", SHARING_GROUP, 0));
         describe_event(&(Event){ .what = "released",
                                  .endpoint = lease->member->endpoint,
                                  .member = lease->member,

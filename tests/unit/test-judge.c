@@ -81,16 +81,6 @@ static bool may_see(const Scene *scene, uid_t uid) {
         return judge_sees(scene->policy, &(Subject){ .uid = uid, .gid = uid }, scene->endpoint);
 }
 
-static Lease *lease_of(Kit *kit, uid_t uid, Member *member) {
-        Subject *subject = kit_subject(uid);
-        LeaseTerms terms = { .subject = subject, .user = kit->user, .connection = &kit->connection };
-        Lease *lease;
-
-        cr_assert(zero(int, lease_new(&kit->services.leases, member, &terms, &lease)));
-        subject_unref(subject);
-        return lease;
-}
-
 TestSuite(judge, .timeout = 10);
 
 /* ---- who may join ------------------------------------------------------------------------------- */
@@ -176,13 +166,13 @@ Test(judge, a_stranger_sees_nothing) {
         Lease *lease;
 
         scene_begin(&scene, "User=*", NULL);
-        lease_of(&scene.kit, HOLDER, TAILQ_FIRST(&scene.endpoint->members));
+        kit_lease_of(&scene.kit, HOLDER, TAILQ_FIRST(&scene.endpoint->members));
         cr_assert(not(may_see(&scene, STRANGER)));
         /* A group in common is not enough. */
         cr_assert(not(judge_sees(scene.policy, &of_a_group, scene.endpoint)));
         /* Nor is a lease of another endpoint. */
-        lease = lease_of(&scene.kit, STRANGER,
-                         kit_open(&scene.kit, "tcp4", "127.0.0.1:0", SHARING_GROUP, 0));
+        lease = kit_lease_of(&scene.kit, STRANGER,
+                             kit_open(&scene.kit, "tcp4", "127.0.0.1:0", SHARING_GROUP, 0));
         cr_assert(not(may_see(&scene, STRANGER)));
         cr_assert(judge_sees(scene.policy, &(Subject){ .uid = STRANGER }, lease->member->endpoint));
         scene_end(&scene);
@@ -193,9 +183,9 @@ Test(judge, a_lease_lets_see_and_only_while_it_lasts) {
         Lease *lease;
 
         scene_begin(&scene, "User=*", NULL);
-        lease_of(&scene.kit, OWNER, TAILQ_FIRST(&scene.endpoint->members));
+        kit_lease_of(&scene.kit, OWNER, TAILQ_FIRST(&scene.endpoint->members));
         cr_assert(not(may_see(&scene, HOLDER)));
-        lease = lease_of(&scene.kit, HOLDER, kit_join(scene.endpoint));
+        lease = kit_lease_of(&scene.kit, HOLDER, kit_join(scene.endpoint));
         cr_assert(may_see(&scene, HOLDER));
         lease_end(lease, MEMBER_LEAVE_RELEASED, "done");
         cr_assert(not(may_see(&scene, HOLDER)));

@@ -25,7 +25,7 @@ static const Attack attacks[] = {
         { "Acquire of 64, and hang up", attack_acquire_many, 2, 0 },
         { "Acquire of 64, the last one denied", attack_undone, 2, 0 },
         { "leases up to the limit, and more", attack_keep_leases, 2, 0 },
-        { "sockets left parked for a day", attack_park, 2, 0 },
+        { "sockets left parked for a day", attack_park, 2, ATTACK_PARKS },
         { "List of 960 sockets", attack_long_lists, 2, 0 },
         { "silence on all connections", attack_silence, 2, 0 },
         { "half a call on all connections", attack_half_calls, 2, 0 },

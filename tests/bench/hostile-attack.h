@@ -11,6 +11,7 @@ enum {
         ATTACK_USERS = 1 << 0,   /* each process is of another user */
         ATTACK_FEW_FDS = 1 << 1, /* on a broker that may not have many descriptors */
         ATTACK_ADMIN = 1 << 2,   /* by whoever administers the broker */
+        ATTACK_PARKS = 1 << 3,   /* what it leaves behind it has asked to be kept */
 };
 
 typedef struct Attack {

@@ -43,18 +43,27 @@ enum {
         ROUND_REST_MSEC = 200,
 };
 
+#define STRING_OF(n) #n
+#define STRING(n) STRING_OF(n)
+/* What one user may have, parked sockets included: both together. */
+#define CONNECTIONS_PER_USER 64
+#define LEASES_PER_USER 1024
+
 /* What is left of 127.0.0.0/8 and of the ports below 10000 is for nobody. */
-static const char round_config[] = "[Broker]\n"
-                                   "SocketMode=0666\n"
-                                   "RetainSec=0\n"
-                                   "MaxConnections=256\n"
-                                   "MaxConnectionsPerUser=64\n"
-                                   "MaxLeasesPerUser=1024\n"
-                                   "[Rule everybody]\n"
-                                   "User=*\n"
-                                   "Network=tcp4\n"
-                                   "Address=127.0.0.0/16\n"
-                                   "Port=10000-65535\n";
+static const char round_config[] =
+        "[Broker]\n"
+        "SocketMode=0666\n"
+        "RetainSec=0\n"
+        "MaxConnections=256\n"
+        "MaxConnectionsPerUser=" STRING(
+                CONNECTIONS_PER_USER) "\n"
+                                      "MaxLeasesPerUser=" STRING(
+                                              LEASES_PER_USER) "\n"
+                                                               "[Rule everybody]\n"
+                                                               "User=*\n"
+                                                               "Network=tcp4\n"
+                                                               "Address=127.0.0.0/16\n"
+                                                               "Port=10000-65535\n";
 
 typedef struct Round {
         const RoundOrder *order;
@@ -173,6 +182,8 @@ static int round_attack(Round *round) {
                 const Attack *attack = &order->attacks[i];
                 unsigned n = order->n_attacks > 1 ? 1 : attack->n_processes;
 
+                if (attack->flags & ATTACK_PARKS)
+                        round->outcome->may_stay = CONNECTIONS_PER_USER + LEASES_PER_USER;
                 for (unsigned k = 0; k < n && r == 0; k++)
                         r = round_add_foe(round, attack, k,
                                           order->n_attacks > 1           ? (unsigned)i

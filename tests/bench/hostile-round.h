@@ -31,6 +31,7 @@ typedef struct Outcome {
         bool failed;   /* to stop in good order when it was told to */
         bool restless; /* it went on working when there was nothing to do */
         size_t log_lines;
+        size_t may_stay; /* sockets that the attackers asked to be kept, and may have kept */
 } Outcome;
 
 /* Returns 0, or a negative errno when the round could not be held: a broker that suffers is an outcome.

@@ -108,6 +108,13 @@ static void verdict_add_left(char *verdict, const char *what, size_t before, siz
         verdict_add(verdict, after > before, "%zu %s left behind", after - before, what);
 }
 
+/* Of sockets so many may stay. */
+static void verdict_add_kept(char *verdict, const char *what, size_t before, size_t after,
+                             size_t may_stay) {
+        if (after > before + may_stay)
+                verdict_add_left(verdict, what, before, after);
+}
+
 static double larger(double a, double b) {
         return a > b ? a : b;
 }
@@ -141,10 +148,10 @@ static void verdict_find(const Table *table, const Outcome *outcome,
         verdict_add(verdict, table->judges_figures && outcome_p99(outcome) >= limit, "p99");
         if (outcome->died)
                 return;
-        verdict_add_left(verdict, "descriptors", before->fds, after->fds);
+        verdict_add_kept(verdict, "descriptors", before->fds, after->fds, outcome->may_stay);
         verdict_add_left(verdict, "connections", before->connections, after->connections);
         verdict_add_left(verdict, "leases", before->leases, after->leases);
-        verdict_add_left(verdict, "endpoints", before->endpoints, after->endpoints);
+        verdict_add_kept(verdict, "endpoints", before->endpoints, after->endpoints, outcome->may_stay);
         verdict_add(verdict, table->judges_figures && after->memory > before->memory + TABLE_MEMORY_MAX,
                     "memory kept");
         verdict_add(verdict, outcome->restless, "busy without clients");

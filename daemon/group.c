@@ -292,7 +292,9 @@ void group_note_flows(Endpoint *endpoint) {
 void group_nudge(const Endpoint *endpoint) {
         const Member *member;
 
-        if (endpoint->address.transport != TRANSPORT_TCP)
+        /* Where nothing moves nobody has got anything; in a large group, each that leaves would call
+         * all. */
+        if (!group_migrates(endpoint))
                 return;
         /* On a listener, of no other effect: there is nothing to send. */
         TAILQ_FOREACH (member, &endpoint->members, entry)

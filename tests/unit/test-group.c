@@ -465,3 +465,36 @@ Test(group, who_was_given_something_is_woken_and_nobody_else) {
                 close(watches[i]);
         kit_end(&kit);
 }
+
+static void set_migrate_req(const char *value) {
+        FILE *file = fopen("/proc/sys/net/ipv4/tcp_migrate_req", "we");
+
+        if (!file)
+                cr_skip_test("this kernel has no tcp_migrate_req");
+        fputs(value, file);
+        cr_assert(zero(int, fclose(file)));
+}
+
+/* Without steering the broker does not know who was given something, but whether anybody can have been.
+ */
+Test(group, nobody_is_woken_where_nothing_moves) {
+        Member *first;
+        int watch;
+        Kit kit;
+
+        if (!kit_own_network())
+                cr_skip_test("no network namespace of its own: needs root");
+        kit_init(&kit, 1000);
+        first = kit_found(&kit, "tcp4", STEERING_HASH, 0)->member;
+        kit_flows(first->endpoint, 1);
+        kit_follow(&kit, first->endpoint);
+        watch = watch_edges(first->fd);
+        cr_assert(is_woken(watch));
+        for (int moves = 0; moves < 2; moves++) {
+                set_migrate_req(moves ? "1" : "0");
+                group_nudge(first->endpoint);
+                cr_assert(eq(int, is_woken(watch), moves));
+        }
+        close(watch);
+        kit_end(&kit);
+}

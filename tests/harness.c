@@ -33,7 +33,8 @@
 
 enum {
         PATIENCE_SEC = 20,
-        PEER_PIDFD = 77, /* SO_PEERPIDFD; headers before Linux 6.5 lack it */
+        PEER_PIDFD = 77,  /* SO_PEERPIDFD; headers before Linux 6.5 lack it */
+        PASS_RIGHTS = 83, /* SO_PASSRIGHTS; headers before Linux 6.16 lack it */
 };
 
 /* Whom to become is said in each: this machine may have the user that is the default. */
@@ -62,16 +63,17 @@ static int give_up_bpf(void) {
         return prctl(PR_CAPBSET_DROP, CAP_BPF) < 0 ? -1 : prctl(PR_CAPBSET_DROP, CAP_SYS_ADMIN);
 }
 
-/* getsockopt(SOL_SOCKET, SO_PEERPIDFD) is answered as by a kernel that does not know it. */
-static int hide_peer_pidfd(void) {
+/* @call, getsockopt() or setsockopt() of SOL_SOCKET, is answered as by a kernel that does not know
+ * @option. */
+static int hide_option(unsigned int call, unsigned int option) {
 #define ARGUMENT(i) (offsetof(struct seccomp_data, args[i]) + 4 * (__BYTE_ORDER == __BIG_ENDIAN))
         struct sock_filter code[] = {
                 BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getsockopt, 0, 5),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 5),
                 BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ARGUMENT(1)),
                 BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SOL_SOCKET, 0, 3),
                 BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ARGUMENT(2)),
-                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PEER_PIDFD, 0, 1),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, option, 0, 1),
                 BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOPROTOOPT),
                 BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
         };
@@ -96,8 +98,10 @@ static void run_broker(const Harness *h, const struct sockaddr_un *notify, bool 
                 _exit(97);
         if (h->no_bpf && geteuid() == 0 && give_up_bpf() < 0)
                 _exit(96);
-        if (h->no_peer_pidfd && hide_peer_pidfd() < 0)
+        if (h->no_peer_pidfd && hide_option(SYS_getsockopt, PEER_PIDFD) < 0)
                 _exit(95);
+        if (h->no_pass_rights && hide_option(SYS_setsockopt, PASS_RIGHTS) < 0)
+                _exit(94);
         if (h->uid != geteuid() && (setgroups(0, NULL) < 0 || setgid(h->uid) < 0 || setuid(h->uid) < 0))
                 _exit(99);
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* last: a change of user clears it */

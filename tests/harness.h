@@ -22,6 +22,7 @@ typedef struct Harness {
         const char *program; /* NULL: the broker as it is installed */
         bool no_bpf;         /* it cannot load a program, though it be root */
         bool no_peer_pidfd;  /* as before Linux 6.5 */
+        bool no_pass_rights; /* as before Linux 6.16 */
         const char *user;    /* whom a broker of root's is to become; "": as by default; NULL: nobody */
 } Harness;
 

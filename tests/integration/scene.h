@@ -42,6 +42,12 @@ static inline void scene_begin(Scene *scene, const char *config) {
         scene_ready(scene);
 }
 
+/* With a broker as @how says: see harness_start_as_set(). */
+static inline void scene_begin_as_set(Scene *scene, const char *config, const Harness *how) {
+        kit_start_as_set(&scene->kit, config, how);
+        scene_ready(scene);
+}
+
 /* With a broker of another user (for root) or one that may have few descriptors open (0: as many as
  * here). */
 static inline void scene_begin_limited(Scene *scene, const char *config, uid_t uid, size_t max_fds) {

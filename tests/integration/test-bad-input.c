@@ -107,6 +107,22 @@ Test(bad_input, frame_may_have_64_KiB_and_no_more) {
         scene_end(&scene);
 }
 
+/* Ten seconds are for the whole call: a byte now and then does not put the end off. */
+Test(bad_input, one_byte_a_second) {
+        static const char call[] = SCENE_PING;
+        size_t n = 0;
+        int control;
+
+        scene_begin(&scene, KIT_CONFIG);
+        control = scene_connect(&scene);
+        do {
+                cr_assert(lt(sz, n, CALL_SEC_MAX * 2));
+                send_stubborn(control, &call[n++], 1);
+        } while (poll(&(struct pollfd){ .fd = control, .events = POLLIN }, 1, 1000) == 0);
+        scene_expect_ended(control);
+        scene_end(&scene);
+}
+
 Test(bad_input, frame_that_never_ends) {
         static char bytes[1 << 20];
         int control;
@@ -159,6 +175,9 @@ static const char *const malformed[] = {
         "{'method':'a\nb'}",
         "{'method':NaN}",
         "{'method':'io.reuseportd.List','x.y':1e400}",
+        "{'method':'io.reuseportd.List'} // more",
+        "{/* more */'method':'io.reuseportd.List'}",
+        "{'method':'io.reuseportd.List','x.y':-9223372036854775809}",
         REQUEST("'retainSec':9223372036854775808"),
         "{'x.y':[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]}",
         "{'x.y':[[[[[[[[[[[[[[[[",
@@ -239,6 +258,13 @@ static const struct {
         { ACQUIRE("{'network':'tcp','address':''}"), "AddressInvalid", NULL },
         { ACQUIRE("{'network':'tcp','address':'127.0.0.1:65536'}"), "AddressInvalid", NULL },
         { ACQUIRE("{'network':'tcp','address':'127.0.0.1:-1'}"), "AddressInvalid", NULL },
+        { ACQUIRE("{'network':'tcp','address':'127.0.0.1:2147483648'}"), "AddressInvalid", NULL },
+        { ACQUIRE("{'network':'tcp','address':'127.0.0.1:4294967376'}"), "AddressInvalid", NULL },
+        { ACQUIRE("{'network':'tcp','address':'127.0.0.1:9223372036854775808'}"), "AddressInvalid",
+          NULL },
+        { ACQUIRE("{'network':'tcp','address':'127.0.0.1:80.0'}"), "AddressInvalid", NULL },
+        { ACQUIRE("{'network':'tcp','address':'127.0.0.1:0x50'}"), "AddressInvalid", NULL },
+        { ACQUIRE("{'network':'tcp','address':'127.0.0.1:+80'}"), "AddressInvalid", NULL },
         { REQUEST("'sharing':'Group'"), INVALID, "sockets[0].sharing" },
         { REQUEST("'sharing':2"), INVALID, "sockets[0].sharing" },
         { REQUEST("'fileDescriptor':0"), INVALID, "sockets[0].fileDescriptor" },
@@ -275,6 +301,47 @@ Test(bad_input, wrong_call_is_answered_and_the_connection_goes_on) {
         scene_expect_serving(control);
         cr_assert(zero(llong, scene_count(&scene, "leases")));
         close(control);
+        scene_end(&scene);
+}
+
+/* As many as a call has room for: of values, and of names. */
+Test(bad_input, as_many_items_and_keys_as_fit) {
+        static char call[CALL_SIZE_MAX];
+        size_t n;
+        int control;
+
+        scene_begin(&scene, KIT_CONFIG);
+        control = scene_connect(&scene);
+        n = (size_t)sprintf(call, "{\"method\":\"io.reuseportd.Release\",\"parameters\":{\"leases\":[0");
+        while (n < sizeof(call) - 8)
+                n += (size_t)sprintf(call + n, ",0");
+        sprintf(call + n, "]}}");
+        harness_send_frame(control, call);
+        scene_expect_error(control, INVALID, "leases[0]");
+
+        n = (size_t)sprintf(call, "{\"method\":\"io.reuseportd.List\",\"parameters\":{\"a\":0");
+        for (int i = 0; n < sizeof(call) - 16; i++)
+                n += (size_t)sprintf(call + n, ",\"a%x\":0", i);
+        sprintf(call + n, "}}");
+        harness_send_frame(control, call);
+        scene_expect_error(control, INVALID, NULL);
+        scene_expect_serving(control);
+        close(control);
+        scene_end(&scene);
+}
+
+/* Nobody is upgraded, so what follows is taken for what it is not: calls. */
+Test(bad_input, garbage_after_upgrade) {
+        static const char calls[] =
+                "{\"method\":\"io.reuseportd.List\",\"upgrade\":true}\0GET / HTTP/1.1\r\n\r\n";
+        int control;
+
+        scene_begin(&scene, KIT_CONFIG);
+        control = scene_connect(&scene);
+        harness_send(control, calls, sizeof(calls));
+        scene_expect_error(control, INVALID, "upgrade");
+        scene_expect_error(control, INVALID, NULL);
+        scene_expect_ended(control);
         scene_end(&scene);
 }
 
@@ -360,6 +427,17 @@ static void expect_refused_descriptors(size_t i, bool own) {
 
 Test(bad_input, descriptors_that_nobody_asked_for) {
         scene_begin(&scene, KIT_CONFIG);
+        for (size_t i = 0; i < ELEMENTS(unasked); i++) {
+                expect_refused_descriptors(i, false);
+                expect_refused_descriptors(i, true);
+        }
+        scene_end(&scene);
+}
+
+/* There they do arrive, and it is the broker that gets rid of them. */
+Test(bad_input, descriptors_that_the_kernel_does_not_turn_away) {
+        scene_begin_as_set(&scene, KIT_CONFIG, &(Harness){ .uid = geteuid(), .no_pass_rights = true });
+        cr_assert(not(kit_is_capable(scene.honest, "passRights")));
         for (size_t i = 0; i < ELEMENTS(unasked); i++) {
                 expect_refused_descriptors(i, false);
                 expect_refused_descriptors(i, true);

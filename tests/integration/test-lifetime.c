@@ -2,6 +2,7 @@
 
 /* The ways a lease ends without being released: with its connection, or with its process. */
 
+#include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -171,6 +172,57 @@ Test(lifetime, process_has_exited_before) {
         expect_process_gone(inherited);
         close(inherited);
         kit_stop(&kit);
+}
+
+/* A child with this very number, which stays until it is killed. Returns whether it could be had. */
+static bool take_number(pid_t number) {
+        struct clone_args args = { .exit_signal = SIGCHLD,
+                                   .set_tid = (uintptr_t)&number,
+                                   .set_tid_size = 1 };
+        long pid = syscall(SYS_clone3, &args, sizeof(args));
+
+        if (pid == 0)
+                for (;;)
+                        pause();
+        if (pid < 0)
+                return false;
+        cr_assert(eq(int, (pid_t)pid, number));
+        return true;
+}
+
+/* T6: whoever is given the number of a process that has gone is not taken for it. */
+Test(lifetime, t6_number_passes_to_another_process) {
+        for (int i = 0; i < 2; i++) {
+                int control, watch, inherited;
+                bool taken;
+                pid_t number;
+                json_t *event;
+                Kit kit;
+
+                kit_start_as_set(&kit, KIT_CONFIG,
+                                 &(Harness){ .uid = geteuid(), .no_peer_pidfd = i == 1 });
+                control = harness_connect(&kit.harness);
+                watch = kit_watch(&kit, control);
+                inherited = connect_and_exit(&kit, true);
+                event = kit_event(watch, "acquired");
+                number = (pid_t)kit_number(event, "holder.pid");
+                json_decref(event);
+                taken = take_number(number);
+                if (taken) {
+                        json_decref(kit_event(watch, "released"));
+                        json_decref(kit_event(watch, "closed"));
+                        expect_process_gone(inherited);
+                        expect_leases(control, 0);
+                        kill(number, SIGKILL);
+                        cr_assert(eq(int, waitpid(number, NULL, 0), number));
+                }
+                close(inherited);
+                close(watch);
+                close(control);
+                kit_stop(&kit);
+                if (!taken)
+                        cr_skip_test("the number of a process cannot be chosen here");
+        }
 }
 
 /* ---- the connection --------------------------------------------------------------------------------

@@ -150,6 +150,48 @@ Test(ports, first_that_policy_gives) {
         kit_stop(&kit);
 }
 
+static void write_sysctl(const char *name, const char *value) {
+        char path[128];
+        FILE *file;
+
+        snprintf(path, sizeof(path), "/proc/sys/net/ipv4/%s", name);
+        file = fopen(path, "we");
+        cr_assert(file != NULL, "%m");
+        fputs(value, file);
+        cr_assert(zero(int, fclose(file)), "%m");
+}
+
+/* Reserved ports are for who names them: port 0 is never one of them, be nothing else left. */
+Test(ports, zero_is_no_reserved_one) {
+        static const char *const networks[] = { "tcp4", "udp4" };
+        static const char *const sharings[] = { "group", "exclusive" };
+        Kit kit;
+        int control;
+
+        harness_private_network();
+        write_sysctl("ip_local_port_range", "40000 40003");
+        write_sysctl("ip_local_reserved_ports", "40000-40001,40003");
+        kit_start(&kit, KIT_CONFIG);
+        control = harness_connect(&kit.harness);
+        for (int i = 0; i < 4; i++) {
+                const char *network = networks[i / 2], *sharing = sharings[i % 2];
+                KitSocket found, named;
+
+                found = kit_acquire(control, "{'network':'%s','address':'127.0.0.1:0','sharing':'%s'}",
+                                    network, sharing);
+                cr_assert(eq(int, kit_port(&found), 40002));
+                json_decref(kit_refused(control, "AddressInUse",
+                                        "{'network':'%s','address':'127.0.0.1:0','sharing':'%s'}",
+                                        network, sharing));
+                named = kit_acquire(control, "{'network':'%s','address':'127.0.0.1:40001'}", network);
+                cr_assert(eq(int, kit_port(&named), 40001));
+                kit_release(control, &named);
+                kit_release(control, &found);
+        }
+        close(control);
+        kit_stop(&kit);
+}
+
 /* Port 0 is taken from what policy gives, however little of the pool that is. */
 Test(ports, zero_finds_what_policy_gives) {
         Kit kit;

@@ -224,8 +224,8 @@ Test(spellings, none_gets_past_a_rule) {
         }
 }
 
-/* Bound to a device or not, an address is an address to its neighbours. */
-Test(spellings, a_device_hides_no_neighbour) {
+/* Bound to a device or not, of one host or of many, an address is an address to its neighbours. */
+Test(spellings, a_device_or_a_group_of_hosts_hides_no_neighbour) {
         static const Spelling rows[][2] = {
                 { { "tcp4", "0.0.0.0:", ",'options':{'bindToDevice':'lo'}" },
                   { "tcp4", "127.0.0.1:", "" } },
@@ -233,6 +233,12 @@ Test(spellings, a_device_hides_no_neighbour) {
                   { "tcp4", "127.0.0.1:", ",'options':{'bindToDevice':'lo'}" } },
                 { { "udp", ":", "" }, { "udp6", "[ff02::fb%lo]:", "" } },
                 { { "udp6", "[ff02::fb%1]:", "" }, { "udp", ":", "" } },
+                { { "udp", ":", "" }, { "udp4", "224.0.0.251:", "" } },
+                { { "udp4", "224.0.0.251:", "" }, { "udp4", "0.0.0.0:", "" } },
+                { { "udp", ":", "" }, { "udp4", "255.255.255.255:", "" } },
+                { { "udp4", "255.255.255.255:", "" }, { "udp4", "0.0.0.0:", "" } },
+                { { "tcp", ":", "" }, { "tcp4", "224.0.0.251:", "" } },
+                { { "tcp", ":", "" }, { "tcp4", "255.255.255.255:", "" } },
                 { { "tcp", ":", ",'options':{'bindToDevice':'lo'}" },
                   { "tcp", "[::ffff:127.0.0.1]:", "" } },
         };

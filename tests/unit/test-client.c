@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 #include "build-config.h"
+#include "proto/limits.h"
 #include "tests/unit/fake-broker.h"
 
 TestSuite(client, .timeout = 10);
@@ -131,6 +132,40 @@ Test(client, answer_without_end) {
         cr_assert(eq(int, r, -EPROTO));
         cr_assert(eq(int, seen.error, -EPROTO));
         broker_end(&broker);
+}
+
+/* An answer of @n bytes, its NUL included. Returns what came of the call. */
+static int answer_of(size_t n) {
+        static char text[64 * 1024];
+        Seen seen = { 0 };
+        Broker broker;
+        int r = 0;
+
+        memset(text, ' ', sizeof(text));
+        broker_start(&broker);
+        cr_assert(zero(int, reuse_client_call_async(broker.client, "List", NULL, 0, see, &seen)));
+        broker_send(&broker, "{}", 2, NULL, 0);
+        for (n -= 3; n > 0 && r == 0;) {
+                size_t chunk = n < sizeof(text) ? n : sizeof(text);
+
+                broker_send(&broker, text, chunk, NULL, 0);
+                n -= chunk;
+                r = client_settle(broker.client);
+        }
+        if (r == 0) {
+                broker_send(&broker, "", 1, NULL, 0);
+                r = client_settle(broker.client);
+        }
+        cr_assert(eq(int, seen.n, 1));
+        cr_assert(eq(int, seen.error, r));
+        broker_end(&broker);
+        return r;
+}
+
+Test(client, answer_of_16_MiB_and_no_more) {
+        cr_assert(eq(int, answer_of(REPLY_SIZE_MAX + 1), -EPROTO));
+        cr_assert(zero(int, answer_of(REPLY_SIZE_MAX)));
+        cr_assert(zero(int, answer_of(REPLY_SIZE_MAX - 1)));
 }
 
 Test(client, hang_up_tells_every_call) {

@@ -210,7 +210,7 @@ Test(bad_clients, connection_outlives_its_process) {
 }
 
 /* Who connected is who asks, whatever it has become since. */
-Test(bad_clients, identity_is_that_of_the_connection) {
+Test(bad_clients, t6_identity_is_that_of_the_connection) {
         KitSocket socket;
         int root, other;
 

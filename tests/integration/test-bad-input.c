@@ -183,7 +183,7 @@ static const char *const malformed[] = {
         "{'x.y':[[[[[[[[[[[[[[[[",
 };
 
-Test(bad_input, malformed_frame_is_answered_and_ends_the_connection) {
+Test(bad_input, t10_malformed_frame_is_answered_and_ends_the_connection) {
         scene_begin(&scene, KIT_CONFIG);
         for (size_t i = 0; i < ELEMENTS(malformed); i++) {
                 int control = scene_connect(&scene);
@@ -289,7 +289,7 @@ static const struct {
 };
 
 /* All over one connection: each answer leaves it as it was. */
-Test(bad_input, wrong_call_is_answered_and_the_connection_goes_on) {
+Test(bad_input, t10_wrong_call_is_answered_and_the_connection_goes_on) {
         int control;
 
         scene_begin(&scene, KIT_CONFIG);

@@ -308,7 +308,7 @@ Test(lifetime, process_outlives_execve_until_it_exits) {
         expect_process_lease_ends(0);
 }
 
-Test(lifetime, process_is_killed) {
+Test(lifetime, t8_process_is_killed) {
         expect_process_lease_ends(SIGKILL);
 }
 

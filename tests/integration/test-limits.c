@@ -66,7 +66,7 @@ Test(limits, connections_of_all) {
         scene_end(&scene);
 }
 
-Test(limits, connections_of_one_user) {
+Test(limits, t5_connections_of_one_user) {
         kit_require_root();
         scene_begin(&scene, CONFIG_WITH("MaxConnectionsPerUser=5"));
         for (int i = 0; i < 3; i++) {
@@ -80,7 +80,7 @@ Test(limits, connections_of_one_user) {
 
 /* ---- leases -------------------------------------------------------------------------------------- */
 
-Test(limits, leases_of_one_user) {
+Test(limits, t5_leases_of_one_user) {
         KitSocket first;
         int other;
 
@@ -378,7 +378,7 @@ Test(limits, no_descriptor_for_a_process) {
 
 /* Half of what there is for clients; a newcomer finds its share, and what is given back can be had
  * again. */
-Test(limits, descriptors_of_one_user) {
+Test(limits, t5_descriptors_of_one_user) {
         KitSocket held[BROKER_FDS], own;
         int newcomer;
         size_t n = 0;
@@ -425,7 +425,7 @@ static bool expects_in_flight_refusal(int control, size_t n) {
  * met, for no user gets so far. Others are served all the while, and nothing stays when the silent ones
  * go.
  */
-Test(limits, too_many_descriptors_in_flight) {
+Test(limits, t5_too_many_descriptors_in_flight) {
         static const char call[] =
                 "{\"method\":\"io.reuseportd.Acquire\",\"parameters\":{\"sockets\":[{\"network\":"
                 "\"tcp\","

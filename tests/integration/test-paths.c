@@ -79,7 +79,7 @@ static bool may_connect(uid_t uid, int listener) {
 
 /* ---- what is refused ---------------------------------------------------------------------------- */
 
-Test(paths, a_link_on_the_way_is_named) {
+Test(paths, t9_a_link_on_the_way_is_named) {
         begin(KIT_CONFIG);
         make_folder("real", 0, 0755);
         cr_assert(zero(int, symlink("real", path_of("link"))));
@@ -90,7 +90,7 @@ Test(paths, a_link_on_the_way_is_named) {
         end();
 }
 
-Test(paths, a_link_in_its_place_is_neither_followed_nor_removed) {
+Test(paths, t9_a_link_in_its_place_is_neither_followed_nor_removed) {
         begin(KIT_CONFIG);
         make_folder("theirs", KIT_UID, 0755);
         cr_assert(zero(int, symlink("../target", path_of("theirs/socket"))));
@@ -101,7 +101,7 @@ Test(paths, a_link_in_its_place_is_neither_followed_nor_removed) {
         end();
 }
 
-Test(paths, a_folder_that_others_can_swap_is_named) {
+Test(paths, t9_a_folder_that_others_can_swap_is_named) {
         begin(KIT_CONFIG);
         make_folder("theirs", KIT_UID, 0755);
         make_folder("theirs/in", KIT_UID, 0755);

@@ -248,7 +248,7 @@ static const char *last_frame(const char *bytes, size_t n) {
  * The kernel ends a read after the bytes that descriptors came with. So a reader that takes what it can
  * get finds them with the last frame of a read: that must be one that names descriptors, and no other.
  */
-Test(protocol, descriptors_come_with_the_frame_that_names_them) {
+Test(protocol, t7_descriptors_come_with_the_frame_that_names_them) {
         enum { N_ROUNDS = 40 };
         static const char answer[] = "{\"parameters\":{\"sockets\":";
         static char buffer[1 << 20];
@@ -323,7 +323,7 @@ Test(protocol, refused_call_carries_no_descriptors) {
 
 /* No call is begun while an answer with descriptors has not left: what nobody reads costs no more
  * leases. */
-Test(protocol, no_call_is_served_before_descriptors_have_left) {
+Test(protocol, t7_no_call_is_served_before_descriptors_have_left) {
         enum { N_CALLS = 40, N_SOCKETS = 64 };
         char *text = scene_acquire_text(N_SOCKETS);
         long long leases;

@@ -160,7 +160,7 @@ Test(release, nothing) {
 /* ---- whoever still has the descriptor ------------------------------------------------------------- */
 
 /* This process stays with a descriptor of what it has released: it is the stray one. */
-Test(release, stray_descriptor_gets_no_traffic) {
+Test(release, t8_stray_descriptor_gets_no_traffic) {
         static const char *const networks[] = { "unix", "unixpacket", "unixgram" };
         Kit kit;
         int control;
@@ -191,7 +191,7 @@ Test(release, stray_descriptor_gets_no_traffic) {
 }
 
 /* The group goes on with the members that are left: not one connection is lost on the other. */
-Test(release, stray_member_of_a_group_gets_no_traffic) {
+Test(release, t8_stray_member_of_a_group_gets_no_traffic) {
         Kit kit;
         KitSocket stays, leaves;
         int control, stray;
@@ -275,7 +275,7 @@ Test(release, file_of_somebody_else_stays) {
 }
 
 /* Shut down, a stray socket is still bound: its holder may listen again, but not among the broker's. */
-Test(release, stray_holder_does_not_listen_itself_back_into_the_group) {
+Test(release, t8_stray_holder_does_not_listen_itself_back_into_the_group) {
         Kit kit;
         KitSocket first, second, third;
         int control, stray;

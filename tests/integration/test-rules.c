@@ -49,7 +49,7 @@ Test(rules, own_user_alone_is_served) {
 }
 
 /* Root has no rights but those that a rule gives. */
-Test(rules, root_is_denied_by_an_empty_configuration) {
+Test(rules, t1_root_is_denied_by_an_empty_configuration) {
         Kit kit;
         int control;
 
@@ -173,7 +173,7 @@ Test(rules, refusing_rule_is_named) {
 }
 
 /* What others hold does not matter to one whom policy does not let in: nothing is told of it. */
-Test(rules, denied_before_anything_is_told) {
+Test(rules, t1_denied_before_anything_is_told) {
         Kit kit;
         KitSocket held;
         int control, stranger;
@@ -256,7 +256,7 @@ Test(rules, users_and_groups) {
 }
 
 /* Who a client is was settled when it connected. */
-Test(rules, identity_is_that_of_the_connection) {
+Test(rules, t6_identity_is_that_of_the_connection) {
         Kit kit;
         int control;
 

@@ -176,7 +176,7 @@ Test(spellings, a_zone_and_a_device_that_differ_are_refused) {
 }
 
 /* Whichever of them the rule names. */
-Test(spellings, none_gets_past_a_rule) {
+Test(spellings, t1_none_gets_past_a_rule) {
         static const struct {
                 const char *rules;
                 Spelling wanted[8];

@@ -32,7 +32,7 @@ static void expect_locked(const KitSocket *held) {
 }
 
 /* The first, one that joins, and one that is adopted, with steering or without. */
-Test(trust, no_program_of_a_holder_s) {
+Test(trust, t3_no_program_of_a_holder_s) {
         for (size_t i = 0; i < 2 * N_NETWORKS; i++) {
                 KitSocket held, next, second;
                 int lost;
@@ -82,7 +82,7 @@ static void take_all(const KitSocket *members, size_t n) {
 }
 
 /* The kernel takes the program off for any holder; then who stands by is given flows, for a moment. */
-Test(trust, program_taken_off_comes_back) {
+Test(trust, t3_program_taken_off_comes_back) {
         static int clients[CLIENTS_MAX];
 
         stage_begin(&stage, KIT_CONFIG);
@@ -111,7 +111,7 @@ Test(trust, program_taken_off_comes_back) {
 }
 
 /* What waited is with the others, and the one that was shut down takes its share again. */
-Test(trust, member_shut_down_listens_again) {
+Test(trust, t4_member_shut_down_listens_again) {
         stage_begin(&stage, KIT_CONFIG);
         for (size_t i = 0; i < 2; i++) {
                 KitSocket members[2];
@@ -146,7 +146,7 @@ static bool stage_is_repaired(const KitSocket *held) {
 }
 
 /* Once in a second is enough: then the address is free for who means it. */
-Test(trust, member_shut_down_again_is_closed) {
+Test(trust, t4_member_shut_down_again_is_closed) {
         static const char *const sharings[] = { "group", "shared", "exclusive" };
 
         stage_begin(&stage, GROUP_CONFIG);

@@ -205,7 +205,7 @@ Test(users, holder_is_another_user) {
  * The kernel gives a specific address what the wildcard would have got. Both sockets being the broker's,
  * it would let one user take another's traffic so.
  */
-Test(users, nobody_takes_the_traffic_of_another_users_wildcard) {
+Test(users, t3_nobody_takes_the_traffic_of_another_users_wildcard) {
         static const char *const pairs[][4] = {
                 { "tcp4", "0.0.0.0", "tcp4", "127.0.0.1" },
                 { "tcp4", "127.0.0.1", "tcp4", "0.0.0.0" },

@@ -175,6 +175,36 @@ Test(spellings, a_zone_and_a_device_that_differ_are_refused) {
         kit_stop(&kit);
 }
 
+/* On one port, and yet not the endpoint that is there: its user gets another one, and no member of that.
+ */
+Test(spellings, what_is_no_other_spelling_is_another_endpoint) {
+        static const Spelling others[] = {
+                { "tcp6", "[::]:", "" },    { "tcp", "[::]:", ",'options':{'ipv6Only':true}" },
+                { "tcp4", "0.0.0.0:", "" }, { "tcp4", "127.0.0.1:", "" },
+                { "udp", "[::]:", "" },
+        };
+        KitSocket held;
+        int control;
+        Kit kit;
+
+        kit_start(&kit, KIT_TENANTS_CONFIG);
+        control = harness_connect(&kit.harness);
+        held = kit_acquire(control, "{'network':'tcp','address':':7000'}");
+        for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+                KitSocket other = kit_acquire(control, "{'network':'%s','address':'%s7000'%s}",
+                                              others[i].network, others[i].address, others[i].more);
+
+                cr_assert(ne(str, (char *)kit_text(held.reply, "endpoint"),
+                             (char *)kit_text(other.reply, "endpoint")));
+                kit_expect_members(control, &held, 1);
+                kit_release(control, &other);
+        }
+        kit_expect_served(held.fd);
+        kit_release(control, &held);
+        close(control);
+        kit_stop(&kit);
+}
+
 /* Whichever of them the rule names. */
 Test(spellings, t1_none_gets_past_a_rule) {
         static const struct {

@@ -8,6 +8,8 @@ cd "$(dirname "$0")/.."
 texts="README.md NEWS.md CONTRIBUTING.md SECURITY.md docs/*.md"
 pages="docs/*.[1-8]"
 status=0
+sentences=$(mktemp)
+trap 'rm -f "$sentences"' EXIT
 
 complain() {
         echo "$*" >&2
@@ -50,6 +52,22 @@ done
 for file in $(grep -o '`[a-z-]*/[a-z.-]*\.[ch]`' docs/architecture.md | tr -d '`' | sort -u); do
         [ -e "$file" ] || complain "docs/architecture.md: there is no $file"
 done
+
+# Every threat has its row, every test that one names is there, and so is every sentence.
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13; do
+        grep -q "^| T$i | .* | .*[\`:].* |$" docs/security.md || complain "docs/security.md: T$i has no answer"
+done
+for test in $(grep -o '`[a-z_]*/[A-Za-z0-9_]*`' docs/security.md | tr -d '`' | sort -u); do
+        grep -qE "^Test\(${test%/*}, ${test#*/}[,)]|^ParameterizedTest\(.*, ${test%/*}, ${test#*/}[,)]" tests/*/*.c ||
+                complain "docs/security.md: there is no test $test"
+done
+for fuzzer in $(grep -o '`fuzz-[a-z-]*`' docs/security.md | tr -d '`' | sort -u); do
+        [ -e "tests/fuzz/$fuzzer.c" ] || complain "docs/security.md: there is no $fuzzer"
+done
+grep -o 'see SECURITY.md: [^;|]*' docs/security.md | sed 's/^[^:]*: //; s/ *$//' | sort -u >"$sentences"
+while read -r sentence; do
+        grep -qF "**$sentence" SECURITY.md || complain "docs/security.md: SECURITY.md has no \"$sentence\""
+done <"$sentences"
 
 for text in $texts $pages; do
         if grep -nwE 'TO''DO|FIX''ME|XX''X|TB''D' "$text" >&2; then

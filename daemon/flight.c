@@ -11,10 +11,14 @@
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 
+#include "proto/limits.h"
+
+/* Whoever is woken by the reading of the last byte may still find one: the kernel takes it off
+ * afterwards. */
 static bool all_is_read(int fd) {
         int n;
 
-        return ioctl(fd, SIOCOUTQ, &n) < 0 || n == 0;
+        return ioctl(fd, SIOCOUTQ, &n) < 0 || n <= 1;
 }
 
 void flight_end(Flight *flight) {
@@ -22,6 +26,10 @@ void flight_end(Flight *flight) {
                 return;
         LIST_REMOVE(flight, entry);
         charge_deinit(&flight->charge);
+}
+
+bool flight_is_long(const Flight *flight) {
+        return flight->charge.user && flight->charge.n >= IN_FLIGHT_PER_CONNECTION;
 }
 
 bool flight_is_over(Flight *flight) {

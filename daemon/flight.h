@@ -28,6 +28,10 @@ int flight_begin(Flight *flight, User *user, int fd, size_t n);
 /* They were not sent: takes back what flight_begin() charged last. */
 void flight_undo(Flight *flight, size_t n);
 
+/* Whether so many are under way that nothing more should be sent before all of it is received: what a
+ * client receives bit by bit is not seen to become less. */
+bool flight_is_long(const Flight *flight);
+
 /* Whether nothing is under way any more. */
 bool flight_is_over(Flight *flight);
 

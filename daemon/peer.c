@@ -52,6 +52,7 @@ struct Peer {
         uint64_t partial_usec;
         bool unserved;  /* what was read may hold whole frames: they come before reading on */
         bool eof;       /* the client sends nothing more */
+        bool congested; /* no call is served before the client has received what was sent */
         bool ending;    /* once what is to be sent has left */
         bool lingering; /* it has ended, but for descriptors that its client has not received */
 };
@@ -220,7 +221,8 @@ static int peer_serve(Peer *peer, const char *frame, size_t n) {
 }
 
 static bool peer_is_busy(const Peer *peer) {
-        return peer->subscription.active || peer->listing || channel_pending(&peer->channel) > 0;
+        return peer->subscription.active || peer->listing || peer->congested ||
+               channel_pending(&peer->channel) > 0;
 }
 
 /* In place of a list that cannot be had. As outbox_send(). */
@@ -266,6 +268,8 @@ static int peer_serve_turn(Peer *peer) {
         size_t n;
         int r;
 
+        if (peer->congested)
+                peer->congested = !flight_is_over(&peer->outbox.flight);
         if (peer->listing) {
                 r = peer_serve_listing(peer);
                 if (r != 0 || peer->listing)
@@ -291,6 +295,7 @@ static int peer_serve_turn(Peer *peer) {
                         return r;
                 if (peer->listing)
                         poll_item_request_turn(&peer->item);
+                peer->congested = flight_is_long(&peer->outbox.flight);
         }
         return 0;
 }
@@ -300,6 +305,8 @@ static void peer_update_events(Peer *peer) {
 
         if (channel_pending(&peer->channel) > 0)
                 events |= EPOLLOUT;
+        else if (peer->congested)
+                events |= EPOLLOUT | EPOLLET; /* a new event, each time that something was read */
         if (!peer_is_busy(peer) && !peer->unserved && !peer->eof)
                 events |= EPOLLIN;
         if (peer->subscription.active && !peer->eof)

@@ -29,6 +29,8 @@ enum {
         WATCHES_PER_USER_MAX = 64,
         /* Descriptors that were sent to the clients of one user and not yet received. */
         IN_FLIGHT_PER_USER_MAX = 1024,
+        /* The same of one connection, until its next call waits for it to have received them. */
+        IN_FLIGHT_PER_CONNECTION = 256,
         /* Longest time for one call to arrive, from its first byte to its last. */
         CALL_SEC_MAX = 10,
         /* A name of an endpoint, without the NUL. */

@@ -420,6 +420,28 @@ static bool expects_in_flight_refusal(int control, size_t n) {
         return false;
 }
 
+/* Who always has some answers to read is not taken for one who reads none: it is waited for, not
+ * refused. */
+Test(limits, calls_ahead_of_what_was_received) {
+        static const char call[] =
+                "{\"method\":\"io.reuseportd.Acquire\",\"parameters\":{\"sockets\":[{\"network\":"
+                "\"tcp\","
+                "\"address\":\"127.0.0.1:0\",\"name\":\"shared\",\"sharing\":\"shared\"}]}}";
+        const size_t n_ahead = IN_FLIGHT_PER_CONNECTION / 2, n = IN_FLIGHT_PER_USER_MAX + n_ahead;
+
+        scene_begin(&scene, KIT_CONFIG);
+        scene_send_many(scene.honest, call, n_ahead);
+        for (size_t i = 0; i < n + n_ahead; i++) {
+                if (i < n)
+                        harness_send_frame(scene.honest, call);
+                cr_assert(scene_receive_sockets(scene.honest, 1), "answer %zu", i);
+        }
+        scene_expect_count(&scene, "leases", (long long)(n + n_ahead));
+        scene.honest = fd_close(scene.honest);
+        scene.honest = scene_connect(&scene);
+        scene_end(&scene);
+}
+
 /*
  * What clients have not received counts against the broker's user, in the kernel: its limit is never
  * met, for no user gets so far. Others are served all the while, and nothing stays when the silent ones

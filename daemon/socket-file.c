@@ -160,13 +160,11 @@ int socket_file_bind(SocketFile *file, int fd, const struct sockaddr_un *address
 }
 
 void socket_file_remove(SocketFile *file, const char *path) {
-        _cleanup_(socket_folder_deinit) SocketFolder folder = { .fd = -1 };
         struct stat st;
 
-        if (file->inode == 0 || socket_folder_open(path, &folder) != 0)
-                return;
-        if (fstatat(folder.fd, folder.name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-            st.st_dev == file->device && st.st_ino == file->inode)
-                unlinkat(folder.fd, folder.name, 0);
+        /* By its path, which takes no descriptor: it may be that none is left. */
+        if (file->inode > 0 && lstat(path, &st) == 0 && st.st_dev == file->device &&
+            st.st_ino == file->inode)
+                unlink(path);
         file->inode = 0;
 }

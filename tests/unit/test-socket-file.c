@@ -440,6 +440,21 @@ Test(socket_file, a_file_put_in_its_place_is_not_removed) {
         close(fd);
 }
 
+Test(socket_file, to_be_removed_it_takes_no_descriptor) {
+        SocketFile file = SOCKET_FILE_DEFAULT;
+        const char *path = path_kit("socket");
+        int fd = must_bind(&file, SOCK_STREAM, path);
+        struct rlimit none, limit;
+
+        cr_assert(zero(int, getrlimit(RLIMIT_NOFILE, &limit)));
+        none = (struct rlimit){ .rlim_cur = 0, .rlim_max = limit.rlim_max };
+        cr_assert(zero(int, setrlimit(RLIMIT_NOFILE, &none)));
+        socket_file_remove(&file, path);
+        cr_assert(zero(int, setrlimit(RLIMIT_NOFILE, &limit)));
+        cr_assert(not(path_kit_exists(path)));
+        close(fd);
+}
+
 /* The owner of the folder, at work in it: what root has there and behind it stays root's. */
 static void move_everything(void) {
         rename(path_kit("theirs/socket"), path_kit("theirs/aside"));

@@ -29,6 +29,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "daemon/cgroup.h"
 #include "proto/cleanup.h"
 
 enum {
@@ -63,18 +64,16 @@ static int give_up_bpf(void) {
         return prctl(PR_CAPBSET_DROP, CAP_BPF) < 0 ? -1 : prctl(PR_CAPBSET_DROP, CAP_SYS_ADMIN);
 }
 
-/* @call, getsockopt() or setsockopt() of SOL_SOCKET, is answered as by a kernel that does not know
- * @option. */
-static int hide_option(unsigned int call, unsigned int option) {
-#define ARGUMENT(i) (offsetof(struct seccomp_data, args[i]) + 4 * (__BYTE_ORDER == __BIG_ENDIAN))
+/* System call @number is answered with @error when its argument @i (from 0) is @value. */
+static int hide(uint32_t number, size_t i, uint32_t value, uint32_t error) {
+        const uint32_t argument =
+                (uint32_t)(offsetof(struct seccomp_data, args[i]) + 4 * (__BYTE_ORDER == __BIG_ENDIAN));
         struct sock_filter code[] = {
                 BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 5),
-                BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ARGUMENT(1)),
-                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SOL_SOCKET, 0, 3),
-                BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ARGUMENT(2)),
-                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, option, 0, 1),
-                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOPROTOOPT),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 3),
+                BPF_STMT(BPF_LD | BPF_W | BPF_ABS, argument),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, 1),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
                 BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
         };
         const struct sock_fprog program = { .len = sizeof(code) / sizeof(code[0]), .filter = code };
@@ -98,10 +97,12 @@ static void run_broker(const Harness *h, const struct sockaddr_un *notify, bool 
                 _exit(97);
         if (h->no_bpf && geteuid() == 0 && give_up_bpf() < 0)
                 _exit(96);
-        if (h->no_peer_pidfd && hide_option(SYS_getsockopt, PEER_PIDFD) < 0)
+        if (h->no_peer_pidfd && hide(SYS_getsockopt, 2, PEER_PIDFD, ENOPROTOOPT) < 0)
                 _exit(95);
-        if (h->no_pass_rights && hide_option(SYS_setsockopt, PASS_RIGHTS) < 0)
+        if (h->no_pass_rights && hide(SYS_setsockopt, 2, PASS_RIGHTS, ENOPROTOOPT) < 0)
                 _exit(94);
+        if (h->no_pidfd_info && hide(SYS_ioctl, 1, PIDFD_GET_INFO_V0, ENOTTY) < 0)
+                _exit(93);
         if (h->uid != geteuid() && (setgroups(0, NULL) < 0 || setgid(h->uid) < 0 || setuid(h->uid) < 0))
                 _exit(99);
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* last: a change of user clears it */
@@ -191,12 +192,16 @@ void harness_stop(Harness *h) {
         harness_remove(h);
 }
 
+void harness_ask_to_reload(Harness *h, const char *config) {
+        write_config(h, config);
+        cr_assert_eq(kill(h->pid, SIGHUP), 0);
+}
+
 void harness_reload(Harness *h, const char *config) {
         _cleanup_(fd_closep) int fd = -1;
         char byte;
 
-        write_config(h, config);
-        cr_assert_eq(kill(h->pid, SIGHUP), 0);
+        harness_ask_to_reload(h, config);
         /* A signal is looked at in the turn of the loop that it meets, so before what is asked after
          * that. */
         fd = harness_connect(h);

@@ -23,6 +23,7 @@ typedef struct Harness {
         bool no_bpf;         /* it cannot load a program, though it be root */
         bool no_peer_pidfd;  /* as before Linux 6.5 */
         bool no_pass_rights; /* as before Linux 6.16 */
+        bool no_pidfd_info;  /* as before Linux 6.13 */
         const char *user;    /* whom a broker of root's is to become; "": as by default; NULL: nobody */
 } Harness;
 
@@ -55,8 +56,11 @@ void harness_kill(Harness *h);
 void harness_restart(Harness *h);
 void harness_remove(Harness *h);
 
-/* Writes a new configuration, and asks the broker to read it. */
+/* Writes a new configuration, and has the broker read it. */
 void harness_reload(Harness *h, const char *config);
+
+/* The same, but does not wait until it has. */
+void harness_ask_to_reload(Harness *h, const char *config);
 
 /* Descriptors the broker has open; asked over a connection that is not counted. */
 size_t harness_broker_fds(const Harness *h);

@@ -11,9 +11,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <linux/sockios.h>
+#include <linux/un.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+
+#include "daemon/cgroup.h"
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
@@ -62,14 +66,21 @@ static const FaultRule rules[] = {
         { "lseek", SYS_lseek, .errors = { ESPIPE } },
         { "fcntl", SYS_fcntl, ON(2, F_DUPFD_CLOEXEC), MAKES_ONE, .errors = { EMFILE } },
         { "fcntl", SYS_fcntl, .errors = { EACCES } },
+        { "ioctl", SYS_ioctl, ON(2, SIOCUNIXFILE), MAKES_ONE, .errors = { EMFILE, ENOMEM, EPERM } },
+        { "ioctl", SYS_ioctl, ON(2, SIOCOUTQ), .errors = { EACCES } }, /* a security module's */
+        { "ioctl", SYS_ioctl, ON(2, PIDFD_GET_INFO_V0), .errors = { ESRCH, EACCES } },
         { "ioctl", SYS_ioctl, .errors = { ENODEV } },
         { "newfstatat", SYS_newfstatat, .errors = { ENOMEM, EACCES } },
         { "fstat", SYS_fstat, .errors = { ENOMEM } },
         { "lstat", SYS_lstat, .errors = { ENOMEM, EACCES } },
         { "statfs", SYS_statfs, .errors = { ENOMEM } },
         { "readlinkat", SYS_readlinkat, .errors = { EACCES } },
+        { "getdents64", SYS_getdents64, .errors = { ENOENT } }, /* the folder is being removed */
         { "unlink", SYS_unlink, .errors = { EACCES, EBUSY } },
+        { "unlinkat", SYS_unlinkat, .errors = { EACCES, EBUSY } },
         { "fchown", SYS_fchown, .errors = { EPERM } },
+        { "fchownat", SYS_fchownat, .errors = { EPERM, EDQUOT } },
+        { "fchmodat", SYS_fchmodat, .errors = { EPERM, ENOENT } },
 
         NEVER(brk),
         NEVER(mmap),

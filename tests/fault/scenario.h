@@ -11,9 +11,15 @@ typedef struct Scenario {
         Harness how;                 /* the broker is started */
         void (*prepare)(Play *play); /* before anything fails; or NULL */
         void (*run)(Play *play);
-        void (*tidy)(Play *play); /* when nothing fails any more, and the guests have left; or NULL */
-        Outcome outcome;          /* when nothing fails at all */
+        void (*tidy)(Play *play);   /* when nothing fails any more, and the guests have left; or NULL */
+        const char *(*lacks)(void); /* why it cannot be had here, or NULL; or NULL */
+        size_t stride;   /* of calls that are much the same, only every so many-th fails; 0: each */
+        Outcome outcome; /* when nothing fails at all */
 } Scenario;
 
-extern const Scenario scenarios[];
-extern const size_t n_scenarios;
+/* All of them, from 0 on; NULL: that was the last. */
+const Scenario *scenario_at(size_t i);
+
+/* Of these, the ones about rules. */
+extern const Scenario rule_scenarios[];
+extern const size_t n_rule_scenarios;

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "proto/cleanup.h"
+#include "proto/limits.h"
 
 #define RULES "[Rule all]\nUser=*\nOptions=*\n"
 #define CONFIG(broker) "[Broker]\nSocketMode=0666\n" broker "\n" RULES
@@ -236,7 +237,8 @@ static void drained(Play *play) {
                 await_event(watcher, "drained");
 }
 
-/* The connection after the last that there may be, and the lease. */
+/* The connection after the last that there may be, of six together and half for each user, and the
+ * lease. */
 static void limits(Play *play) {
         Guest *first = play_guest(play), *second = play_guest(play);
 
@@ -245,6 +247,66 @@ static void limits(Play *play) {
         guest_acquire(first, "{'network':'tcp4','address':'127.0.0.1:4000'},"
                              "{'network':'tcp4','address':'127.0.0.1:4001'}");
         guest_call(play_guest(play), "GetStatus", "{}");
+}
+
+/* As many as one user may have. Each is told of the one that is refused. */
+static int watches[WATCHES_PER_USER_MAX];
+
+static void watch_all(Play *play) {
+        for (size_t i = 0; i < WATCHES_PER_USER_MAX; i++) {
+                size_t mark;
+
+                watches[i] = harness_connect(&play->harness);
+                json_decref(kit_call(watches[i], "GetStatus", "{}"));
+                mark = play_mark(play);
+                kit_send(watches[i], "Watch", ",'more':true", "{}");
+                play_settle(play, mark);
+        }
+}
+
+static void watch_no_more(Play *play) {
+        for (size_t i = 0; i < WATCHES_PER_USER_MAX; i++)
+                watches[i] = fd_close(watches[i]);
+}
+
+static void one_watch_more(Play *play) {
+        Guest *guest = play_guest(play);
+
+        guest_send(guest, "Watch", ",'more':true", "{}");
+        json_decref(guest_receive(guest));
+        guest_call(guest, "GetStatus", "{}");
+}
+
+enum {
+        FEW_FDS = 48,
+        N_MANY = 16, /* more than half of what the broker has for clients */
+};
+
+static void too_many(Play *play) {
+        Guest *guest = play_guest(play);
+        char text[N_MANY * 64] = "";
+
+        for (int i = 0; i < N_MANY; i++)
+                sprintf(text + strlen(text), "%s{'network':'unix','address':'@fault-%d'}", i ? "," : "",
+                        i);
+        cr_assert(not(guest_acquire(guest, "%s", text)));
+        guest_acquire(guest, "{'network':'unix','address':'@fault'}");
+        guest_release(guest, 0);
+}
+
+/* What is hung up on when there is still a descriptor for it to receive. */
+static void received_late(Play *play) {
+        Guest *guest = play_guest(play);
+        size_t mark = play_mark(play);
+
+        guest->provoked = "org.varlink.service.InvalidParameter";
+        guest_send(guest, "Acquire", "", "%s",
+                   "{'sockets':[{'network':'tcp4','address':'127.0.0.1:4000'}]}");
+        guest_send(guest, "GetStatus", ",", "{}");
+        play_linger(play, mark);
+        guest_take_sockets(guest);
+        json_decref(guest_receive(guest));
+        json_decref(guest_receive(guest));
 }
 
 /* ---- what is left behind ------------------------------------------------------------------------- */
@@ -396,68 +458,9 @@ static void change_places(Play *play) {
         }
 }
 
-/* ---- the configuration --------------------------------------------------------------------------- */
-
-#define BEFORE                                                                                          \
-        "[Broker]\nRetainSec=0\n[Rule before]\nUser=root *\nNetwork=unix\nPath=@before\n"               \
-        "[Rule other]\nUser=*\nNetwork=tcp udp\n"
-/* More than is read at one time. */
-#define COMMENT "# It would be wrong to take the first half of these rules for all of them.\n"
-#define COMMENTS COMMENT COMMENT COMMENT COMMENT COMMENT COMMENT COMMENT COMMENT
-#define AFTER                                                                                           \
-        "[Rule first]\nUser=root *\nNetwork=unix\nPath=@first\n"                                        \
-        "[Broker]\nRetainSec=0\nMaxConnections=100\n"                                                   \
-        "[Rule other]\nUser=*\nNetwork=tcp udp\nOptions=*\n" COMMENTS COMMENTS COMMENTS COMMENTS        \
-                COMMENTS COMMENTS COMMENTS COMMENTS                                                     \
-        "[Rule last]\nUser=*\nGroup=root\nNetwork=unix\nPath=@last\n"
-
-static bool is_allowed(Play *play, const char *address) {
-        char parameters[128];
-        KitSocket socket = { .fd = -1 };
-        json_auto_t *reply = NULL;
-        size_t n_fds;
-
-        snprintf(parameters, sizeof(parameters), "{'sockets':[{'network':'unix','address':'%s'}]}",
-                 address);
-        kit_send(play->onlooker, "Acquire", "", parameters);
-        reply = kit_receive(play->onlooker, &socket.fd, &n_fds);
-        if (n_fds == 0) {
-                kit_expect_error(reply, "PolicyDenied");
-                return false;
-        }
-        socket.reply = json_incref(kit_at(reply, "parameters.sockets.0"));
-        kit_release(play->onlooker, &socket);
-        return true;
-}
-
-static void reload_with(Play *play, const char *config) {
-        size_t mark = play_mark(play);
-
-        harness_reload(&play->harness, config);
-        play_settle(play, mark);
-}
-
-/* The old one stays in force as a whole, or the new one does. */
-static void reload(Play *play) {
-        bool before, first, last;
-
-        reload_with(play, AFTER);
-        play_disarm(play);
-        before = is_allowed(play, "@before");
-        first = is_allowed(play, "@first");
-        last = is_allowed(play, "@last");
-        cr_assert(first != before && last != before, "@before %d, @first %d, @last %d", before, first,
-                  last);
-}
-
-static void reload_back(Play *play) {
-        reload_with(play, BEFORE);
-        cr_assert(is_allowed(play, "@before"));
-}
-
 /* -------------------------------------------------------------------------------------------------- */
 
-const Scenario scenarios[] = {
+static const Scenario scenarios[] = {
         { "questions", .run = ask },
         { "an exclusive socket", .run = exclusive },
         { "a holder that hangs up", .run = hang_up },
@@ -480,8 +483,13 @@ const Scenario scenarios[] = {
         { "generations", .run = generations },
         { "a watch", .run = watched },
         { "a drain", .run = drained },
-        { "limits", .config = CONFIG("RetainSec=0\nMaxConnections=3\nMaxLeasesPerUser=2"), .run = limits,
+        { "limits", .config = CONFIG("RetainSec=0\nMaxConnections=6\nMaxLeasesPerUser=2"), .run = limits,
           .outcome = OUTCOME_REFUSED },
+        { "a watch too many", .prepare = watch_all, .run = one_watch_more, .tidy = watch_no_more,
+          .stride = 13, .outcome = OUTCOME_REFUSED },
+        { "few descriptors", .how = { .max_fds = FEW_FDS }, .run = too_many,
+          .outcome = OUTCOME_REFUSED },
+        { "received late", .run = received_late, .outcome = OUTCOME_HUNG_UP },
         { "an adoption", .run = adoption, .tidy = adopt_away },
         { "an adoption otherwise", .run = adoption_otherwise, .tidy = adopt_away },
         { "a takeover", .run = takeover, .tidy = adopt_away },
@@ -490,7 +498,13 @@ const Scenario scenarios[] = {
         { "a shutdown by a holder", .run = repair },
         { "a program taken off", .run = detached },
         { "flows", .run = flows },
-        { "a reload", .config = BEFORE, .run = reload, .tidy = reload_back },
 };
 
-const size_t n_scenarios = sizeof(scenarios) / sizeof(scenarios[0]);
+enum { N_SCENARIOS = sizeof(scenarios) / sizeof(scenarios[0]) };
+
+const Scenario *scenario_at(size_t i) {
+        if (i < N_SCENARIOS)
+                return &scenarios[i];
+        i -= N_SCENARIOS;
+        return i < n_rule_scenarios ? &rule_scenarios[i] : NULL;
+}

@@ -82,7 +82,7 @@ static void run_all_rounds(const Scenario *scenario, FaultPlan plan, Tally *tall
         size_t again_max = text && !plan.onwards ? strtoul(text, NULL, 10) : 0;
 
         for (plan.again = 0; plan.again <= again_max; plan.again++)
-                for (plan.nth = 1; run_round(scenario, plan, tally); plan.nth++)
+                for (plan.nth = 1; run_round(scenario, plan, tally); plan.nth += scenario->stride ?: 1)
                         ;
 }
 
@@ -93,16 +93,22 @@ static struct criterion_test_params chosen_scenarios(void) {
         const char *part = getenv("FAULT_SCENARIO");
         size_t n = 0;
 
-        cr_assert(n_scenarios <= ELEMENTS(indices));
-        for (size_t i = 0; i < n_scenarios; i++)
-                if (!part || strstr(scenarios[i].name, part))
+        for (size_t i = 0; scenario_at(i); i++) {
+                cr_assert(i < ELEMENTS(indices));
+                if (!part || strstr(scenario_at(i)->name, part))
                         indices[n++] = i;
+        }
         return cr_make_param_array(size_t, indices, n);
 }
 
 static const Scenario *begin_scenario(size_t index) {
-        begin(scenarios[index].config ?: KIT_CONFIG, &scenarios[index].how);
-        return &scenarios[index];
+        const Scenario *scenario = scenario_at(index);
+        const char *reason = scenario->lacks ? scenario->lacks() : NULL;
+
+        if (reason)
+                cr_skip_test("%s", reason);
+        begin(scenario->config ?: KIT_CONFIG, &scenario->how);
+        return scenario;
 }
 
 ParameterizedTestParameters(fault, system_calls) {

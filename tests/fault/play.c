@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -97,6 +98,27 @@ void play_expect_descriptors(const Play *play) {
 
 /* ---- the broker ---------------------------------------------------------------------------------- */
 
+/* In a mount namespace, so that nobody else's is met. */
+static void make_journal(Play *play) {
+        if (unshare(CLONE_NEWNS) < 0)
+                cr_skip_test("the kernel gives no mount namespace");
+        cr_assert(zero(int, mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)), "%m");
+        cr_assert(zero(int, mount("tmpfs", "/run", "tmpfs", 0, "mode=0755")), "%m");
+        cr_assert(zero(int, mkdir("/run/systemd", 0755) | mkdir("/run/systemd/journal", 0755)), "%m");
+        strcpy(play->journal.path, JOURNAL_SOCKET);
+        journal_kit_open(&play->journal);
+}
+
+/* Says that what is now standard error is the journal's. */
+static void announce_journal(void) {
+        char name[64];
+        struct stat st;
+
+        cr_assert(zero(int, fstat(STDERR_FILENO, &st)), "%m");
+        snprintf(name, sizeof(name), "%lu:%lu", (unsigned long)st.st_dev, (unsigned long)st.st_ino);
+        setenv("JOURNAL_STREAM", name, 1);
+}
+
 /* The injector comes before the sanitizer, which would mind, and knows nothing of it. */
 static void set_environment(const Play *play) {
         const char *options = getenv("ASAN_OPTIONS");
@@ -116,6 +138,8 @@ static void start_broker(Play *play, const char *config, const Harness *how) {
         set_environment(play);
         play->log_fd = memfd_create("log", MFD_CLOEXEC);
         cr_assert(stderr_fd >= 0 && play->log_fd >= 0 && dup2(play->log_fd, STDERR_FILENO) >= 0, "%m");
+        if (play->journal.path[0])
+                announce_journal();
         play->harness = *how;
         play->harness.uid = geteuid();
         harness_start_as_set(&play->harness, config);
@@ -135,10 +159,12 @@ static void admit_onlooker(Play *play) {
         play->n_fds = count_descriptors(play);
 }
 
-void play_begin(Play *play, const char *config, const Harness *how) {
+void play_begin(Play *play, const char *config, const Harness *how, bool journal) {
         *play = (Play){ .n_own_fds = leaks_count_fds() };
         if (geteuid() == 0)
                 harness_private_network();
+        if (journal)
+                make_journal(play);
         make_panel(play);
         start_broker(play, config, how);
         snprintf(play->path, sizeof(play->path), "%s/guest", play->harness.folder);
@@ -156,6 +182,8 @@ void play_end(Play *play) {
         munmap(play->panel, sizeof(FaultPanel));
         close(play->panel_fd);
         close(play->log_fd);
+        if (play->journal.path[0])
+                journal_kit_close(&play->journal);
         leaks_expect_fds(play->n_own_fds);
 }
 

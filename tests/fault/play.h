@@ -9,6 +9,7 @@
 #include "tests/fault/guest.h"
 #include "tests/fault/panel.h"
 #include "tests/integration/acquire-kit.h"
+#include "tests/unit/journal-kit.h"
 
 enum {
         PLAY_GUESTS_MAX = 6,
@@ -18,7 +19,8 @@ typedef struct Play {
         Harness harness;
         FaultPanel *panel;
         int panel_fd;
-        int log_fd; /* what the broker says, since the last fault */
+        int log_fd;         /* what the broker says, since the last fault */
+        JournalKit journal; /* if its path is not empty */
         bool steers;
         int onlooker;
         KitSocket held; /* by the onlooker */
@@ -29,8 +31,9 @@ typedef struct Play {
         Guest guests[PLAY_GUESTS_MAX];
 } Play;
 
-/* @how: see harness_start_as_set(). Skips the test where the injector cannot work. */
-void play_begin(Play *play, const char *config, const Harness *how);
+/* @how: see harness_start_as_set(). @journal: for root, a broker that writes to one. Skips the test
+ * where the injector cannot work. */
+void play_begin(Play *play, const char *config, const Harness *how, bool journal);
 void play_end(Play *play);
 
 /* One more guest. It leaves when all do. */

@@ -189,6 +189,30 @@ static void remove_file(Play *play) {
         unlink(play->path);
 }
 
+/* ---- the audit ----------------------------------------------------------------------------------- */
+
+static const char *lacks_namespace(void) {
+        return geteuid() == 0 ? NULL : "only root can put something in the journal's place";
+}
+
+/* Whatever the journal says to it, the client has nothing to do with that. */
+static void audited(Play *play) {
+        const FaultPanel *panel = play->panel;
+        Guest *guest = play_guest(play);
+
+        guest_acquire(guest, FEW);
+        guest_release(guest, 0);
+        if (panel->failed == 1 && strcmp(panel->name, "sendto") == 0)
+                cr_assert(guest->outcome == OUTCOME_SERVED);
+}
+
+/* It is read now and then only: in between it is full. */
+static void read_journal(Play *play) {
+        if (play->panel->plan.nth % 8 == 0)
+                while (!journal_kit_is_empty(&play->journal))
+                        journal_kit_receive(&play->journal);
+}
+
 /* ---- units --------------------------------------------------------------------------------------- */
 
 #define UNIT                                                                                            \
@@ -261,6 +285,8 @@ const Scenario rule_scenarios[] = {
           .tidy = take_one, .outcome = OUTCOME_REFUSED },
         { "a file given away", .config = GIVEN_AWAY, .lacks = lacks_root, .run = give_away },
         { "a file left behind", .prepare = leave_file, .run = replace_file, .tidy = remove_file },
+        { "the journal", .journal = true, .lacks = lacks_namespace, .run = audited,
+          .tidy = read_journal },
         { "a unit", .config = UNIT, .lacks = lacks_cgroups, .prepare = begin_unit, .run = by_unit,
           .tidy = end_unit, .outcome = OUTCOME_REFUSED },
         { "a unit, by /proc", .config = UNIT, .how = { .no_pidfd_info = true }, .lacks = lacks_cgroups,

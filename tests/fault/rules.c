@@ -46,7 +46,7 @@ static const FaultRule rules[] = {
         { "recvmsg", SYS_recvmsg, .errors = { ENOMEM, EINTR, EAGAIN, ECONNRESET } },
         { "recvfrom", SYS_recvfrom, .errors = { ENOBUFS, EINTR } },
         { "sendmsg", SYS_sendmsg, .errors = { ENOBUFS, EINTR, EAGAIN, EPIPE, ETOOMANYREFS } },
-        { "sendto", SYS_sendto, .errors = { ENOBUFS, EINTR, EAGAIN, EPIPE } },
+        { "sendto", SYS_sendto, .errors = { ENOBUFS, EINTR, EAGAIN, EPIPE, ECONNREFUSED } },
 
         /* To take a descriptor off needs nothing. */
         { "epoll_ctl", SYS_epoll_ctl, ON(2, EPOLL_CTL_DEL) },

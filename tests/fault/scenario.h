@@ -9,6 +9,7 @@ typedef struct Scenario {
         const char *name;
         const char *config;          /* NULL: everything is granted, and nothing kept */
         Harness how;                 /* the broker is started */
+        bool journal;                /* it writes to one */
         void (*prepare)(Play *play); /* before anything fails; or NULL */
         void (*run)(Play *play);
         void (*tidy)(Play *play);   /* when nothing fails any more, and the guests have left; or NULL */

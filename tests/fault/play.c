@@ -232,6 +232,16 @@ Outcome play_leave(Play *play) {
 
 /* ---- afterwards ---------------------------------------------------------------------------------- */
 
+static long long count_connections(const Play *play) {
+        json_auto_t *reply = kit_call(play->onlooker, "GetStatus", "{}");
+
+        return kit_number(reply, "parameters.connections");
+}
+
+void play_expect_gone(const Play *play) {
+        AWAIT(count_connections(play) == 1, "a guest has left, and is still counted");
+}
+
 void play_expect_alone(Play *play, size_t n_guests) {
         json_auto_t *reply = kit_call(play->onlooker, "GetStatus", "{}");
 

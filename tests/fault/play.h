@@ -63,6 +63,10 @@ void play_expect_descriptors(const Play *play);
 void play_arm(Play *play, FaultPlan plan);
 void play_disarm(Play *play);
 
+/* Waits until the broker knows that the guests have left: users are served in turn, so another's call
+ * may come before. */
+void play_expect_gone(const Play *play);
+
 /* Nobody but the onlooker holds anything; @n_guests are connected. */
 void play_expect_alone(Play *play, size_t n_guests);
 

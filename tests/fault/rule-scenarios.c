@@ -137,6 +137,7 @@ static void rule_limits(Play *play) {
 
 /* No lease is counted any more. */
 static void take_one(Play *play) {
+        play_expect_gone(play);
         cr_assert(guest_acquire(play_stranger(play), FEW));
         play_leave(play);
 }

@@ -95,6 +95,7 @@ static void peer_free(Peer *peer) {
 /*
  * The client has gone, or is hung up on. Descriptors that it has not received stay under way until it
  * closes or reads, whatever is done here: so long the socket is kept, which tells, and its user pays.
+ * That the other end hangs up says nothing: it may have shut down, and still have all that was sent.
  */
 static void peer_end(Peer *peer) {
         if (flight_is_over(&peer->outbox.flight)) {
@@ -400,7 +401,7 @@ static void peer_on_turn(PollItem *item, uint32_t revents) {
         int r;
 
         if (peer->lingering) {
-                if (revents & (EPOLLHUP | EPOLLERR) || flight_is_over(&peer->outbox.flight))
+                if (flight_is_over(&peer->outbox.flight))
                         peer_free(peer);
                 return;
         }

@@ -420,20 +420,20 @@ static bool expects_in_flight_refusal(int control, size_t n) {
         return false;
 }
 
+#define CALL_FOR_ONE                                                                                    \
+        "{\"method\":\"io.reuseportd.Acquire\",\"parameters\":{\"sockets\":[{\"network\":\"tcp\","      \
+        "\"address\":\"127.0.0.1:0\",\"name\":\"shared\",\"sharing\":\"shared\"}]}}"
+
 /* Who always has some answers to read is not taken for one who reads none: it is waited for, not
  * refused. */
 Test(limits, calls_ahead_of_what_was_received) {
-        static const char call[] =
-                "{\"method\":\"io.reuseportd.Acquire\",\"parameters\":{\"sockets\":[{\"network\":"
-                "\"tcp\","
-                "\"address\":\"127.0.0.1:0\",\"name\":\"shared\",\"sharing\":\"shared\"}]}}";
         const size_t n_ahead = IN_FLIGHT_PER_CONNECTION / 2, n = IN_FLIGHT_PER_USER_MAX + n_ahead;
 
         scene_begin(&scene, KIT_CONFIG);
-        scene_send_many(scene.honest, call, n_ahead);
+        scene_send_many(scene.honest, CALL_FOR_ONE, n_ahead);
         for (size_t i = 0; i < n + n_ahead; i++) {
                 if (i < n)
-                        harness_send_frame(scene.honest, call);
+                        harness_send_frame(scene.honest, CALL_FOR_ONE);
                 cr_assert(scene_receive_sockets(scene.honest, 1), "answer %zu", i);
         }
         scene_expect_count(&scene, "leases", (long long)(n + n_ahead));
@@ -448,17 +448,13 @@ Test(limits, calls_ahead_of_what_was_received) {
  * go.
  */
 Test(limits, t5_too_many_descriptors_in_flight) {
-        static const char call[] =
-                "{\"method\":\"io.reuseportd.Acquire\",\"parameters\":{\"sockets\":[{\"network\":"
-                "\"tcp\","
-                "\"address\":\"127.0.0.1:0\",\"name\":\"shared\",\"sharing\":\"shared\"}]}}";
         int silent[4];
 
         kit_require_root();
         scene_begin_limited(&scene, KIT_CONFIG, KIT_OTHER_UID, BROKER_FDS);
         for (size_t n = 0; n < ELEMENTS(silent); n++) {
                 silent[n] = kit_connect_as(&scene.kit, KIT_UID, 0);
-                scene_send_many(silent[n], call, 2 * BROKER_FDS);
+                scene_send_many(silent[n], CALL_FOR_ONE, 2 * BROKER_FDS);
                 for (int i = 0; i < 2 * BROKER_FDS; i++)
                         scene_serve_honest(&scene);
         }
@@ -470,5 +466,28 @@ Test(limits, t5_too_many_descriptors_in_flight) {
                 close(silent[n]);
         scene_expect_count(&scene, "connections", 1);
         scene_expect_count(&scene, "leases", 0);
+        scene_end(&scene);
+}
+
+/* Who has shut down has not received: what it was sent is under way, and paid for, until it closes. */
+Test(limits, descriptors_in_flight_to_who_shut_down) {
+        int silent[4];
+
+        kit_require_root();
+        scene_begin(&scene, KIT_CONFIG);
+        for (size_t n = 0; n < ELEMENTS(silent); n++) {
+                silent[n] = kit_connect_as(&scene.kit, KIT_UID, 0);
+                harness_send_frame(silent[n], CALL_FOR_ONE);
+        }
+        scene_expect_count(&scene, "leases", ELEMENTS(silent));
+        for (size_t n = 0; n < ELEMENTS(silent); n++)
+                cr_assert(zero(int, shutdown(silent[n], SHUT_RDWR)));
+        scene_expect_count(&scene, "leases", 0);
+        for (int i = 0; i < BROKER_FDS; i++)
+                scene_serve_honest(&scene);
+        scene_expect_count(&scene, "connections", 1 + ELEMENTS(silent));
+        for (size_t n = 0; n < ELEMENTS(silent); n++)
+                close(silent[n]);
+        scene_expect_count(&scene, "connections", 1);
         scene_end(&scene);
 }

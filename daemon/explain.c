@@ -15,6 +15,7 @@
 #include "daemon/methods.h"
 #include "daemon/overlap.h"
 #include "daemon/refusal.h"
+#include "proto/cleanup.h"
 #include "proto/error.h"
 #include "proto/limits.h"
 
@@ -51,26 +52,33 @@ static int explain_subject(Context *context, const ExplainIn *in, PolicySubject 
         return 0;
 }
 
-/* Decides of the address as it is; of a port that is not fixed, of the first that is given. */
-static void explain_decide(Context *context, const Policy *policy, PolicyQuery *query, Address *address,
-                           PolicyVerdict *ret) {
+/* Decides of the address as it is; of a port that is not fixed, of the first that is given. Returns 0 or
+ * -ENOMEM. */
+static int explain_decide(Context *context, const Policy *policy, PolicyQuery *query, Address *address,
+                          PolicyVerdict *ret) {
         uint16_t first = address->port_first, last = address->port_last;
         size_t n_pool = port_pool_size(context->services->ports);
         size_t n = first > 0                 ? (size_t)(last - first) + 1
                    : n_pool < PORT_RANGE_MAX ? n_pool
                                              : PORT_RANGE_MAX;
+        _cleanup_(policy_shortlist_deinit) PolicyShortlist rules = {};
+        int r;
 
         query->address = address;
         if (!address_is_ip(address) || (first > 0 && first == last)) {
                 policy_decide(policy, query, ret);
-                return;
+                return 0;
         }
+        r = policy_shortlist(policy, query, &rules);
+        if (r < 0)
+                return error_trace(r);
         *ret = (PolicyVerdict){};
         for (size_t i = 0; i < n && !ret->allowed; i++) {
                 address_set_port(address, first > 0 ? (uint16_t)(first + i)
                                                     : port_pool_next(context->services->ports));
-                policy_decide(policy, query, ret);
+                policy_shortlist_decide(&rules, ret);
         }
+        return 0;
 }
 
 /* Policy is not all that can be in the way. Appends who is. */
@@ -104,7 +112,9 @@ int method_explain(Context *context, const void *p) {
         if (r != 0)
                 return r < 0 ? error_trace(r) : 0;
         query = (PolicyQuery){ .subject = &subject, .sharing = wanted.sharing, .rights = wanted.rights };
-        explain_decide(context, policy, &query, &wanted.address, &verdict);
+        r = explain_decide(context, policy, &query, &wanted.address, &verdict);
+        if (r < 0)
+                return error_trace(r);
         policy_explain(policy, &query, &verdict, reason);
         if (verdict.allowed)
                 explain_holder(context, &wanted.address, &verdict, reason);

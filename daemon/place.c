@@ -14,6 +14,7 @@
 #include "daemon/judge.h"
 #include "daemon/overlap.h"
 #include "daemon/refusal.h"
+#include "proto/cleanup.h"
 #include "proto/error.h"
 #include "proto/limits.h"
 
@@ -64,12 +65,10 @@ static int place_at(Context *context, const LeaseTerms *terms, Wanted *wanted) {
         return join_existing(context, terms, wanted, endpoint);
 }
 
-/* Chooses a port: the first of a range, or of the ephemeral ones, that policy gives and nobody has. */
-static int place_at_any_port(Context *context, const LeaseTerms *terms, Wanted *wanted) {
-        uint16_t first = wanted->address.port_first, last = wanted->address.port_last;
-        size_t n_pool = port_pool_size(context->services->ports);
-        size_t n_any = n_pool < PORT_RANGE_MAX ? n_pool : PORT_RANGE_MAX;
-        size_t n = first > 0 ? (size_t)(last - first) + 1 : n_any;
+/* Of the @n ports that may be chosen, one after the other, as policy_shortlist_decide() says. */
+static int place_at_one_of(Context *context, const LeaseTerms *terms, Wanted *wanted, size_t n,
+                           const PolicyShortlist *rules) {
+        uint16_t first = wanted->address.port_first;
         char key[ENDPOINT_KEY_MAX];
         PolicyVerdict verdict;
         size_t n_tries = 0;
@@ -79,7 +78,7 @@ static int place_at_any_port(Context *context, const LeaseTerms *terms, Wanted *
         for (size_t i = 0; i < n && n_tries < PORT_TRIES_MAX; i++) {
                 address_set_port(&wanted->address, first > 0 ? (uint16_t)(first + i)
                                                              : port_pool_next(context->services->ports));
-                place_judge(context, wanted, &wanted->address, &verdict);
+                policy_shortlist_decide(rules, &verdict);
                 if (!verdict.allowed)
                         continue;
                 allowed = true;
@@ -96,6 +95,25 @@ static int place_at_any_port(Context *context, const LeaseTerms *terms, Wanted *
         if (!allowed && n > 0)
                 return refuse_denied(context, wanted, &wanted->address, &verdict);
         return refuse_in_use(context, wanted->request->address, NULL);
+}
+
+/* Chooses a port: the first of a range, or of the ephemeral ones, that policy gives and nobody has. */
+static int place_at_any_port(Context *context, const LeaseTerms *terms, Wanted *wanted) {
+        uint16_t first = wanted->address.port_first, last = wanted->address.port_last;
+        size_t n_pool = port_pool_size(context->services->ports);
+        size_t n_any = n_pool < PORT_RANGE_MAX ? n_pool : PORT_RANGE_MAX;
+        PolicySubject who = judge_subject(context->subject);
+        const PolicyQuery query = { .subject = &who,
+                                    .address = &wanted->address,
+                                    .sharing = wanted->sharing,
+                                    .rights = wanted->rights };
+        _cleanup_(policy_shortlist_deinit) PolicyShortlist rules = {};
+        int r = policy_shortlist(policy_of(context), &query, &rules);
+
+        if (r < 0)
+                return error_trace(r);
+        return place_at_one_of(context, terms, wanted, first > 0 ? (size_t)(last - first) + 1 : n_any,
+                               &rules);
 }
 
 /* Whether the address asked for may be that of @endpoint: port 0 or a range stands for any of its ports.

@@ -176,16 +176,46 @@ unsigned policy_rights_given(const Policy *policy) {
 
 /* ---- one request ------------------------------------------------------------------------------- */
 
-void policy_decide(const Policy *policy, const PolicyQuery *query, PolicyVerdict *ret) {
-        *ret = (PolicyVerdict){};
-        for (size_t i = 0; i < policy->n_rules && !ret->rule; i++)
-                if (rule_misses(policy->rules[i], query) == 0)
-                        ret->rule = policy->rules[i];
-
-        if (ret->rule && rule_allows(ret->rule)) {
+static void policy_conclude(const Rule *rule, const PolicyQuery *query, PolicyVerdict *ret) {
+        *ret = (PolicyVerdict){ .rule = rule };
+        if (rule && rule_allows(rule)) {
                 ret->allowed = true;
-                ret->tenant = tenant_of(rule_tenant(ret->rule), query->subject->uid);
+                ret->tenant = tenant_of(rule_tenant(rule), query->subject->uid);
         }
+}
+
+void policy_decide(const Policy *policy, const PolicyQuery *query, PolicyVerdict *ret) {
+        const Rule *rule = NULL;
+
+        for (size_t i = 0; i < policy->n_rules && !rule; i++)
+                if (rule_misses(policy->rules[i], query) == 0)
+                        rule = policy->rules[i];
+        policy_conclude(rule, query, ret);
+}
+
+int policy_shortlist(const Policy *policy, const PolicyQuery *query, PolicyShortlist *ret) {
+        *ret = (PolicyShortlist){ .query = query, .rules = calloc(policy->n_rules + 1, sizeof(Rule *)) };
+        if (!ret->rules)
+                return error_origin(-ENOMEM);
+        for (size_t i = 0; i < policy->n_rules; i++)
+                if ((rule_misses(policy->rules[i], query) & ~(unsigned)RULE_MISS_PORT) == 0)
+                        ret->rules[ret->n++] = policy->rules[i];
+        return 0;
+}
+
+void policy_shortlist_deinit(PolicyShortlist *list) {
+        free(list->rules);
+        *list = (PolicyShortlist){};
+}
+
+void policy_shortlist_decide(const PolicyShortlist *list, PolicyVerdict *ret) {
+        uint16_t port = address_port(list->query->address);
+        const Rule *rule = NULL;
+
+        for (size_t i = 0; i < list->n && !rule; i++)
+                if (rule_covers_port(list->rules[i], port))
+                        rule = list->rules[i];
+        policy_conclude(rule, list->query, ret);
 }
 
 /* A rule that was passed over. */

@@ -33,6 +33,25 @@ typedef struct PolicyVerdict {
 void policy_decide(const Policy *policy, const PolicyQuery *query, PolicyVerdict *ret);
 
 /*
+ * The rules that can decide of a query whatever its port is, so that of many ports no more is asked than
+ * the port. It borrows the policy and the query.
+ */
+typedef struct PolicyShortlist {
+        const PolicyQuery *query;
+        const Rule **rules;
+        size_t n;
+} PolicyShortlist;
+
+/* Of @query at an IP address. Returns 0 with *@ret to be ended by policy_shortlist_deinit(), or
+ * -ENOMEM. */
+int policy_shortlist(const Policy *policy, const PolicyQuery *query, PolicyShortlist *ret);
+
+void policy_shortlist_deinit(PolicyShortlist *list);
+
+/* As policy_decide(), with the port that the address of the query has by now. */
+void policy_shortlist_decide(const PolicyShortlist *list, PolicyVerdict *ret);
+
+/*
  * Says for people why @query was decided so: the rule with its file and line, and what keeps the rules
  * that came nearest, but were passed over, from covering it. Returns @buffer.
  */

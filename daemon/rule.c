@@ -221,9 +221,12 @@ static unsigned rule_misses_host(const Rule *rule, const Address *address, const
         return misses;
 }
 
+bool rule_covers_port(const Rule *rule, uint16_t port) {
+        return !pattern_list_given(&rule->ports) || list_test(&rule->ports, pattern_covers_port, &port);
+}
+
 static unsigned rule_misses_ip(const Rule *rule, const Address *address) {
         unsigned misses = 0, of_host;
-        uint16_t port = address_port(address);
         PatternHost hosts[2];
         size_t n_hosts;
 
@@ -237,7 +240,7 @@ static unsigned rule_misses_ip(const Rule *rule, const Address *address) {
                 misses |= of_host;
         }
 
-        if (pattern_list_given(&rule->ports) && !list_test(&rule->ports, pattern_covers_port, &port))
+        if (!rule_covers_port(rule, address_port(address)))
                 misses |= RULE_MISS_PORT;
         return misses;
 }

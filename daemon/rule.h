@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "daemon/tenant.h"
@@ -148,6 +149,9 @@ Rate rule_rate(const Rule *rule);
 
 /* RuleMiss bits; 0 if the rule covers @query. A refusing rule covers whatever it touches. */
 unsigned rule_misses(const Rule *rule, const PolicyQuery *query);
+
+/* Whether it leaves the port open, or names @port: of the bits, the one that hangs on the port alone. */
+bool rule_covers_port(const Rule *rule, uint16_t port);
 
 /* Says of one of the bits of rule_misses() why: "its Port= does not cover 80". Returns @buffer. */
 const char *rule_describe_miss(const Rule *rule, const PolicyQuery *query, RuleMiss miss,

@@ -89,6 +89,26 @@ typedef struct Decided {
         char reason[POLICY_REASON_MAX];
 } Decided;
 
+/* What is made ready for any port decides of each as the whole policy does. */
+static inline void expect_same_by_shortlist(const Policy *policy, const PolicyQuery *query,
+                                            const PolicyVerdict *verdict) {
+        Address address = *query->address;
+        PolicyQuery other = *query;
+        PolicyShortlist list;
+        PolicyVerdict again;
+
+        other.address = &address;
+        address_set_port(&address, (uint16_t)(address_port(query->address) + 1));
+        cr_assert(eq(int, policy_shortlist(policy, &other, &list), 0));
+        address_set_port(&address, address_port(query->address));
+        memset(&again, 0xaa, sizeof(again));
+        policy_shortlist_decide(&list, &again);
+        cr_assert(eq(ptr, (void *)again.rule, (void *)verdict->rule));
+        cr_assert(eq(int, again.allowed, verdict->allowed));
+        cr_assert(tenant_equal(&again.tenant, &verdict->tenant));
+        policy_shortlist_deinit(&list);
+}
+
 static inline Decided decide(const Policy *policy, const PolicySubject *subject, const char *network,
                              const char *text, Sharing sharing, unsigned rights) {
         Address address = address_of(network, text);
@@ -101,6 +121,8 @@ static inline Decided decide(const Policy *policy, const PolicySubject *subject,
         memset(&verdict, 0xaa, sizeof(verdict));
         policy_decide(policy, &query, &verdict);
         cr_assert(not(verdict.allowed && !verdict.rule));
+        if (address_is_ip(&address))
+                expect_same_by_shortlist(policy, &query, &verdict);
         decided = (Decided){ verdict.allowed, verdict.rule, verdict.tenant, "" };
         policy_explain(policy, &query, &verdict, decided.reason);
         return decided;

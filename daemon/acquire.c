@@ -64,6 +64,7 @@ static int acquire_check(Context *context, const AcquireIn *in, Wanted *wanted) 
                 r = wanted_check(context, &requests[i], i, &wanted[i]);
                 if (r != 0)
                         return r;
+                wanted[i].before = i > 0 ? &wanted[i - 1] : NULL;
         }
         /* What is wrong with the form of any comes before what policy says of another. */
         for (size_t i = 0; i < in->sockets.n; i++) {

@@ -34,7 +34,8 @@ struct Context {
         Message *message;
         const WireMethod *method;
         bool more;
-        bool silent; /* oneway: nothing is ever answered */
+        bool silent;         /* oneway: nothing is ever answered */
+        size_t n_port_tries; /* ports that others were found to have: see PORT_TRIES_MAX */
         /* The answer: encoded in services->buffer once answered. */
         bool answered;
         FDList fds;

@@ -65,17 +65,29 @@ static int place_at(Context *context, const LeaseTerms *terms, Wanted *wanted) {
         return join_existing(context, terms, wanted, endpoint);
 }
 
+/* Of the ports of its range how many are of no use, as was found for the same before it. */
+static size_t place_ports_known(const Wanted *wanted) {
+        const Wanted *before = wanted->before;
+
+        if (!before || strcmp(before->request->network, wanted->request->network) != 0 ||
+            strcmp(before->request->address, wanted->request->address) != 0 ||
+            before->address.ipv6_only != wanted->address.ipv6_only ||
+            before->sharing != wanted->sharing || before->rights != wanted->rights)
+                return 0;
+        return before->n_ports_passed;
+}
+
 /* Of the @n ports that may be chosen, one after the other, as policy_shortlist_decide() says. */
 static int place_at_one_of(Context *context, const LeaseTerms *terms, Wanted *wanted, size_t n,
                            const PolicyShortlist *rules) {
         uint16_t first = wanted->address.port_first;
+        const size_t n_known = place_ports_known(wanted);
         char key[ENDPOINT_KEY_MAX];
         PolicyVerdict verdict;
-        size_t n_tries = 0;
-        bool allowed = false;
+        bool allowed = n_known > 0;
         int r;
 
-        for (size_t i = 0; i < n && n_tries < PORT_TRIES_MAX; i++) {
+        for (size_t i = n_known; i < n && context->n_port_tries < PORT_TRIES_MAX; i++) {
                 address_set_port(&wanted->address, first > 0 ? (uint16_t)(first + i)
                                                              : port_pool_next(context->services->ports));
                 policy_shortlist_decide(rules, &verdict);
@@ -88,11 +100,13 @@ static int place_at_one_of(Context *context, const LeaseTerms *terms, Wanted *wa
                 if (endpoint_find(&context->services->endpoints, endpoint_key(&wanted->address, key)))
                         continue;
                 r = join_new_endpoint(context, terms, wanted, true);
-                if (r != JOIN_E_TAKEN)
+                if (r != JOIN_E_TAKEN) {
+                        wanted->n_ports_passed = first > 0 ? i + 1 : 0;
                         return r;
-                n_tries++;
+                }
+                context->n_port_tries++;
         }
-        if (!allowed && n > 0)
+        if (!allowed && n > 0 && context->n_port_tries < PORT_TRIES_MAX)
                 return refuse_denied(context, wanted, &wanted->address, &verdict);
         return refuse_in_use(context, wanted->request->address, NULL);
 }

@@ -12,8 +12,11 @@
 #include "proto/address.h"
 #include "proto/wire.h"
 
-typedef struct Wanted {
+typedef struct Wanted Wanted;
+
+struct Wanted {
         const SocketRequest *request;
+        const Wanted *before; /* in the same call; NULL: it is the first */
         Address address;
         Sharing sharing;
         unsigned rights; /* PolicyRight bits that its options need */
@@ -29,7 +32,8 @@ typedef struct Wanted {
         Lease *lease;
         bool adopted;
         EndpointChange change;
-} Wanted;
+        size_t n_ports_passed; /* of its range, with the one that it got; 0: it was not searched */
+};
 
 /* Checks the @index-th request and fills *@wanted. Returns 0, CONTEXT_E_REFUSED, or a negative errno. */
 int wanted_check(Context *context, const SocketRequest *request, size_t index, Wanted *wanted);

@@ -131,6 +131,36 @@ Test(ports, first_free_one) {
         kit_stop(&kit);
 }
 
+#define ALIKE "{'network':'tcp4','address':'127.0.0.1:7000-7200'}"
+#define OTHER "{'network':'tcp4','address':'127.0.0.1:7000-7199'}"
+
+/* Sockets of one call that are alike go on where the one before found its port; of others each port that
+ * is somebody else's is tried again, and not for long. */
+Test(ports, several_in_one_call) {
+        enum { FOREIGN = 100 };
+        int control, foreign[FOREIGN];
+        KitSocket held[4];
+        Kit kit;
+
+        harness_private_network();
+        kit_start(&kit, KIT_CONFIG);
+        control = harness_connect(&kit.harness);
+        for (int i = 0; i < FOREIGN; i++)
+                foreign[i] = foreign_listener(7000 + i);
+        json_decref(kit_expect_error(
+                kit_call(control, "Acquire", "{'sockets':[" ALIKE "," OTHER "," ALIKE "]}"),
+                "AddressInUse"));
+        kit_acquire_call(control, "{'sockets':[" ALIKE "," ALIKE "," ALIKE "," OTHER "]}", 4, held);
+        for (int i = 0; i < 4; i++) {
+                cr_assert(eq(int, kit_port(&held[i]), 7000 + FOREIGN + i));
+                kit_release(control, &held[i]);
+        }
+        for (int i = 0; i < FOREIGN; i++)
+                close(foreign[i]);
+        close(control);
+        kit_stop(&kit);
+}
+
 Test(ports, first_that_policy_gives) {
         Kit kit;
         KitSocket held[2];

@@ -143,20 +143,27 @@ static bool place_fits(const Wanted *wanted, const Endpoint *endpoint) {
         return strcmp(endpoint_key(&at, key), endpoint->key) == 0;
 }
 
-/* An endpoint of the name asked for, at the address asked for, that this client may join; or NULL. */
+/*
+ * An endpoint of the name asked for, at the address asked for, that this client may join; or NULL. One
+ * of its own tenant comes before what others share: no name that they choose leads away from it.
+ */
 static Endpoint *place_find_named(const Context *context, const Wanted *wanted) {
         Endpoint *endpoint = endpoint_find_named(&context->services->endpoints, wanted->request->name);
+        Endpoint *shared = NULL;
         PolicyVerdict verdict;
 
         for (; endpoint; endpoint = LIST_NEXT(endpoint, by_name)) {
                 if (!place_fits(wanted, endpoint))
                         continue;
                 place_judge(context, wanted, &endpoint->address, &verdict);
-                if (verdict.allowed &&
-                    judge_may_join(policy_of(context), endpoint, context->subject, &verdict))
-                        break;
+                if (!verdict.allowed)
+                        continue;
+                if (tenant_equal(&endpoint->tenant, &verdict.tenant))
+                        return endpoint;
+                if (!shared && judge_may_join(policy_of(context), endpoint, context->subject, &verdict))
+                        shared = endpoint;
         }
-        return endpoint;
+        return shared;
 }
 
 static bool place_is_fixed(const Wanted *wanted) {

@@ -192,6 +192,27 @@ Test(tenants, whom_a_rule_shares_with) {
         pair_end(&pair);
 }
 
+/* Whoever shares cannot draw others away from what is their own, by giving it the same name. */
+Test(tenants, names_that_others_share) {
+        Pair pair;
+        KitSocket own, shared, again;
+
+        pair_begin(&pair, RULES "[Rule one]\nUser=65534\nShareWith=65533\n[Rule all]\nUser=*\n");
+        own = kit_acquire(pair.other, "{'network':'tcp4','address':'127.0.0.1:0','name':'web'}");
+        shared = kit_acquire(pair.one, "{'network':'tcp4','address':'127.0.0.1:0','name':'web'}");
+        cr_assert(ne(int, kit_port(&own), kit_port(&shared)));
+        again = kit_acquire(pair.other, "{'network':'tcp4','address':'127.0.0.1:0','name':'web'}");
+        cr_assert(eq(int, kit_port(&again), kit_port(&own)));
+        kit_release(pair.other, &again);
+        kit_release(pair.other, &own);
+        /* Without one of its own the name means what is shared. */
+        again = kit_acquire(pair.other, "{'network':'tcp4','address':'127.0.0.1:0','name':'web'}");
+        cr_assert(eq(int, kit_port(&again), kit_port(&shared)));
+        kit_release(pair.other, &again);
+        kit_release(pair.one, &shared);
+        pair_end(&pair);
+}
+
 /* The rules in force decide, of what is there as well. */
 Test(tenants, after_a_reload) {
         Pair pair;

@@ -70,7 +70,22 @@ static void lease_emit(const Lease *lease, Event event) {
         event_hub_emit(event.endpoint->registry->hub, &event);
 }
 
+/* What another left is paid for by whoever has it now; who cannot pay has it at the cost of the other.
+ */
+static void lease_pay_member(const Lease *lease) {
+        Member *member = lease->member;
+        Charge charge;
+
+        if (member->charge.user == lease->charge.user ||
+            user_charge(lease->charge.user, RESOURCE_DESCRIPTORS, 1, &charge) != 0)
+                return;
+        charge_deinit(&member->charge);
+        member->charge = charge;
+}
+
 void lease_commit(Lease *lease, bool adopted) {
+        if (adopted)
+                lease_pay_member(lease);
         member_commit(lease->member, lease->subject);
         lease_emit(lease, (Event){ .what = adopted ? "adopted" : "acquired" });
 }

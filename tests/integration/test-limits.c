@@ -402,6 +402,34 @@ Test(limits, t5_descriptors_of_one_user) {
         scene_end(&scene);
 }
 
+/* Who adopts what another left pays for it, and the other has its descriptors again. */
+Test(limits, descriptors_of_what_was_adopted) {
+        int before, after[2], heir;
+        KitSocket left, adopted, own;
+
+        kit_require_root();
+        scene_begin(&scene, "[Broker]\nSocketMode=0666\nMaxConnectionsPerUser=2\nMaxLeasesPerUser=1\n"
+                            "[Rule all]\nUser=*\nTenant=all\n");
+        heir = kit_connect_as(&scene.kit, KIT_OTHER_UID, 0);
+        before = kit_connect_as(&scene.kit, KIT_UID, 0);
+        left = kit_acquire(before, "{'network':'tcp4','address':'127.0.0.1:0'}");
+        close(before);
+        scene_expect_count(&scene, "leases", 0);
+        adopted = kit_acquire(heir, "{'network':'tcp4','address':'%s'}", kit_address(&left));
+        cr_assert(kit_true(adopted.reply, "adopted"));
+        for (int i = 0; i < 2; i++)
+                after[i] = kit_connect_as(&scene.kit, KIT_UID, 0);
+        own = kit_acquire(after[0], "{'network':'tcp4','address':'127.0.0.1:0'}");
+        kit_release(after[0], &own);
+        kit_release(heir, &adopted);
+        kit_drop(&left);
+        for (int i = 0; i < 2; i++)
+                close(after[i]);
+        close(heir);
+        scene_expect_count(&scene, "connections", 1);
+        scene_end(&scene);
+}
+
 /* Reads the answers to @n calls of @call, until one says that too much is under way. */
 static bool expects_in_flight_refusal(int control, size_t n) {
         for (size_t i = 0; i < n; i++) {

@@ -63,17 +63,23 @@ static int refuse_steering(Context *context, int r) {
                                           .limit = STEERING_MEMBERS_MAX });
 }
 
-/* A name belongs to one endpoint of a tenant. @own: the one that is to have it, or NULL. */
+/*
+ * A name belongs to one endpoint of a tenant, and nobody else gives it or learns of it. @own: the one
+ * that is to have it, or NULL.
+ */
 static int check_name(Context *context, const Wanted *wanted, const Endpoint *own) {
         const char *name = wanted->request->name;
         char have[ENDPOINT_KEY_MAX + NAME_SIZE_MAX], want[ENDPOINT_KEY_MAX + NAME_SIZE_MAX];
         const Endpoint *other;
 
-        if (!name)
+        if (!name || (own && own->name && strcmp(own->name, name) == 0))
                 return 0;
+        if (own && !tenant_equal(&own->tenant, &wanted->tenant))
+                return refuse_conflict(context, "name", own->name ?: "none, and it is another tenant's",
+                                       name);
         other = endpoint_find_of_tenant(&context->services->endpoints, name,
                                         own ? &own->tenant : &wanted->tenant);
-        if (!other || other == own)
+        if (!other)
                 return 0;
         snprintf(want, sizeof(want), "%s at %.100s", name, wanted->request->address);
         snprintf(have, sizeof(have), "%s at %s", name, other->key);

@@ -213,6 +213,36 @@ Test(tenants, names_that_others_share) {
         pair_end(&pair);
 }
 
+/* Guests join what others share, and name nothing there: not in use, nor when it is kept. */
+Test(tenants, guests_give_no_names) {
+        Pair pair;
+        KitSocket first, second;
+        char request[128];
+
+        pair_begin(&pair, RULES "[Rule one]\nUser=65534\nShareWith=65533\n[Rule all]\nUser=*\n");
+        first = kit_acquire(pair.one, "{'network':'tcp4','address':'127.0.0.1:0','retainSec':60}");
+        snprintf(request, sizeof(request), "{'network':'tcp4','address':'%s','name':'web'}",
+                 kit_address(&first));
+        json_decref(kit_refused(pair.other, "OptionConflict", "%s", request));
+        pair.one = fd_close(pair.one);
+        pair.one = kit_connect_as(&pair.kit, KIT_UID, 0);
+        {
+                json_auto_t *reply;
+
+                do
+                        reply = kit_call(pair.other, "GetStatus", "{}");
+                while (kit_number(reply, "parameters.leases") > 0 && (json_decref(reply), true));
+        }
+        json_decref(kit_refused(pair.other, "OptionConflict", "%s", request));
+        second = kit_acquire(pair.one, "%s", request);
+        cr_assert(kit_true(second.reply, "adopted"));
+        kit_drop(&first);
+        first = kit_acquire(pair.other, "%s", request);
+        kit_release(pair.other, &first);
+        kit_release(pair.one, &second);
+        pair_end(&pair);
+}
+
 /* The rules in force decide, of what is there as well. */
 Test(tenants, after_a_reload) {
         Pair pair;

@@ -283,6 +283,10 @@ enum {
         N_MANY = 16, /* more than half of what the broker has for clients */
 };
 
+/* The kernel counts what all processes of a user have under way, and allows no more of it than one may
+ * have open: so the broker becomes somebody who has no others. */
+#define FEW_USER "games"
+
 static void too_many(Play *play) {
         Guest *guest = play_guest(play);
         char text[N_MANY * 64] = "";
@@ -494,7 +498,7 @@ static const Scenario scenarios[] = {
           .outcome = OUTCOME_REFUSED },
         { "a watch too many", .prepare = watch_all, .run = one_watch_more, .tidy = watch_no_more,
           .stride = 13, .outcome = OUTCOME_REFUSED },
-        { "few descriptors", .how = { .max_fds = FEW_FDS }, .run = too_many,
+        { "few descriptors", .how = { .max_fds = FEW_FDS, .user = FEW_USER }, .run = too_many,
           .outcome = OUTCOME_REFUSED },
         { "received late", .run = received_late, .outcome = OUTCOME_HUNG_UP },
         { "an adoption", .run = adoption, .tidy = adopt_away },

@@ -264,9 +264,10 @@ int join_existing(Context *context, const LeaseTerms *terms, Wanted *wanted, End
         /* Who stands by takes nothing, so what waits is not for it. */
         if (wanted->standby)
                 orphan = NULL;
-        /* Alone it becomes what is asked for; beside others it is what they are. */
-        if (orphan && !orphan->departure.waiting && endpoint->n_members == 1 &&
-            !endpoint_first_lease(endpoint))
+        /* Alone it becomes what is asked for, by one of its tenant; beside others it is what they are,
+         * and to a guest what its owner made it. */
+        if (orphan && tenant_equal(&endpoint->tenant, &wanted->tenant) && !orphan->departure.waiting &&
+            endpoint->n_members == 1 && !endpoint_first_lease(endpoint))
                 return join_parked(context, terms, wanted, endpoint, orphan);
         r = check_fits(context, wanted, endpoint);
         if (r != 0)

@@ -243,6 +243,31 @@ Test(tenants, guests_give_no_names) {
         pair_end(&pair);
 }
 
+/* A guest finds what its owner left, queue included, as its owner made it. */
+Test(tenants, a_guest_adopts_and_changes_nothing) {
+        KitSocket held, next;
+        char address[64];
+        Pair pair;
+
+        pair_begin(&pair,
+                   "[Broker]\nSocketMode=0666\nRetainSec=1h\n[Rule one]\nUser=65534\nShareWith=65533\n"
+                   "[Rule all]\nUser=*\n");
+        held = kit_acquire(pair.one, "{'network':'tcp4','address':'127.0.0.1:0','sharing':'shared'}");
+        snprintf(address, sizeof(address), "%s", kit_address(&held));
+        fd_close(held.fd);
+        json_decref(held.reply);
+        pair.one = fd_close(pair.one);
+        harness_expect_broker_fds(&pair.kit.harness, pair.kit.n_broker_fds + 2);
+        json_decref(kit_refused(pair.other, "AddressInUse",
+                                "{'network':'tcp4','address':'%s','sharing':'exclusive'}", address));
+        json_decref(
+                kit_refused(pair.other, "OptionConflict", "{'network':'tcp4','address':'%s'}", address));
+        next = kit_acquire(pair.other, "{'network':'tcp4','address':'%s','sharing':'shared'}", address);
+        cr_assert(eq(int, kit_true(next.reply, "adopted"), true));
+        kit_release(pair.other, &next);
+        pair_end(&pair);
+}
+
 /* The rules in force decide, of what is there as well. */
 Test(tenants, after_a_reload) {
         Pair pair;

@@ -200,7 +200,11 @@ static void string_read(const OptionRow *row, int fd, const Address *address, co
         socklen_t n = IFNAMSIZ;
 
         buffer[0] = '\0';
-        if (getsockopt(fd, row->level, row->optname, buffer, &n) == 0 && buffer[0])
+        if (getsockopt(fd, row->level, row->optname, buffer, &n) < 0)
+                return;
+        /* Whether there is a NUL within what is told is the kernel's affair. */
+        buffer[n < IFNAMSIZ ? n : IFNAMSIZ - 1] = '\0';
+        if (buffer[0])
                 *string_field(row, &ret->options) = buffer;
 }
 

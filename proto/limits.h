@@ -26,7 +26,7 @@ enum {
         /* Answers up to this size are not held back by that. */
         QUEUED_BYTES_FREE = 4096,
         /* Watches of one user. */
-        WATCHES_PER_USER_MAX = 64,
+        WATCHES_PER_USER_MAX = 8,
         /* Descriptors that were sent to the clients of one user and not yet received. */
         IN_FLIGHT_PER_USER_MAX = 1024,
         /* The same of one connection, until its next call waits for it to have received them. */

@@ -37,7 +37,9 @@ Test(bad_clients, crowd_at_the_door_keeps_nobody_waiting) {
         for (size_t i = 0; i < N_CALLS; i++) {
                 json_auto_t *reply = scene_receive(scene.honest);
 
-                seen = kit_number(reply, "parameters.connections");
+                /* The first answer is not behind the whole crowd. */
+                if (i == 0)
+                        seen = kit_number(reply, "parameters.connections");
         }
         cr_assert(lt(llong, seen, N_CROWD));
         scene_expect_count(&scene, "connections", 1 + N_CROWD);

@@ -14,8 +14,6 @@ enum {
         STRANGER = 61003,
 };
 
-CLEANUP_DEFINE(Policy, policy_free)
-
 typedef struct Scene {
         Kit kit;
         Policy *policy;

@@ -453,12 +453,12 @@ static bool comes_to(const Guest *guest) {
 /* Whatever was in the way: if the broker said that it is done, then it is. */
 static void change_places(Play *play) {
         Guest *first = &play->guests[0], *second = &play->guests[1];
-        bool done = guest_say(first, "Drain", 0) & guest_say(first, "Ready", 0) &
-                    guest_say(second, "Drain", 0);
+        bool left = guest_say(first, "Drain", 0), back = guest_say(first, "Ready", 0),
+             alone = guest_say(second, "Drain", 0);
 
         play_disarm(play);
         /* Who was hung up on after the answer has no place any more. */
-        if (!done || !play->steers || !guest_call(first, "GetStatus", "{}"))
+        if (!left || !back || !alone || !play->steers || !guest_call(first, "GetStatus", "{}"))
                 return;
         for (int i = 0; i < 20; i++) {
                 int client = come(first->fds[0]);

@@ -209,6 +209,17 @@ void harness_reload(Harness *h, const char *config) {
         cr_assert_eq(recv(fd, &byte, 1, 0), 1);
 }
 
+/* Until the broker has closed its end, too: whoever looks next finds nothing of it. */
+static void hang_up(int fd) {
+        char rest[512];
+        ssize_t n;
+
+        cr_assert_eq(shutdown(fd, SHUT_WR), 0);
+        while ((n = recv(fd, rest, sizeof(rest), 0)) > 0)
+                ;
+        cr_assert_eq(n, 0, "%m");
+}
+
 size_t harness_broker_fds(const Harness *h) {
         /* Who answers is past its start, and has had a turn of its loop. */
         _cleanup_(fd_closep) int fd = harness_connect(h);
@@ -224,6 +235,7 @@ size_t harness_broker_fds(const Harness *h) {
         for (const struct dirent *entry = readdir(folder); entry; entry = readdir(folder))
                 n += entry->d_name[0] != '.';
         closedir(folder);
+        hang_up(fd);
         return n - 1; /* less this connection */
 }
 

@@ -24,15 +24,12 @@ static _Thread_local struct {
         int fault;
 } trace;
 
-int error_record(int r, int origin, const char *file, int line, const char *function) {
-        if (r >= 0)
-                return r;
+void error_record(int fault, bool origin, const char *file, int line, const char *function) {
         if (origin)
                 trace.n = 0;
-        trace.fault = r;
+        trace.fault = fault;
         if (trace.n < TRACE_MAX)
                 trace.places[trace.n++] = (Place){ .file = file, .function = function, .line = line };
-        return r;
 }
 
 const char *error_describe(char *buffer, size_t size) {

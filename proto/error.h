@@ -10,13 +10,14 @@
  */
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 
-/* Starts a new trace at this place. @r: a negative errno, returned. */
-#define error_origin(r) error_record((r), 1, __FILE__, __LINE__, __func__)
+/* Starts a new trace at this place. Returns @r, a negative errno; -ENOTRECOVERABLE if it is none. */
+#define error_origin(r) error_begin((r), __FILE__, __LINE__, __func__)
 
-/* Adds this place to the trace. @r: a negative errno, returned. */
-#define error_trace(r) error_record((r), 0, __FILE__, __LINE__, __func__)
+/* Adds this place to the trace, if @r is a fault. Returns @r. */
+#define error_trace(r) error_pass((r), __FILE__, __LINE__, __func__)
 
 /* An answer that cannot happen here becomes a fault: -ENOTRECOVERABLE. A fault is traced. */
 #define error_fold(r)                                                                                   \
@@ -25,7 +26,21 @@
                 _r <= 0 ? error_trace(_r) : error_origin(-ENOTRECOVERABLE);                             \
         })
 
-int error_record(int r, int origin, const char *file, int line, const char *function);
+void error_record(int fault, bool origin, const char *file, int line, const char *function);
+
+/* Inline, so that compilers and analyzers see that a fault is never 0. */
+static inline int error_begin(int r, const char *file, int line, const char *function) {
+        int fault = r < 0 ? r : -ENOTRECOVERABLE;
+
+        error_record(fault, true, file, line, function);
+        return fault;
+}
+
+static inline int error_pass(int r, const char *file, int line, const char *function) {
+        if (r < 0)
+                error_record(r, false, file, line, function);
+        return r;
+}
 
 /* Writes the trace of the last fault of this thread, innermost first, as one line. Returns @buffer. */
 const char *error_describe(char *buffer, size_t size);

@@ -59,6 +59,24 @@ Test(error, origin_gives_its_argument_back) {
                 cr_assert(eq(int, raise_fault(faults[i]), faults[i]));
 }
 
+/* A call that failed without setting errno must not look as if it had succeeded. */
+Test(error, origin_without_a_fault_is_a_fault) {
+        static const int faults[] = { 0, 1, EIO };
+        char text[256];
+
+        for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+                cr_assert(eq(int, raise_fault(faults[i]), -ENOTRECOVERABLE));
+                error_describe(text, sizeof(text));
+                cr_assert(eq(int, strncmp(text, "State not recoverable at raise_fault", 36), 0));
+        }
+}
+
+Test(error, answers_pass_unchanged) {
+        int answer = 3;
+
+        cr_assert(eq(int, error_trace(answer), 3));
+}
+
 Test(error, description_names_the_error_and_each_place_innermost_first) {
         char text[512];
         const char *inner, *outer;

@@ -167,12 +167,12 @@ const char *reuse_error_get_parameters(const reuse_error *error);
 /* ---- a connection ---------------------------------------------------------------------------- */
 
 /*
- * A connection to the broker at @socket (NULL: reuse_default_socket()). Does not block: a broker whose
+ * A connection to the broker at @path (NULL: reuse_default_socket()). Does not block: a broker whose
  * queue is full is tried again by reuse_client_process(). Leases with lifetime "connection" that are
  * acquired over it end when it is freed. Returns 0 with *ret the caller's, or a negative errno. Since
  * 0.1.
  */
-int reuse_client_connect(const char *socket, reuse_client **ret, reuse_error **ret_error);
+int reuse_client_connect(const char *path, reuse_client **ret, reuse_error **ret_error);
 
 /* Closes the connection; calls under way are given up, their handlers not called. May be called from a
  * handler of another connection, not from one of its own. Since 0.1. */

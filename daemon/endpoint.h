@@ -113,8 +113,8 @@ const char *endpoint_key(const Address *address, char buffer[static ENDPOINT_KEY
 Endpoint *endpoint_find(const EndpointRegistry *registry, const char *key);
 
 /* Each tenant may give a name to one endpoint of its own: the first of them, in the list by_name. */
-Endpoint *endpoint_find_named(const EndpointRegistry *registry, const char *name);
-Endpoint *endpoint_find_of_tenant(const EndpointRegistry *registry, const char *name,
+Endpoint *endpoint_find_named(const EndpointRegistry *registry, const char *text);
+Endpoint *endpoint_find_of_tenant(const EndpointRegistry *registry, const char *text,
                                   const Tenant *tenant);
 
 /* By id ("e3-..."), name, or "NETWORK ADDRESS". */
@@ -133,7 +133,7 @@ int endpoint_new(EndpointRegistry *registry, const Address *address, const char 
  * Gives the endpoint a name, or another, which none of its tenant may have; NULL takes its name away.
  * Returns 0, or -ENOMEM with the name that it had; taking away does not fail.
  */
-int endpoint_rename(Endpoint *endpoint, const char *name);
+int endpoint_rename(Endpoint *endpoint, const char *text);
 
 void endpoint_cursor_begin(EndpointCursor *cursor, EndpointRegistry *registry);
 

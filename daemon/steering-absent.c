@@ -63,7 +63,7 @@ int steering_group_set(SteeringGroup *group, const SteeringShare *shares, size_t
         return STEERING_E_UNAVAILABLE;
 }
 
-void steering_set_load(Steering *steering, uint32_t slot, uint32_t load) {
+void steering_set_load(Steering *steering, uint32_t slot, uint32_t waiting) {
 }
 
 void steering_set_cost(Steering *steering, uint32_t slot, uint32_t cost) {

@@ -77,9 +77,10 @@ static int client_ask_wait(reuse_client *client, Question *question, Answer *ans
                 if (r == 0)
                         r = reuse_client_wait(client, UINT64_MAX);
                 if (r > 0)
-                        reuse_client_process(client);
+                        (void)reuse_client_process(client); /* the handler is told of the end, too */
                 else if (r < 0 && r != -EINTR)
-                        client_end(client, r, "cannot wait for the broker: %s", strerrordesc_np(-r));
+                        (void)client_end(client, r, "cannot wait for the broker: %s",
+                                         strerrordesc_np(-r));
                 r = 0;
         }
         if (ret_error)

@@ -386,8 +386,8 @@ static int client_process_dial(reuse_client *client) {
                 r = -ETIMEDOUT;
         if (r >= 0)
                 return r;
-        client_dial_error(client, r, &error);
-        client_end(client, r, "%s", reuse_error_get_message(error));
+        (void)client_dial_error(client, r, &error);
+        (void)client_end(client, r, "%s", reuse_error_get_message(error));
         reuse_error_free(error);
         return r;
 }

@@ -137,7 +137,7 @@ static int set_bool(reuse_request *request, const Field *field, const char *text
         if (!text_to_boolean(text, &value))
                 return reuse_error_set(ret_error, -EINVAL, "%s: \"%s\" is neither yes nor no",
                                        field->name, text);
-        *(Tristate *)at = value;
+        *(Tristate *)at = (Tristate)value;
         return 0;
 }
 

@@ -35,7 +35,7 @@ static int acquire_all(Context *context, const LeaseTerms *terms, Wanted *wanted
                 if (r != 0)
                         return r;
                 sockets[i].socket_file_descriptor = (int64_t)i;
-                sockets[i].adopted = wanted[i].adopted;
+                sockets[i].adopted = (Tristate)wanted[i].adopted;
         }
         return context_reply(context, &(AcquireOut){ .sockets = { .items = sockets, .n = n } });
 }

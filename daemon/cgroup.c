@@ -148,13 +148,12 @@ static int read_proc(int pidfd, pid_t pid, char **ret) {
         _cleanup_(freep) char *line = NULL, *found = NULL;
         char name[32];
         size_t size = 0;
-        ssize_t n;
 
         snprintf(name, sizeof(name), "/proc/%d/cgroup", pid);
         file = pid > 0 ? fopen(name, "re") : NULL;
         if (!file)
                 return CGROUP_E_UNKNOWN;
-        while (!found && (n = getline(&line, &size, file)) > 0) {
+        while (!found && getline(&line, &size, file) > 0) {
                 if (strncmp(line, "0::/", 4) != 0)
                         continue;
                 line[strcspn(line, "\n")] = '\0';

@@ -49,7 +49,7 @@ int describe_member(const Member *member, Message *memory, MemberInfo *ret) {
         ret->leases = (WireList){ .items = leases, .n = n };
         member_read_queue(member, &ret->queue_length, &ret->queue_limit, &ret->drops);
         if (member->steered) {
-                ret->stalled = member->health.stalled;
+                ret->stalled = (Tristate)member->health.stalled;
                 ret->flows =
                         (int64_t)steering_selected(member->endpoint->registry->steering, member->slot);
         }

@@ -156,7 +156,8 @@ static void put_socket_back(const EndpointChange *change) {
                         backlog.backlog = change->options->before.options.backlog;
                 spec.options = &backlog;
         }
-        socket_factory_reshape(member->fd, &spec, &failure);
+        /* What cannot be put back stays as it is. */
+        (void)socket_factory_reshape(member->fd, &spec, &failure);
 }
 
 static void put_name_back(const EndpointChange *change) {
@@ -167,7 +168,7 @@ static void put_name_back(const EndpointChange *change) {
         if (name && endpoint_find_of_tenant(endpoint->registry, name, &endpoint->tenant))
                 name = NULL;
         if (endpoint_rename(endpoint, name) < 0)
-                endpoint_rename(endpoint, NULL);
+                (void)endpoint_rename(endpoint, NULL);
 }
 
 static void put_back(const EndpointChange *change) {

@@ -120,7 +120,7 @@ int method_explain(Context *context, const void *p) {
                 explain_holder(context, &wanted.address, &verdict, reason);
         return context_reply(context,
                              &(ExplainOut){
-                                     .allowed = verdict.allowed,
+                                     .allowed = (Tristate)verdict.allowed,
                                      .rule = verdict.rule ? rule_name(verdict.rule) : NULL,
                                      .reason = reason,
                                      .file = verdict.rule ? rule_file(verdict.rule) : NULL,

@@ -37,7 +37,7 @@ static int handshakes_add(Handshakes *handshakes, const struct inet_diag_msg *di
         return 0;
 }
 
-static int handshakes_ask(int fd, sa_family_t family, uint16_t port) {
+static int handshakes_ask(int fd, int family, uint16_t port) {
         struct {
                 struct nlmsghdr header;
                 struct inet_diag_req_v2 request;
@@ -76,7 +76,7 @@ static int handshakes_take(int fd, char *buffer, Handshakes *handshakes) {
         return 1;
 }
 
-static int handshakes_dump(int fd, sa_family_t family, uint16_t port, Handshakes *handshakes) {
+static int handshakes_dump(int fd, int family, uint16_t port, Handshakes *handshakes) {
         _cleanup_(freep) char *buffer = malloc(DUMP_SIZE);
         int r;
 

@@ -32,7 +32,7 @@ static void number_put(const OptionRow *row, Options *options, int64_t value) {
         char *field = (char *)options + row->offset;
 
         if (row->kind->tristate)
-                *(Tristate *)field = value != 0;
+                *(Tristate *)field = (Tristate)(value != 0);
         else
                 *(int64_t *)field = value;
 }
@@ -117,7 +117,7 @@ static void buffer_reset(const OptionRow *row, int fd, const Options *changes,
 
         /* What the system gives a new socket may be more than it lets one ask for. */
         if (doubled != WIRE_ABSENT && kernel_set(fd, row->level, force, &value, sizeof(value)) != 0)
-                kernel_set(fd, row->level, row->optname, &value, sizeof(value));
+                (void)kernel_set(fd, row->level, row->optname, &value, sizeof(value));
 }
 
 /* Of kinds that set what is absent as none. */
@@ -246,7 +246,7 @@ static void groups_leave(int fd, const Options *options, size_t n) {
         const char *const *groups = options->multicast_groups.items;
 
         while (n-- > 0)
-                multicast_leave(fd, groups[n], options->multicast_interface);
+                (void)multicast_leave(fd, groups[n], options->multicast_interface);
 }
 
 /* All or none, so that it is known which were joined in here: one that was before is refused. */
@@ -305,7 +305,7 @@ static void raw_reset(const OptionRow *row, int fd, const Options *changes,
                       const OptionsReadBack *before, const Address *address) {
         for (size_t i = 0; i < before->options.raw.n; i++)
                 if (before->raw_told[i])
-                        raw_option_set(fd, &before->raw[i]);
+                        (void)raw_option_set(fd, &before->raw[i]);
 }
 
 static void raw_read(const OptionRow *row, int fd, const Address *address, const Options *requested,

@@ -509,7 +509,7 @@ void peer_list_end(PeerList *list) {
         while (!LIST_EMPTY(&list->peers)) {
                 Peer *peer = LIST_FIRST(&list->peers);
 
-                channel_flush(&peer->channel);
+                (void)channel_flush(&peer->channel); /* as much as goes at once */
                 lease_owner_end(&peer->leases, MEMBER_LEAVE_REVOKED, "the broker stops");
                 peer_free(peer);
         }

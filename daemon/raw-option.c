@@ -56,7 +56,7 @@ static const char *raw_option_check(const RawOption *option) {
                 if (option->level == denied[i].level && option->name >= denied[i].first &&
                     option->name <= denied[i].last)
                         return denied[i].reason;
-        if (n > 2 * RAW_VALUE_MAX)
+        if (n > (size_t)2 * RAW_VALUE_MAX)
                 return "the value is too long";
         if (n % 2 != 0 || strspn(option->value, "0123456789abcdefABCDEF") != n)
                 return "the value must be an even number of hexadecimal digits";

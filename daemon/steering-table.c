@@ -306,7 +306,7 @@ static int make_shares(const SteeringTable *old, SteeringShare *shares, size_t n
         table->n = entries_next(needed, old->n);
         raise_weights(shares, n, table->n);
         table->slots = malloc(table->n * sizeof(*table->slots));
-        table->homes = malloc(table->n * sizeof(*table->homes));
+        table->homes = calloc(table->n, sizeof(*table->homes));
         if (!table->slots || !table->homes)
                 return error_origin(-ENOMEM);
         r = deal_init(&deal, old, shares, n, table);

@@ -55,8 +55,8 @@ int value_parse_span(const char *text, uint64_t *ret_usec, char **ret_reason) {
                 { "ms", USEC_PER_SEC / 1000 },
                 { "m", 60 * USEC_PER_SEC },
                 { "min", 60 * USEC_PER_SEC },
-                { "h", 60 * 60 * USEC_PER_SEC },
-                { "hr", 60 * 60 * USEC_PER_SEC },
+                { "h", USEC_PER_SEC * 60 * 60 },
+                { "hr", USEC_PER_SEC * 60 * 60 },
         };
         const uint64_t max = RETAIN_SEC_MAX * USEC_PER_SEC;
         const char *rest = text;
@@ -93,7 +93,7 @@ int value_parse_span(const char *text, uint64_t *ret_usec, char **ret_reason) {
 int value_parse_rate(const char *text, Rate *ret, char **ret_reason) {
         const char *slash = strchr(text, '/');
         _cleanup_(freep) char *count = NULL;
-        Rate rate;
+        Rate rate = {};
         int r;
 
         if (!slash || !slash[1])

@@ -15,7 +15,7 @@
 #include "daemon/services.h"
 
 void warnings_add(Warnings *warnings, const char *format, ...) {
-        char **items = reallocarray(warnings->items, warnings->n + 1, sizeof(*items));
+        char **items = realloc(warnings->items, (warnings->n + 1) * sizeof(*items));
         va_list args;
         int n;
 

@@ -110,7 +110,7 @@ static const char *split_host_port(char *text, char **ret_host, char **ret_port)
                         return "missing port in address; give [IPV6]:PORT";
                 if (end + 1 != colon)
                         return "too many colons in address; give [IPV6]:PORT";
-        } else if (memchr(host, ':', colon - host))
+        } else if (memchr(host, ':', (size_t)(colon - host)))
                 return "too many colons in address; give [IPV6]:PORT, with the brackets, or HOST:PORT";
 
         if (strchr(host, '['))

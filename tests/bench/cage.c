@@ -103,7 +103,7 @@ int cage_run(int (*function)(void *userdata), void *userdata, int *ret_status, c
         if (inmate.pid < 0)
                 return error_origin(-errno);
         if (inmate.pid == 0) {
-                alive = fd_close(alive);
+                fd_close(alive);
                 cage_inside(function, userdata, hangup);
         }
         inmate.pidfd = pidfd_open(inmate.pid, 0);

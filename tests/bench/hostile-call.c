@@ -58,7 +58,7 @@ void attack_taken_range(const Foe *foe) {
                 int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
                 address.sin_port = htons((uint16_t)(CALL_RANGE_FIRST + i));
-                bind(fd, (struct sockaddr *)&address, sizeof(address));
+                (void)bind(fd, (struct sockaddr *)&address, sizeof(address));
         }
         snprintf(call, sizeof(call),
                  FOE_CALL("Acquire",

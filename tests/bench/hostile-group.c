@@ -62,7 +62,7 @@ static void holding_call(const Holding *holding) {
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-        connect(fd, (const struct sockaddr *)&holding->address, sizeof(holding->address));
+        (void)connect(fd, (const struct sockaddr *)&holding->address, sizeof(holding->address));
         fd_close(fd);
         fd_close(accept4(holding->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK));
 }
@@ -88,7 +88,7 @@ void attack_disconnect(const Foe *foe) {
         for (;;) {
                 holding_take(&holding, foe, GROUP_PORT + 1);
                 for (int i = 0; i < 100; i++) {
-                        connect(holding.fd, &nowhere, sizeof(nowhere));
+                        (void)connect(holding.fd, &nowhere, sizeof(nowhere));
                         listen(holding.fd, i % 2);
                         foe_strike(foe);
                 }

@@ -94,7 +94,7 @@ static int socket_prove(int listener) {
         accepted = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
         if (accepted < 0)
                 return -errno;
-        fd = fd_close(fd);
+        fd_close(fd_take(&fd));
         return 0;
 }
 

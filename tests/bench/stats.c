@@ -37,10 +37,13 @@ static int nsec_compare(const void *a, const void *b) {
 }
 
 double samples_percentile(Samples *samples, unsigned percent) {
+        size_t rank;
+
         if (samples->n == 0)
                 return 0;
         if (!samples->sorted)
                 qsort(samples->nsec, samples->n, sizeof(*samples->nsec), nsec_compare);
         samples->sorted = true;
-        return (double)samples->nsec[(samples->n - 1) * percent / 100] / 1000;
+        rank = (samples->n - 1) * percent / 100;
+        return (double)samples->nsec[rank] / 1000;
 }

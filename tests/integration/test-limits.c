@@ -464,7 +464,7 @@ Test(limits, calls_ahead_of_what_was_received) {
                         harness_send_frame(scene.honest, CALL_FOR_ONE);
                 cr_assert(scene_receive_sockets(scene.honest, 1), "answer %zu", i);
         }
-        scene_expect_count(&scene, "leases", (long long)(n + n_ahead));
+        scene_expect_count(&scene, "leases", (long long)n + (long long)n_ahead);
         scene.honest = fd_close(scene.honest);
         scene.honest = scene_connect(&scene);
         scene_end(&scene);

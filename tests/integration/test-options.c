@@ -12,8 +12,6 @@
 
 TestSuite(options, .timeout = 60);
 
-extern const Record wire_options;
-
 static const struct Case {
         const char *option;
         const char *value; /* asked for */

@@ -62,7 +62,6 @@ Test(reusectl_watch, as_json) {
 }
 
 Test(reusectl_watch, of_a_refusal) {
-        json_auto_t *reply = NULL;
         char line[512], field[128];
         int control;
         Tool tool;
@@ -75,7 +74,7 @@ Test(reusectl_watch, of_a_refusal) {
         watch_rouse(control, &tool);
         tool_read_line(tool.out, line, sizeof(line));
         KIT_EXPECT_TEXT(line, "TIME\tWHAT\tENDPOINT\tMEMBER\tLEASE\tHOLDER\tREASON");
-        reply = kit_refused(control, "PolicyDenied", "{'network':'tcp','address':'127.0.0.1:7'}");
+        json_decref(kit_refused(control, "PolicyDenied", "{'network':'tcp','address':'127.0.0.1:7'}"));
         watch_find(&tool, "\tdenied\t", line);
         KIT_EXPECT_TEXT(tool_field(line, 2, field), "-");
         cr_assert(strstr(tool_field(line, 6, field), "rule \"no\" (") != NULL, "%s", line);

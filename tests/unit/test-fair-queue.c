@@ -132,11 +132,10 @@ Test(fair_queue, random_costs_come_to_the_same_time) {
         for (int i = 0; i < ITEMS; i++)
                 fair_queue_add(&queue, &shares[i < SHARES ? i : rand() % SHARES], &items[i]);
         for (int step = 0; step < WALK_STEPS; step++) {
-                FairShare *share = TAILQ_FIRST(&queue.shares);
                 uint64_t cost = (uint64_t)(1 + rand() % COST_MAX);
                 FairItem *item = fair_queue_take(&queue);
+                FairShare *share = queue.current;
 
-                share = queue.current;
                 spent[share - shares] += cost;
                 fair_queue_charge(&queue, cost);
                 fair_queue_add(&queue, share, item);

@@ -77,6 +77,7 @@ static void dir_closep(DIR **dir) {
 }
 
 /* Looks below the folder @fd, which is consumed. Returns whether search->path is what was looked for. */
+/* NOLINTNEXTLINE(misc-no-recursion): CGROUP_DEPTH_MAX deep */
 static bool search_below(Search *search, int fd, unsigned depth) {
         size_t n = strlen(search->path);
         _cleanup_(dir_closep) DIR *dir = fdopendir(fd);

@@ -36,6 +36,7 @@ void log_init(void) {
         struct stat st;
         uintmax_t dev, ino;
 
+        /* NOLINTNEXTLINE(cert-err34-c): the service manager's, and fits */
         to_journal = stream && sscanf(stream, "%" SCNuMAX ":%" SCNuMAX, &dev, &ino) == 2 &&
                      fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
         n_lost = 0;

@@ -53,6 +53,7 @@ static void reserved_parse(const char *text, bool reserved[static PORTS]) {
                 unsigned first, last;
                 int n;
 
+                /* NOLINTNEXTLINE(cert-err34-c): five digits fit */
                 n = sscanf(text, "%5u-%5u", &first, &last);
                 if (n < 1)
                         return;
@@ -95,6 +96,7 @@ int port_pool_new(PortPool **ret) {
                 return error_origin(-ENOMEM);
 
         sysctl_read("/proc/sys/net/ipv4/ip_local_port_range", text, SYSCTL_SIZE_MAX);
+        /* NOLINTNEXTLINE(cert-err34-c): five digits fit */
         if (sscanf(text, "%5u %5u", &first, &last) != 2 || first < 1 || last >= PORTS || first > last) {
                 first = RANGE_FIRST_DEFAULT;
                 last = RANGE_LAST_DEFAULT;

@@ -186,6 +186,7 @@ static int somaxconn(void) {
         if (value > 0)
                 return value;
         file = fopen("/proc/sys/net/core/somaxconn", "re");
+        /* NOLINTNEXTLINE(cert-err34-c): the kernel's, and fits */
         if (!file || fscanf(file, "%d", &value) != 1 || value <= 0)
                 value = SOMAXCONN_DEFAULT;
         if (file)

@@ -156,6 +156,7 @@ static int process_started_usec(pid_t pid, uint64_t *ret) {
         text[n] = '\0';
         /* The command may hold anything, closing brackets too: field 22 is counted from the last. */
         after = strrchr(text, ')');
+        /* NOLINTNEXTLINE(cert-err34-c): the kernel's, and fits */
         if (!after || sscanf(after + 1,
                              " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d "
                              "%*d %" SCNu64,

@@ -50,6 +50,7 @@ static inline void freep(void *p) {
 
 /* Defines NAMEp(), for the cleanup attribute, over a destructor that takes NULL. */
 #define CLEANUP_DEFINE(type, destructor)                                                                \
+        /* NOLINTNEXTLINE(bugprone-macro-parentheses): a type */                                        \
         static inline void destructor##p(type **p) {                                                    \
                 destructor(*p);                                                                         \
         }

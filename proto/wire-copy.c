@@ -29,6 +29,7 @@ static size_t item_size(const Field *field) {
 
 static size_t record_size(const Record *record, const void *value);
 
+/* NOLINTBEGIN(misc-no-recursion): as deep as records lie in records, by the tables of wire.c */
 /* What a field needs beside its place in the struct. */
 static size_t field_size(const Field *field, const void *at) {
         const WireList *list = at;
@@ -70,6 +71,8 @@ static size_t record_size(const Record *record, const void *value) {
         return size;
 }
 
+/* NOLINTEND(misc-no-recursion) */
+
 /* Copies @size bytes to the next free place of the block. */
 static void *place(char **next, const void *data, size_t size) {
         void *p = *next;
@@ -80,6 +83,7 @@ static void *place(char **next, const void *data, size_t size) {
 }
 
 /* The struct itself is copied already; this gives it strings and lists of its own. */
+/* NOLINTNEXTLINE(misc-no-recursion): as above */
 static void record_own(const Record *record, void *value, char **next) {
         for (size_t i = 0; i < record->n_fields; i++) {
                 const Field *field = &record->fields[i];

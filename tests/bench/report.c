@@ -55,6 +55,7 @@ void report_note(Report *report, const char *format, ...) {
         if (report->quiet)
                 return;
         va_start(arguments, format);
+        /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): va_start() is right above */
         vprintf(format, arguments);
         va_end(arguments);
         putchar('\n');

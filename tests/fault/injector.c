@@ -62,6 +62,7 @@ static void record_caller(void) {
         int n = backtrace(addresses, 2 * FAULT_FRAMES_MAX);
         Dl_info own, info;
 
+        /* NOLINTNEXTLINE(performance-no-int-to-ptr): of a function, which dladdr() wants so */
         dladdr((void *)(uintptr_t)record_caller, &own);
         panel->n_frames = 0;
         for (int i = 0; i < n && panel->n_frames < FAULT_FRAMES_MAX; i++)

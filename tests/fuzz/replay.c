@@ -16,6 +16,7 @@ enum {
         INPUT_SIZE_MAX = 1 << 20,
 };
 
+/* NOLINTNEXTLINE(readability-redundant-declaration): here it is weak */
 extern int LLVMFuzzerInitialize(int *argc, char ***argv) __attribute__((weak));
 
 /* Returns false if there is no such file. */

@@ -127,6 +127,7 @@ Test(log, a_long_line_is_cut_and_ends) {
 Test(log, no_text_makes_a_line_of_its_own) {
         redirect(STREAM_RIGHT);
         log_init();
+        /* NOLINTNEXTLINE(misc-misleading-bidirectional): what is to be escaped */
         log_line(LOG_INFO, "%s", "a\n<0>b\r\x1b[2J\x7f\xc2\x9b\xe2\x80\xae c");
         KIT_EXPECT_TEXT(restore(), "<6>a\\x0a<0>b\\x0d\\x1b[2J\\x7f\\xc2\\x9b\\xe2\\x80\\xae c\n");
 }

@@ -203,7 +203,7 @@ static int run_execute(const Settings *settings, const RunOptions *run, char **a
         if (r >= 0)
                 r = reuse_client_acquire(client, run->request, &sockets, &error);
         if (r < 0) {
-                report_failure(settings, r, error);
+                (void)report_failure(settings, r, error);
                 reuse_client_free(client);
                 return REPORT_RUN_FAILED;
         }
@@ -231,7 +231,7 @@ int command_run(Settings *settings, int argc, char **argv) {
         run.specs = calloc((size_t)argc, sizeof(*run.specs));
         r = run.specs ? reuse_request_new(&run.request) : -ENOMEM;
         if (r < 0) {
-                report_failure(settings, r, NULL);
+                (void)report_failure(settings, r, NULL);
                 status = REPORT_RUN_FAILED;
         } else if (run_parse(settings, &run, argc, argv, &status))
                 status = run_execute(settings, &run, argv + optind);

@@ -31,6 +31,7 @@ static bool weight_parse(const char *text, int *ret) {
 
         if (n == 0 || n > WEIGHT_DIGITS_MAX || strspn(text, "0123456789") != n)
                 return false;
+        /* NOLINTNEXTLINE(cert-err34-c): no more than three digits */
         *ret = atoi(text);
         return *ret <= WEIGHT_MAX;
 }

@@ -54,7 +54,7 @@ int connection_ask(const Settings *settings, reuse_client *client, const char *m
 
 int connection_call(const Settings *settings, const char *method, const json_t *parameters,
                     json_t **ret_reply) {
-        reuse_client *client;
+        reuse_client *client = NULL;
         int status;
 
         status = connection_open(settings, &client);

@@ -123,7 +123,7 @@ int lease_selection_init(const Settings *settings, char *const *words, LeaseSele
         if (status != REPORT_OK)
                 return status;
 
-        found = calloc(n_words, sizeof(*found));
+        found = calloc(n_words + 1, sizeof(*found)); /* of none it may be NULL */
         if (!found || selection_fill(ret, words, found) < 0)
                 status = report_failure(settings, -ENOMEM, NULL);
         else

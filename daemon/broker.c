@@ -15,6 +15,7 @@
 
 #include "daemon/audit.h"
 #include "daemon/clock.h"
+#include "daemon/inherited.h"
 #include "daemon/journal.h"
 #include "daemon/judge.h"
 #include "daemon/listener.h"
@@ -43,6 +44,7 @@ enum {
 struct Broker {
         const BrokerOptions *options;
         uid_t started_by;
+        Inherited inherited; /* until the broker has started */
         Services services;
         Audit *audit;
         Listener *listener;
@@ -201,6 +203,11 @@ static int broker_refuse_socket(const char *path, int r) {
                          "%s: another broker, or something else, is there; stop it, or give --socket",
                          path);
                 return BROKER_E_SOCKET;
+        case LISTENER_E_INHERITED:
+                log_line(LOG_ERR,
+                         "the descriptor \"" LISTENER_NAME "\" of the service manager is no UNIX stream "
+                         "socket that listens; see ListenStream= of the .socket unit");
+                return BROKER_E_SOCKET;
         case LISTENER_E_PATH:
                 log_line(LOG_ERR, "%s: not an absolute path that fits a socket; give --socket", path);
                 return BROKER_E_SOCKET;
@@ -226,12 +233,26 @@ static void broker_limit_fds(Accounts *accounts, size_t n) {
         accounts->limit[RESOURCE_IN_FLIGHT] = n / 2;
 }
 
+/* Nobody knows what they are for, and they would keep their addresses in use. */
+static void broker_close_unclaimed(Inherited *inherited) {
+        char name[256];
+
+        for (size_t i = 0; i < inherited->n; i++)
+                if (inherited->items[i].fd >= 0)
+                        log_line(LOG_WARNING, "closed what the service manager passed as \"%s\"",
+                                 log_escape(inherited->items[i].name, name, sizeof(name)));
+        inherited_deinit(inherited);
+}
+
 static int broker_start(Broker *broker) {
         size_t n_fds = 0;
         _cleanup_(freep) char *reason = NULL;
         Services *services = &broker->services;
         int r;
 
+        r = inherited_take(&broker->inherited);
+        if (r < 0)
+                return error_trace(r);
         r = privileges_raise_limits(&n_fds);
         if (r < 0)
                 log_fault(LOG_WARNING, "cannot raise the limit of descriptors");
@@ -276,10 +297,12 @@ static int broker_start(Broker *broker) {
                               log_is_journal() ? JOURNAL_SOCKET : NULL, &broker->audit);
         if (r < 0)
                 return error_trace(r);
-        r = listener_new(services, broker->options->socket, &broker->listener);
+        r = listener_new(services, broker->options->socket, &broker->inherited, &broker->listener);
         if (r != 0)
                 return broker_refuse_socket(broker->options->socket, r);
-        return error_trace(broker_confine(services));
+        r = broker_confine(services);
+        broker_close_unclaimed(&broker->inherited);
+        return error_trace(r);
 }
 
 /* Limits that no file changes. */
@@ -311,6 +334,10 @@ int broker_new(const BrokerOptions *options, Broker **ret) {
         }
         *ret = broker;
         return 0;
+}
+
+const char *broker_path(const Broker *broker) {
+        return listener_path(broker->listener);
 }
 
 /*
@@ -382,6 +409,7 @@ Broker *broker_free(Broker *broker) {
         warnings_deinit(&broker->services.warnings);
         free(broker->services.reload_error);
         config_free(broker->services.config);
+        inherited_deinit(&broker->inherited);
         free(broker);
         return NULL;
 }

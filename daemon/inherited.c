@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 
 #include "proto/cleanup.h"
@@ -37,6 +38,14 @@ int inherited_take(Inherited *ret) {
 int inherited_claim(Inherited *inherited, const char *name) {
         for (size_t i = 0; i < inherited->n; i++)
                 if (inherited->items[i].fd >= 0 && strcmp(inherited->items[i].name, name) == 0)
+                        return fd_take(&inherited->items[i].fd);
+        return -1;
+}
+
+int inherited_claim_path(Inherited *inherited, const char *path) {
+        for (size_t i = 0; i < inherited->n; i++)
+                if (inherited->items[i].fd >= 0 &&
+                    sd_is_socket_unix(inherited->items[i].fd, SOCK_STREAM, 1, path, 0) > 0)
                         return fd_take(&inherited->items[i].fd);
         return -1;
 }

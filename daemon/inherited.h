@@ -28,5 +28,8 @@ int inherited_take(Inherited *ret);
 /* The first that is called @name and was not claimed: the caller's from now on. -1: there is none. */
 int inherited_claim(Inherited *inherited, const char *name);
 
+/* The same for the first stream socket that listens at @path, whatever it is called. */
+int inherited_claim_path(Inherited *inherited, const char *path);
+
 /* Closes what nobody claimed. */
 void inherited_deinit(Inherited *inherited);

@@ -15,9 +15,11 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "daemon/clock.h"
+#include "daemon/inherited.h"
 #include "daemon/log.h"
 #include "daemon/socket-file.h"
 #include "proto/cleanup.h"
@@ -136,7 +138,13 @@ static int listener_bind(Listener *listener) {
         }
 }
 
-static int listener_open(Listener *listener) {
+/* No method takes descriptors: refuse them at the sender, where the kernel can (6.16). */
+static void listener_refuse_descriptors(Listener *listener) {
+        listener->services->pass_rights =
+                setsockopt(listener->fd, SOL_SOCKET, SO_PASSRIGHTS, &(int){ 0 }, sizeof(int)) == 0;
+}
+
+static int listener_make(Listener *listener) {
         int r;
 
         r = make_folder(listener->address.sun_path, &listener->services->confinement);
@@ -145,14 +153,46 @@ static int listener_open(Listener *listener) {
         listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (listener->fd < 0)
                 return error_origin(-errno);
-        /* No method takes descriptors: refuse them at the sender, where the kernel can (6.16). */
-        listener->services->pass_rights =
-                setsockopt(listener->fd, SOL_SOCKET, SO_PASSRIGHTS, &(int){ 0 }, sizeof(int)) == 0;
+        listener_refuse_descriptors(listener);
         r = listener_bind(listener);
         if (r != 0)
                 return r < 0 ? error_trace(r) : r;
         if (listen(listener->fd, BACKLOG) < 0)
                 return error_origin(-errno);
+        return 0;
+}
+
+/*
+ * Its address is where clients find it, whatever path was asked for. One in the abstract namespace
+ * begins with a NUL, which people write as "@".
+ */
+static int listener_adopt(Listener *listener) {
+        socklen_t size = sizeof(listener->address) - 1; /* a NUL stays at the end */
+        int flags;
+
+        if (sd_is_socket_unix(listener->fd, SOCK_STREAM, 1, NULL, 0) <= 0)
+                return LISTENER_E_INHERITED;
+        flags = fcntl(listener->fd, F_GETFL);
+        if (flags < 0 || fcntl(listener->fd, F_SETFL, flags | O_NONBLOCK) < 0)
+                return error_origin(-errno);
+        listener->address = (struct sockaddr_un){ 0 };
+        if (getsockname(listener->fd, (struct sockaddr *)&listener->address, &size) < 0)
+                return error_origin(-errno);
+        if (listener->address.sun_path[0] == '\0')
+                listener->address.sun_path[0] = '@';
+        listener_refuse_descriptors(listener);
+        return 0;
+}
+
+static int listener_open(Listener *listener, Inherited *inherited) {
+        int r;
+
+        listener->fd = inherited_claim(inherited, LISTENER_NAME);
+        if (listener->fd < 0)
+                listener->fd = inherited_claim_path(inherited, listener->address.sun_path);
+        r = listener->fd >= 0 ? listener_adopt(listener) : listener_make(listener);
+        if (r != 0)
+                return r < 0 ? error_trace(r) : r;
         listener_take_reserve(listener);
         if (listener->reserve < 0)
                 return error_origin(-errno);
@@ -161,7 +201,7 @@ static int listener_open(Listener *listener) {
         return r < 0 ? error_origin(r) : 0;
 }
 
-int listener_new(Services *services, const char *path, Listener **ret) {
+int listener_new(Services *services, const char *path, Inherited *inherited, Listener **ret) {
         const Confinement *confinement = &services->confinement;
         Listener *listener;
         int r;
@@ -184,13 +224,17 @@ int listener_new(Services *services, const char *path, Listener **ret) {
         strcpy(listener->address.sun_path, path);
         r = peer_list_init(&listener->peers, services);
         if (r == 0)
-                r = listener_open(listener);
+                r = listener_open(listener, inherited);
         if (r != 0) {
                 listener_free(listener);
                 return r < 0 ? error_trace(r) : r;
         }
         *ret = listener;
         return 0;
+}
+
+const char *listener_path(const Listener *listener) {
+        return listener->address.sun_path;
 }
 
 Listener *listener_free(Listener *listener) {

@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 
-/* The control socket: made with the mode and group it shall have, and a client accepted at a time. */
+/*
+ * The control socket: the service manager's, or made with the mode and group it shall have; and a client
+ * accepted at a time.
+ */
 
 #include "daemon/peer.h"
 #include "daemon/services.h"
 
+typedef struct Inherited Inherited;
 typedef struct Listener Listener;
+
+/* What a .socket unit calls it: FileDescriptorName=. */
+#define LISTENER_NAME "control"
 
 enum {
         _LISTENER_E_SUCCESS,
@@ -14,14 +21,20 @@ enum {
         LISTENER_E_IN_USE,
         /* The path is not absolute, or too long. */
         LISTENER_E_PATH,
+        /* What was inherited as LISTENER_NAME is no UNIX stream socket that listens. */
+        LISTENER_E_INHERITED,
 };
 
 /*
- * Binds @path, its folder made if only the last one is missing, and starts to accept. Both belong to
- * whom the broker will run as. A socket left behind by a broker that is gone is replaced. Returns 0,
- * LISTENER_E_*, or a negative errno.
+ * Starts to accept on the socket that was inherited as LISTENER_NAME, or else on one that listens at
+ * @path, which it claims; whose mode, owner and file are for who made it to say. If there is none, binds
+ * @path, its folder made if only the last one is missing. Both belong to whom the broker will run as. A
+ * socket left behind by a broker that is gone is replaced. Returns 0, LISTENER_E_*, or a negative errno.
  */
-int listener_new(Services *services, const char *path, Listener **ret);
+int listener_new(Services *services, const char *path, Inherited *inherited, Listener **ret);
 
-/* Stops accepting, ends all clients, removes the socket's file if it is still this listener's. */
+/* Where it is, as clients write it. */
+const char *listener_path(const Listener *listener);
+
+/* Stops accepting, ends all clients, removes the socket's file if this listener made it. */
 Listener *listener_free(Listener *listener);

@@ -105,8 +105,8 @@ static int serve(const BrokerOptions *options) {
         if (r > 0)
                 return r == BROKER_E_CONFIG ? EX_CONFIG : EX_CANTCREAT;
         if (r == 0) {
-                sd_notifyf(0, "READY=1\nSTATUS=Serving %s", options->socket);
-                log_line(LOG_INFO, "serving %s", options->socket);
+                sd_notifyf(0, "READY=1\nSTATUS=Serving %s", broker_path(broker));
+                log_line(LOG_INFO, "serving %s", broker_path(broker));
                 r = broker_run(broker);
                 sd_notify(0, "STOPPING=1");
         }

@@ -12,17 +12,14 @@
 
 TestSuite(start, .timeout = 60);
 
-/* Runs a daemon that does not come to serve. Its exit status; what it said is in @said. */
-static int run_daemon(const char *const *arguments, char *said, size_t size) {
-        const char *argv[8] = { REUSEPORTD_PATH };
+/* Runs a command to its end. Its exit status; what it said is in @said. */
+static int run(const char *const *argv, char *said, size_t size) {
         posix_spawn_file_actions_t actions;
         size_t used = 0;
         ssize_t n;
         int out[2], status;
         pid_t pid;
 
-        for (int i = 0; arguments[i]; i++)
-                argv[i + 1] = arguments[i];
         cr_assert(zero(int, pipe2(out, O_CLOEXEC)));
         posix_spawn_file_actions_init(&actions);
         posix_spawn_file_actions_adddup2(&actions, out[1], STDERR_FILENO);
@@ -35,6 +32,25 @@ static int run_daemon(const char *const *arguments, char *said, size_t size) {
         close(out[0]);
         cr_assert(eq(int, waitpid(pid, &status, 0), pid));
         return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* A daemon that does not come to serve. */
+static int run_daemon(const char *const *arguments, char *said, size_t size) {
+        const char *argv[8] = { REUSEPORTD_PATH };
+
+        for (int i = 0; arguments[i]; i++)
+                argv[i + 1] = arguments[i];
+        return run(argv, said, size);
+}
+
+/* The same, passed /dev/null as a service manager would, with these assignments. */
+static int run_passed(const char *variables, const char *socket, char *said, size_t size) {
+        char script[1024];
+
+        snprintf(script, sizeof(script),
+                 "exec 3</dev/null; LISTEN_PID=$$ %s exec " REUSEPORTD_PATH " --user --socket %s",
+                 variables, socket);
+        return run((const char *const[]){ "/bin/sh", "-c", script, NULL }, said, size);
 }
 
 /* A folder with a file of this name and text in it; the folder is the caller's to remove. */
@@ -209,6 +225,24 @@ Test(start, something_else_is_there) {
         cr_assert(zero(int, lstat(path, &after)));
         cr_assert(eq(ullong, before.st_ino, after.st_ino));
         cr_assert(eq(llong, after.st_size, before.st_size));
+        remove_file(folder, path);
+}
+
+/* What a service manager passes is not right: nothing is served in its place. */
+Test(start, wrong_descriptors_are_passed) {
+        char folder[32], path[64], socket[64], said[1024];
+
+        make_file(folder, path, "other", "");
+        snprintf(socket, sizeof(socket), "%s/io.reuseportd", folder);
+        cr_assert(eq(int, run_passed("LISTEN_FDS=1 LISTEN_FDNAMES=control", socket, said, sizeof(said)),
+                     EX_CANTCREAT));
+        cr_assert(strstr(said, "\"control\" of the service manager is no UNIX stream socket") != NULL,
+                  "%s", said);
+        /* More than there are, and fewer names. */
+        cr_assert(eq(int, run_passed("LISTEN_FDS=9", socket, said, sizeof(said)), EX_OSERR));
+        cr_assert(strstr(said, "inherited_take") != NULL, "%s", said);
+        cr_assert(eq(int, run_passed("LISTEN_FDS=1 LISTEN_FDNAMES=a:b", socket, said, sizeof(said)),
+                     EX_OSERR));
         remove_file(folder, path);
 }
 

@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 
+#include "daemon/inherited.h"
 #include "daemon/policy.h"
 #include "tests/unit/daemon-kit.h"
 
@@ -71,17 +72,19 @@ static void end(Kit *kit) {
 }
 
 static Listener *listen_at(Kit *kit, const char *at) {
+        Inherited none = { 0 };
         Listener *listener;
 
-        cr_assert(zero(int, listener_new(&kit->services, at, &listener)));
+        cr_assert(zero(int, listener_new(&kit->services, at, &none, &listener)));
         return listener;
 }
 
 static void expect_refused(Kit *kit, const char *at, int answer) {
         int n_fds = leaks_count_fds();
+        Inherited none = { 0 };
         Listener *listener = NULL;
 
-        cr_assert(eq(int, listener_new(&kit->services, at, &listener), answer), "%s", at);
+        cr_assert(eq(int, listener_new(&kit->services, at, &none, &listener), answer), "%s", at);
         cr_assert(eq(ptr, listener, NULL));
         cr_assert(eq(int, leaks_count_fds(), n_fds));
 }
@@ -337,6 +340,106 @@ Test(listener, a_file_put_in_place_of_ours_stays) {
         listener = listen_at(&kit, path);
         cr_assert(zero(int, unlink(path)));
         listener_free(listener);
+        end(&kit);
+}
+
+/* ---- what was inherited -------------------------------------------------------------------------- */
+
+/* As a service manager passes one socket. */
+static int listen_on(Kit *kit, const char *at, int fd, const char *name, Listener **ret) {
+        InheritedItem item = { .fd = fd, .name = (char *)name };
+        Inherited inherited = { .items = &item, .n = 1 };
+        int r = listener_new(&kit->services, at, &inherited, ret);
+
+        fd_close(item.fd); /* nobody has claimed it */
+        return r;
+}
+
+/* By its name, or by its path, its clients are served, and its file stays. */
+static void expect_served_on(Kit *kit, const char *at, const char *name) {
+        Listener *listener;
+        struct stat st;
+        int fd = other_socket(SOCK_STREAM, 8), copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        int early = dial(path), client;
+
+        cr_assert(zero(int, chmod(path, 0640)));
+        cr_assert(zero(int, listen_on(kit, at, fd, name, &listener)), "%s", name);
+        KIT_EXPECT_TEXT(listener_path(listener), path);
+        cr_assert(ne(int, fcntl(copy, F_GETFL) & O_NONBLOCK, 0));
+        cr_assert(is_served(kit, early));
+        client = dial(path);
+        cr_assert(is_served(kit, client));
+        close(client);
+        close(early);
+        kit_turn(kit);
+        listener_free(listener);
+        /* It is the manager's: clients may go on to connect. */
+        cr_assert(zero(int, stat(path, &st)));
+        cr_assert(eq(u32, st.st_mode & 07777, 0640));
+        client = dial(path);
+        cr_assert(ge(int, client, 0));
+        close(client);
+        close(copy);
+        unlink(path);
+}
+
+Test(listener, a_socket_of_the_manager_is_served_and_left_alone) {
+        Kit kit;
+
+        start(&kit);
+        expect_served_on(&kit, path, "control");
+        expect_served_on(&kit, "/none/such", "control");
+        expect_served_on(&kit, path, "unknown");
+        expect_served_on(&kit, path, "io.reuseportd.socket");
+        end(&kit);
+}
+
+Test(listener, an_abstract_socket_of_the_manager) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), length;
+        Listener *listener;
+        Kit kit;
+
+        start(&kit);
+        kit.n_fds--; /* this socket, which the listener closes */
+        /* As long as they come: no NUL is behind it. */
+        length = sprintf(address.sun_path + 1, "test-listener-%d-", getpid()) + 1;
+        memset(address.sun_path + length, 'x', sizeof(address.sun_path) - (size_t)length);
+        cr_assert(zero(int, bind(fd, (struct sockaddr *)&address, sizeof(address))));
+        cr_assert(zero(int, listen(fd, 1)));
+        cr_assert(zero(int, listen_on(&kit, path, fd, "control", &listener)));
+        address.sun_path[0] = '@';
+        cr_assert(zero(
+                int, strncmp(listener_path(listener), address.sun_path, sizeof(address.sun_path) - 1)));
+        cr_assert(eq(sz, strlen(listener_path(listener)), sizeof(address.sun_path) - 1));
+        listener_free(listener);
+        end(&kit);
+}
+
+/* Whoever calls it so expects it to be served. */
+Test(listener, an_inherited_socket_that_cannot_be_the_control_socket) {
+        Listener *listener = NULL;
+        Kit kit;
+
+        start(&kit);
+        int fds[] = {
+                socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), /* does not listen */
+                socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0),
+                other_socket(SOCK_SEQPACKET, 1),
+                open("/dev/null", O_RDONLY | O_CLOEXEC),
+        };
+
+        cr_assert(zero(int, listen(fds[1], 1)));
+        for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+                cr_assert(eq(int, listen_on(&kit, path, fds[i], "control", &listener),
+                             LISTENER_E_INHERITED));
+        unlink(path);
+        /* Called otherwise it is for somebody else. */
+        fds[0] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        cr_assert(zero(int, listen_on(&kit, path, fds[0], "unknown", &listener)));
+        cr_assert(exists(path));
+        listener_free(listener);
+        cr_assert(not(exists(path)));
         end(&kit);
 }
 

@@ -20,6 +20,7 @@
 #include "daemon/judge.h"
 #include "daemon/listener.h"
 #include "daemon/log.h"
+#include "daemon/notify.h"
 #include "daemon/policy.h"
 #include "daemon/privileges.h"
 #include "daemon/repair.h"
@@ -49,6 +50,7 @@ struct Broker {
         Audit *audit;
         Listener *listener;
         sd_event_source *hangup;
+        Watchdog watchdog;
         size_t n_failures; /* of the event loop, one after the other */
 };
 
@@ -102,9 +104,7 @@ static void broker_reload_failed(Services *services, int r, const char *reason) 
         warnings_gather(services);
 }
 
-static int broker_on_hangup(sd_event_source *source, const struct signalfd_siginfo *info,
-                            void *userdata) {
-        Broker *broker = userdata;
+static void broker_reload(Broker *broker) {
         Services *services = &broker->services;
         _cleanup_(freep) char *reason = NULL;
         int r = broker_configure(broker, &reason);
@@ -112,10 +112,19 @@ static int broker_on_hangup(sd_event_source *source, const struct signalfd_sigin
         free(ptr_take(services->reload_error));
         if (r != 0) {
                 broker_reload_failed(services, r, reason);
-                return 0;
+                return;
         }
         log_line(LOG_INFO, "configuration reloaded");
         broker_take_stock(services);
+}
+
+static int broker_on_hangup(sd_event_source *source, const struct signalfd_siginfo *info,
+                            void *userdata) {
+        Broker *broker = userdata;
+
+        notify_reloading();
+        broker_reload(broker);
+        notify_ready(broker_path(broker), broker->services.reload_error);
         return 0;
 }
 
@@ -136,6 +145,10 @@ static int broker_handle_signals(Broker *broker) {
                 r = sd_event_add_signal(event, NULL, SIGINT, NULL, NULL);
         if (r >= 0)
                 r = sd_event_add_signal(event, &broker->hangup, SIGHUP, broker_on_hangup, broker);
+        /* Whoever connects after the signal is served by the new configuration: the unit counts on it.
+         */
+        if (r >= 0)
+                r = sd_event_source_set_priority(broker->hangup, SD_EVENT_PRIORITY_IMPORTANT);
         return r < 0 ? error_origin(r) : 0;
 }
 
@@ -300,7 +313,9 @@ static int broker_start(Broker *broker) {
         r = listener_new(services, broker->options->socket, &broker->inherited, &broker->listener);
         if (r != 0)
                 return broker_refuse_socket(broker->options->socket, r);
-        r = broker_confine(services);
+        r = watchdog_init(&broker->watchdog, services->event);
+        if (r == 0)
+                r = broker_confine(services);
         broker_close_unclaimed(&broker->inherited);
         return error_trace(r);
 }
@@ -386,6 +401,7 @@ int broker_run(Broker *broker) {
                         return error_trace(r);
                 woken = more > 0 || r > 0;
                 group_settle(&services->endpoints);
+                watchdog_round(&broker->watchdog);
         }
         return 0;
 }
@@ -393,6 +409,7 @@ int broker_run(Broker *broker) {
 Broker *broker_free(Broker *broker) {
         if (!broker)
                 return NULL;
+        watchdog_deinit(&broker->watchdog);
         listener_free(broker->listener);
         lease_registry_deinit(&broker->services.leases, "the broker stops");
         endpoint_registry_deinit(&broker->services.endpoints);

@@ -8,13 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
-#include <systemd/sd-daemon.h>
 
 #include "build-config.h"
 #include "daemon/broker.h"
 #include "daemon/config-check.h"
 #include "daemon/config.h"
 #include "daemon/log.h"
+#include "daemon/notify.h"
 
 static int print_help(void) {
         printf("reuseportd [OPTION...]\n\n"
@@ -105,10 +105,10 @@ static int serve(const BrokerOptions *options) {
         if (r > 0)
                 return r == BROKER_E_CONFIG ? EX_CONFIG : EX_CANTCREAT;
         if (r == 0) {
-                sd_notifyf(0, "READY=1\nSTATUS=Serving %s", broker_path(broker));
+                notify_ready(broker_path(broker), NULL);
                 log_line(LOG_INFO, "serving %s", broker_path(broker));
                 r = broker_run(broker);
-                sd_notify(0, "STOPPING=1");
+                notify_stopping();
         }
         if (r < 0)
                 log_fault(LOG_ERR, "the broker ends");

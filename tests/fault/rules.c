@@ -91,7 +91,10 @@ static const FaultRule rules[] = {
         NEVER(futex),
         NEVER(sched_yield),
         NEVER(umask),
+        NEVER(getuid),
         NEVER(geteuid),
+        NEVER(getgid),
+        NEVER(getegid),
         NEVER(clock_gettime),
         NEVER(timerfd_settime), /* of its own timer, with a time that is right */
 };

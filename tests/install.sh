@@ -29,6 +29,17 @@ libdir=$(dirname "$(one libreuse-client.so)")
 [ -x "$(one 'sbin/reuseportd')" ] || fail 'the broker cannot be executed'
 [ -x "$(one bin/reusectl)" ] || fail 'reusectl cannot be executed'
 [ -f "$(one lib/systemd/catalog/reuseportd.catalog)" ] || fail 'no catalog'
+# Where systemd is: what the units execute is what was installed.
+if [ -n "$(find "$root" -name reuseportd.service)" ]; then
+        for unit in system user; do
+                service=$(one systemd/$unit/reuseportd.service)
+                [ -f "$(one systemd/$unit/reuseportd.socket)" ] || fail "no socket unit: $unit"
+                for program in $(sed -n 's/^Exec[A-Za-z]*=\(\/[^ ]*\).*/\1/p' "$service" | sort -u); do
+                        [ -x "$root$program" ] || fail "$service executes $program, which is not installed"
+                done
+        done
+        [ -f "$(one sysusers.d/reuseportd.conf)" ] || fail 'no users'
+fi
 [ -f "$(one reuse-client.h)" ] || fail 'no header'
 # Of the library only: nobody else's header or archive belongs there.
 [ "$(find "$root" -name '*.h' | wc -l)" = 1 ] || fail 'headers that are not public were installed'

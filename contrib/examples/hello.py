@@ -3,10 +3,14 @@
 """hello.py: a web server that takes its socket as systemd hands it, so `reusectl run` can start it.
 
     reusectl run -l tcp:127.0.0.1:8080,name=web -- ./hello.py
+
+SIGTERM ends it after the request that it is serving.
 """
 
 import os
+import signal
 import socket
+import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 SD_LISTEN_FDS_START = 3
@@ -27,6 +31,14 @@ class Hello(BaseHTTPRequestHandler):
         pass
 
 
+def notify_ready():
+    """What a service of Type=notify says."""
+    path = os.environ.get("NOTIFY_SOCKET")
+    if path:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.sendto(b"READY=1", path.replace("@", "\0", 1) if path.startswith("@") else path)
+
+
 def main():
     if os.environ.get("LISTEN_PID") != str(os.getpid()) or os.environ.get("LISTEN_FDS") != "1":
         raise SystemExit("hello.py: start it with: reusectl run -l tcp:127.0.0.1:8080 -- ./hello.py")
@@ -34,6 +46,9 @@ def main():
     server.socket.close()
     server.socket = socket.socket(fileno=SD_LISTEN_FDS_START)
     server.server_address = server.socket.getsockname()
+    # shutdown() waits for serve_forever(), which is what the signal interrupts.
+    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+    notify_ready()
     server.serve_forever()
 
 

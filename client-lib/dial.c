@@ -65,7 +65,7 @@ int client_dial_error(const reuse_client *client, int number, reuse_error **ret_
                 return reuse_error_set(
                         ret_error, number,
                         "not allowed to connect to %s: ask for SocketMode= or SocketGroup= in "
-                        "reuseportd.conf(5)",
+                        "reuseportd.conf(5) or, with systemd, for the group of reuseportd.socket",
                         path);
         case -ETIMEDOUT:
                 return reuse_error_set(

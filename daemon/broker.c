@@ -201,6 +201,8 @@ static int broker_confine(Services *services) {
         if (r < 0)
                 return error_trace(r);
         services->privileged_ports = privileges_low_ports();
+        /* Root's own, which is there for everybody unless it is hidden. */
+        services->no_processes = access("/proc/1", F_OK) < 0;
         broker_take_stock(services);
         return 0;
 }

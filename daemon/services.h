@@ -43,8 +43,9 @@ typedef struct Services {
         uint64_t event_serial; /* of the event in there: it is the same for all who watch; 0: of none */
         uint64_t started_usec; /* CLOCK_REALTIME */
         /* What this kernel and these privileges allow; for GetStatus. */
-        bool peer_pidfd;  /* SO_PEERPIDFD */
-        bool pass_rights; /* SO_PASSRIGHTS: descriptors nobody asked for are refused at the sender */
+        bool peer_pidfd;   /* SO_PEERPIDFD */
+        bool no_processes; /* in /proc, of other users: ProtectProc= of a unit */
+        bool pass_rights;  /* SO_PASSRIGHTS: descriptors nobody asked for are refused at the sender */
         bool privileged_ports; /* ports below net.ipv4.ip_unprivileged_port_start */
         char *reload_error;    /* why the last reload failed; NULL if it did not */
         Warnings warnings;

@@ -95,7 +95,11 @@ static void gather_system(const Services *services, Warnings *warnings) {
         if (services->bpf_kept)
                 warnings_add(warnings, "CAP_BPF is kept: with kernel.unprivileged_bpf_disabled, Linux "
                                        "before 5.19 asks for it again and again");
-        if (!services->peer_pidfd)
+        if (!services->peer_pidfd && services->no_processes)
+                warnings_add(warnings,
+                             "no SO_PEERPIDFD (Linux 6.5), and /proc hides other users' processes: no "
+                             "lease of lifetime \"process\" can be given; see ProtectProc= of the unit");
+        else if (!services->peer_pidfd)
                 warnings_add(warnings,
                              "no SO_PEERPIDFD (Linux 6.5): processes are told apart by pid and "
                              "start time");

@@ -85,7 +85,15 @@ Test(warnings, one_for_each_lack) {
         expect_one(&services, "CAP_BPF is kept");
         services = complete();
         services.peer_pidfd = false;
-        expect_one(&services, "no SO_PEERPIDFD");
+        expect_one(&services, "no SO_PEERPIDFD (Linux 6.5): processes are told apart");
+        services.no_processes = true;
+        expect_one(&services, "no lease of lifetime \"process\" can be given");
+        /* Where the kernel has it, nobody has to look there. */
+        services = complete();
+        services.no_processes = true;
+        warnings_gather(&services);
+        cr_assert(zero(sz, services.warnings.n));
+        warnings_deinit(&services.warnings);
         services = complete();
         services.reload_error = (char *)"FILE:1: what is wrong";
         expect_one(&services, "the configuration was not reloaded: FILE:1: what is wrong");

@@ -148,28 +148,42 @@ static bool leaves_a_share(const User *user, Resource resource, size_t n) {
         return used <= limit && n <= limit && (n_users + 1) * (share + n) - share <= limit - used;
 }
 
-static int user_pay(User *user, Resource resource, size_t n) {
+static void user_take_on(User *user, Resource resource, size_t n) {
         Accounts *accounts = user->accounts;
+
+        accounts->n_users[resource] += user->used[resource] == 0 && n > 0;
+        user->used[resource] += n;
+        accounts->used[resource] += n;
+}
+
+static int user_pay(User *user, Resource resource, size_t n) {
+        const Accounts *accounts = user->accounts;
 
         if (accounts->limit_per_user[resource] > 0 &&
             user->used[resource] + n > accounts->limit_per_user[resource])
                 return ACCOUNT_E_USER_LIMIT;
         if (accounts->limit[resource] > 0 && !leaves_a_share(user, resource, n))
                 return ACCOUNT_E_LIMIT;
-        accounts->n_users[resource] += user->used[resource] == 0 && n > 0;
-        user->used[resource] += n;
-        accounts->used[resource] += n;
+        user_take_on(user, resource, n);
         return 0;
+}
+
+static void charge_begin(User *user, Resource resource, size_t n, Charge *ret) {
+        user->n_refs++;
+        *ret = (Charge){ .user = user, .resource = resource, .n = n };
 }
 
 int user_charge(User *user, Resource resource, size_t n, Charge *ret) {
         int r = user_pay(user, resource, n);
 
-        if (r != 0)
-                return r;
-        user->n_refs++;
-        *ret = (Charge){ .user = user, .resource = resource, .n = n };
-        return 0;
+        if (r == 0)
+                charge_begin(user, resource, n, ret);
+        return r;
+}
+
+void user_charge_anyway(User *user, Resource resource, size_t n, Charge *ret) {
+        user_take_on(user, resource, n);
+        charge_begin(user, resource, n, ret);
 }
 
 int charge_grow(Charge *charge, size_t n) {

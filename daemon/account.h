@@ -91,6 +91,9 @@ User *user_unref(User *user);
  * ACCOUNT_E_LIMIT. */
 int user_charge(User *user, Resource resource, size_t n, Charge *ret);
 
+/* The same for what the user has already, of an earlier broker: no limit takes it away. */
+void user_charge_anyway(User *user, Resource resource, size_t n, Charge *ret);
+
 /* What is paid for has become @n more. As user_charge(). */
 int charge_grow(Charge *charge, size_t n);
 

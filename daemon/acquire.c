@@ -41,19 +41,10 @@ static int acquire_all(Context *context, const LeaseTerms *terms, Wanted *wanted
 }
 
 static int acquire_terms(Context *context, const AcquireIn *in, LeaseTerms *ret) {
-        int r;
-
         *ret = (LeaseTerms){ .subject = context->subject,
                              .user = context->user,
                              .connection = context->connection };
-        if (in->lifetime != LIFETIME_PROCESS)
-                return 0;
-        r = context->get_process(context, &ret->process);
-        if (r == SUBJECT_E_GONE)
-                return refuse_failure(context, "pidfd", NULL, ESRCH);
-        if (r == SUBJECT_E_NO_DESCRIPTOR)
-                return refuse_failure(context, "pidfd", NULL, EMFILE);
-        return r;
+        return in->lifetime == LIFETIME_PROCESS ? require_process(context, &ret->process) : 0;
 }
 
 static int acquire_check(Context *context, const AcquireIn *in, Wanted *wanted) {

@@ -23,6 +23,7 @@
 #include "daemon/notify.h"
 #include "daemon/policy.h"
 #include "daemon/privileges.h"
+#include "daemon/recovery.h"
 #include "daemon/repair.h"
 #include "daemon/right-trial.h"
 #include "daemon/services.h"
@@ -49,6 +50,7 @@ struct Broker {
         Services services;
         Audit *audit;
         Listener *listener;
+        bool owns; /* what an earlier broker left is its own */
         sd_event_source *hangup;
         Watchdog watchdog;
         size_t n_failures; /* of the event loop, one after the other */
@@ -287,14 +289,16 @@ static int broker_start(Broker *broker) {
         if (r < 0)
                 return error_trace(r);
         broker_probe(services);
-        r = id_source_init(&services->ids);
-        if (r == 0)
-                r = port_pool_new(&services->ports);
-        if (r < 0)
-                return error_trace(r);
         r = sd_event_new(&services->event);
         if (r < 0)
                 return error_origin(r);
+        r = id_source_init(&services->ids);
+        if (r == 0)
+                r = port_pool_new(&services->ports);
+        if (r == 0)
+                r = recovery_open_state(services, &broker->inherited);
+        if (r < 0)
+                return error_trace(r);
         r = broker_handle_signals(broker);
         if (r == 0)
                 r = poller_init(&services->poller, sd_event_get_fd(services->event));
@@ -306,12 +310,18 @@ static int broker_start(Broker *broker) {
                                                         .hub = &services->hub,
                                                         .ids = &services->ids,
                                                         .steering = services->steering,
+                                                        .marks = &services->state.marks,
                                                         .on_shut_down = repair_member });
         if (r == 0)
                 r = audit_new(&services->hub, services->event, &services->endpoints.timers_changed,
                               log_is_journal() ? JOURNAL_SOCKET : NULL, &broker->audit);
+        if (r == 0)
+                r = grace_init(&services->grace, services->event, &services->endpoints.timers_changed);
+        if (r == 0)
+                r = recovery_run(services, &broker->inherited);
         if (r < 0)
                 return error_trace(r);
+        broker->owns = true;
         r = listener_new(services, broker->options->socket, &broker->inherited, &broker->listener);
         if (r != 0)
                 return broker_refuse_socket(broker->options->socket, r);
@@ -382,7 +392,7 @@ static int broker_run_event(Broker *broker) {
         if (r < 0)
                 return broker_loop_failed(broker, r);
         broker->n_failures = 0;
-        group_settle(&services->endpoints);
+        services_settle(services);
         return r;
 }
 
@@ -402,19 +412,56 @@ int broker_run(Broker *broker) {
                 if (r < 0)
                         return error_trace(r);
                 woken = more > 0 || r > 0;
-                group_settle(&services->endpoints);
+                services_settle(services);
                 watchdog_round(&broker->watchdog);
         }
         return 0;
 }
 
+/*
+ * What is kept for the next broker is not given up on the way: no lease is ended, no socket shut down, no
+ * list changed. The objects are not freed either, which would do just that; the process is about to end.
+ */
+static void broker_leave(Broker *broker) {
+        static const Broker *left;
+        Services *services = &broker->services;
+
+        left = broker;
+        (void)left;
+        if (broker->listener)
+                listener_leave(broker->listener);
+        services_settle(services);
+        fd_store_flush(services->state.store);
+        log_line(LOG_NOTICE,
+                 "%zu descriptors of %zu endpoints are left in the service manager's store: over a restart, "
+                 "and over a stop where FileDescriptorStorePreserve= says so; without, they are given up",
+                 fd_store_count(services->state.store), endpoint_registry_count(&services->endpoints));
+}
+
+/* There is nobody to keep what it has. */
+static void broker_give_up(const Services *services) {
+        size_t n = endpoint_registry_count(&services->endpoints);
+
+        if (n > 0)
+                log_line(LOG_NOTICE, "%zu endpoints with %zu leases end with the broker, and what waits on "
+                                     "them", n, lease_registry_count(&services->leases));
+}
+
 Broker *broker_free(Broker *broker) {
         if (!broker)
                 return NULL;
+        if (broker->owns && broker->services.state.store) {
+                broker_leave(broker);
+                return NULL;
+        }
+        broker_give_up(&broker->services);
         watchdog_deinit(&broker->watchdog);
         listener_free(broker->listener);
         lease_registry_deinit(&broker->services.leases, "the broker stops");
         endpoint_registry_deinit(&broker->services.endpoints);
+        grace_deinit(&broker->services.grace);
+        state_deinit(&broker->services.state);
+        inherited_deinit(&broker->inherited);
         audit_free(broker->audit);
         steering_free(broker->services.steering);
         poller_deinit(&broker->services.poller);

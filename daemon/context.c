@@ -15,7 +15,7 @@ int context_reply(Context *context, const void *out) {
         int r;
 
         assert(!context->answered);
-        group_settle(&context->services->endpoints);
+        services_settle(context->services);
         if (context->silent)
                 return 0;
         r = message_encode_reply(&context->services->buffer, &(Reply){ .error = NULL },

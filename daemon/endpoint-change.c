@@ -111,6 +111,7 @@ int endpoint_change_reshape(EndpointChange *change, Sharing sharing, uint64_t re
                 endpoint->requested = ptr_take(requested);
         endpoint->sharing = sharing;
         endpoint->retain_usec = retain_usec;
+        endpoint_touch(endpoint);
         return 0;
 }
 
@@ -121,6 +122,7 @@ int endpoint_change_regroup(EndpointChange *change, SteeringMode steering) {
                 return 0;
         change->regrouped = true;
         endpoint->group.mode = steering;
+        endpoint_touch(endpoint);
         return group_refound(change->lease->member);
 }
 
@@ -182,6 +184,7 @@ static void put_back(const EndpointChange *change) {
         endpoint->sharing = change->sharing;
         endpoint->retain_usec = change->retain_usec;
         endpoint->group.mode = change->steering;
+        endpoint_touch(endpoint);
         if (change->regrouped && group_refound(change->lease->member) != 0)
                 log_fault(LOG_ERR, "a group cannot be steered as before");
         if (change->renamed)

@@ -23,6 +23,7 @@ int endpoint_registry_init(EndpointRegistry *registry, const EndpointServices *s
                 .hub = services->hub,
                 .ids = services->ids,
                 .steering = services->steering,
+                .marks = services->marks,
                 .on_shut_down = services->on_shut_down,
         };
         r = group_settle_init(registry);
@@ -103,7 +104,12 @@ Endpoint *endpoint_find_any(const EndpointRegistry *registry, const char *text) 
         return endpoint;
 }
 
+void endpoint_touch(Endpoint *endpoint) {
+        state_mark_touch(&endpoint->saved, endpoint->registry->marks, STATE_ENDPOINT);
+}
+
 static Endpoint *endpoint_free(Endpoint *endpoint) {
+        state_mark_end(&endpoint->saved);
         free(endpoint->key);
         free(endpoint->requested);
         subject_unref(endpoint->maker);
@@ -153,6 +159,7 @@ int endpoint_new(EndpointRegistry *registry, const Address *address, const char 
                         return error_trace(r);
                 }
         }
+        endpoint_touch(endpoint);
         *ret = endpoint;
         return 0;
 }
@@ -204,6 +211,7 @@ int endpoint_rename(Endpoint *endpoint, const char *text) {
                 endpoint->under = name;
                 endpoint->name = name->text;
         }
+        endpoint_touch(endpoint);
         return 0;
 }
 

@@ -15,6 +15,7 @@
 #include "daemon/id.h"
 #include "daemon/member.h"
 #include "daemon/socket-factory.h"
+#include "daemon/state-mark.h"
 #include "daemon/tenant.h"
 #include "proto/address.h"
 #include "proto/wire.h"
@@ -31,6 +32,7 @@ typedef struct EndpointServices {
         EventHub *hub;
         IdSource *ids;
         Steering *steering; /* NULL: groups are not steered */
+        StateMarks *marks;  /* NULL: nothing is saved */
         /* A holder shut down the socket of a member. */
         void (*on_shut_down)(Member *member);
 } EndpointServices;
@@ -59,6 +61,7 @@ struct EndpointRegistry {
         EventHub *hub;
         IdSource *ids;
         Steering *steering;
+        StateMarks *marks;
         void (*on_shut_down)(Member *member);
         Endpoint *by_key;
         EndpointName *by_name;
@@ -89,6 +92,7 @@ struct Endpoint {
         struct MemberList departing; /* no members any more, but for an adoption: see departure.h */
         Group group;
         SocketFile file; /* of a UNIX path; to be removed with it */
+        StateMark saved;
         UT_hash_handle hh;
         EndpointName *under;          /* its name, */
         LIST_ENTRY(Endpoint) by_name; /* and the others who have it */
@@ -96,6 +100,9 @@ struct Endpoint {
 
 /* Returns 0 or a negative errno; endpoint_registry_deinit() may follow either. */
 int endpoint_registry_init(EndpointRegistry *registry, const EndpointServices *services);
+
+/* Something of it has changed that is to be saved. */
+void endpoint_touch(Endpoint *endpoint);
 
 /* Closes every endpoint; no lease may be left. */
 void endpoint_registry_deinit(EndpointRegistry *registry);

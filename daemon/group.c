@@ -236,6 +236,7 @@ static int group_steer(Member *member) {
         if (r != 0)
                 return r > 0 ? GROUP_E_FULL : error_trace(r);
         member->steered = true;
+        member_touch(member);
         return 0;
 }
 
@@ -251,6 +252,79 @@ int group_join(Member *member) {
                         return r > 0 ? r : error_trace(r);
         }
         return error_trace(socket_factory_lock(member->fd));
+}
+
+/* All that can be on the list, before the program is asked for the first time. */
+static int group_resume_members(Endpoint *endpoint) {
+        Group *group = &endpoint->group;
+        Member *member;
+        int r;
+
+        TAILQ_FOREACH (member, &endpoint->members, entry) {
+                r = steering_member_add(group->steering, member->fd, member->cookie, &member->slot);
+                if (r != 0)
+                        return r > 0 ? GROUP_E_FULL : error_trace(r);
+                member->steered = true;
+        }
+        return 0;
+}
+
+/* Members are locked; one that was alone in its group had no sentinel. */
+static int group_resume_program(Endpoint *endpoint) {
+        Group *group = &endpoint->group;
+
+        if (sentinel_is_open(&group->sentinel))
+                return error_trace(steering_group_attach(group->steering, group->sentinel.alarm.fd));
+        return error_trace(sentinel_open(&group->sentinel, endpoint));
+}
+
+static int group_resume_steering(Endpoint *endpoint, int *sentinel) {
+        Group *group = &endpoint->group;
+        int r;
+
+        r = steering_group_new(endpoint->registry->steering, group->mode, endpoint, &group->steering);
+        if (r != 0)
+                return r == STEERING_E_FULL ? GROUP_E_FULL : error_trace(r);
+        r = group_resume_members(endpoint);
+        if (r == 0 && *sentinel >= 0)
+                r = sentinel_resume(&group->sentinel, endpoint, fd_take(sentinel));
+        if (r == 0)
+                r = group_publish(endpoint);
+        if (r == 0)
+                r = group_resume_program(endpoint);
+        if (r == 0)
+                health_group_begin(endpoint);
+        return r > 0 ? GROUP_E_FULL : error_trace(r);
+}
+
+/* The other broker's lists would be in force for ever. */
+static void group_detach(const Endpoint *endpoint, int sentinel) {
+        if (sentinel < 0 ||
+            setsockopt(sentinel, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &(int){ 0 }, sizeof(int)) == 0)
+                return;
+        if (errno != ENOENT)
+                log_line(LOG_ERR, "%s: an earlier broker's program cannot be taken off: %m",
+                         endpoint->key);
+}
+
+int group_resume(Endpoint *endpoint, int sentinel) {
+        _cleanup_(fd_closep) int owned = sentinel;
+        Member *member;
+        int r;
+
+        if (endpoint->sharing != SHARING_GROUP)
+                return 0;
+        if (!endpoint->registry->steering) {
+                group_detach(endpoint, owned);
+                return 0;
+        }
+        r = group_resume_steering(endpoint, &owned);
+        if (r == 0)
+                return 0;
+        TAILQ_FOREACH (member, &endpoint->members, entry)
+                group_leave(member);
+        group_deinit(endpoint);
+        return r > 0 ? r : error_trace(r);
 }
 
 void group_leave(Member *member) {

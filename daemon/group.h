@@ -60,6 +60,14 @@ int group_join(Member *member);
  */
 int group_refound(Member *only);
 
+/*
+ * Has the members of @endpoint, which an earlier broker made, steered by this one's program: it takes the
+ * place of the other's when it knows them all, so that no flow meets half a list. @sentinel: that of the
+ * earlier broker, -1 if there was none; it is consumed. Returns as group_join(); then the kernel spreads
+ * flows in its own way.
+ */
+int group_resume(Endpoint *endpoint, int sentinel);
+
 /* It is about to be closed. */
 void group_leave(Member *member);
 

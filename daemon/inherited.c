@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* What the manager calls them is the .socket unit's FileDescriptorName=, or the name in the store. */
+/*
+ * What the manager calls them is the .socket unit's FileDescriptorName=, or the name in the store. There
+ * may be thousands, in no order, and each is looked for once: they are sorted.
+ */
 
 #include "daemon/inherited.h"
 
@@ -13,6 +16,12 @@
 
 #include "proto/cleanup.h"
 #include "proto/error.h"
+
+static int compare(const void *a, const void *b) {
+        const InheritedItem *x = a, *y = b;
+
+        return strcmp(x->name, y->name);
+}
 
 int inherited_take(Inherited *ret) {
         char **names = NULL;
@@ -32,13 +41,24 @@ int inherited_take(Inherited *ret) {
                         free(names[i]);
                 }
         free(names);
-        return ret->items ? 0 : error_origin(-ENOMEM);
+        if (!ret->items)
+                return error_origin(-ENOMEM);
+        qsort(ret->items, ret->n, sizeof(*ret->items), compare);
+        return 0;
 }
 
 int inherited_claim(Inherited *inherited, const char *name) {
-        for (size_t i = 0; i < inherited->n; i++)
-                if (inherited->items[i].fd >= 0 && strcmp(inherited->items[i].name, name) == 0)
-                        return fd_take(&inherited->items[i].fd);
+        InheritedItem key = { .name = (char *)name };
+        InheritedItem *found, *end = inherited->items + inherited->n;
+
+        if (inherited->n == 0)
+                return -1;
+        found = bsearch(&key, inherited->items, inherited->n, sizeof(key), compare);
+        while (found && found > inherited->items && compare(found - 1, &key) == 0)
+                found--;
+        for (; found && found < end && compare(found, &key) == 0; found++)
+                if (found->fd >= 0)
+                        return fd_take(&found->fd);
         return -1;
 }
 

@@ -180,6 +180,7 @@ int join_new_endpoint(Context *context, const LeaseTerms *terms, Wanted *wanted,
         }
         endpoint->file = wanted->file;
         endpoint->group.mode = wanted->steering;
+        endpoint_touch(endpoint);
         return join_enter(context, terms, wanted, endpoint, fd, &charge);
 }
 

@@ -76,7 +76,9 @@ void judge_tenants(const Policy *policy, const EndpointRegistry *registry) {
         for (Endpoint *endpoint = registry->by_key; endpoint; endpoint = endpoint->hh.next) {
                 judge_maker(policy, endpoint, &verdict);
                 /* What it would not be given today it has all the same, as whose it was. */
-                if (verdict.allowed)
-                        endpoint->tenant = verdict.tenant;
+                if (!verdict.allowed || tenant_equal(&endpoint->tenant, &verdict.tenant))
+                        continue;
+                endpoint->tenant = verdict.tenant;
+                endpoint_touch(endpoint);
         }
 }

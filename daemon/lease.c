@@ -12,8 +12,19 @@
 #include "daemon/rule.h"
 #include "proto/error.h"
 
+static int lease_charge_anyway(Lease *lease, const LeaseTerms *terms) {
+        user_charge_anyway(terms->user, RESOURCE_LEASES, 1, &lease->charge);
+        return terms->rule_name ? error_trace(user_charge_rule(terms->user, terms->rule_name, 0,
+                                                               &lease->rule_charge))
+                                : 0;
+}
+
 static int lease_charge(Lease *lease, const LeaseTerms *terms) {
-        int r = user_charge(terms->user, RESOURCE_LEASES, 1, &lease->charge);
+        int r;
+
+        if (terms->id > 0)
+                return error_trace(lease_charge_anyway(lease, terms));
+        r = user_charge(terms->user, RESOURCE_LEASES, 1, &lease->charge);
 
         if (r != 0 || !terms->rule)
                 return r;
@@ -41,21 +52,23 @@ int lease_new(LeaseRegistry *registry, Member *member, const LeaseTerms *terms, 
                 free(lease);
                 return r < 0 ? error_trace(r) : r;
         }
-        lease->id = id_next(member->endpoint->registry->ids);
+        lease->id = terms->id > 0 ? terms->id : id_next(member->endpoint->registry->ids);
         HASH_ADD(hh, registry->by_id, id, sizeof(lease->id), lease);
         if (hash_add_failed(hh, lease)) {
                 lease_discharge(lease);
                 free(lease);
                 return error_origin(-ENOMEM);
         }
-        lease->since_usec = clock_usec(CLOCK_REALTIME);
+        lease->since_usec = terms->id > 0 ? terms->since_usec : clock_usec(CLOCK_REALTIME);
         lease->registry = registry;
         lease->member = member;
         lease->subject = subject_ref(terms->subject);
         if (terms->process)
                 lease->process = process_ref(terms->process);
         LIST_INSERT_HEAD(&member->leases, lease, by_member);
+        lease->owner = owner;
         LIST_INSERT_HEAD(&owner->leases, lease, by_owner);
+        state_mark_touch(&lease->saved, member->endpoint->registry->marks, STATE_LEASE);
         *ret = lease;
         return 0;
 }
@@ -99,6 +112,7 @@ void lease_end(Lease *lease, MemberLeave how, const char *reason) {
                                            .revoked = how == MEMBER_LEAVE_REVOKED });
                 member_set_holder(member, lease->subject);
         }
+        state_mark_end(&lease->saved);
         HASH_DEL(lease->registry->by_id, lease);
         LIST_REMOVE(lease, by_owner);
         LIST_REMOVE(lease, by_member);
@@ -108,6 +122,17 @@ void lease_end(Lease *lease, MemberLeave how, const char *reason) {
         free(lease);
         if (LIST_EMPTY(&member->leases))
                 member_leave(member, how, reason);
+}
+
+void lease_move(Lease *lease, LeaseOwner *connection, Process *process, Subject *subject) {
+        subject_ref(subject);
+        subject_unref(lease->subject);
+        lease->subject = subject;
+        lease->process = process ? process_ref(process) : NULL;
+        LIST_REMOVE(lease, by_owner);
+        lease->owner = process ? &process->owner : connection;
+        LIST_INSERT_HEAD(&lease->owner->leases, lease, by_owner);
+        state_mark_touch(&lease->saved, lease->member->endpoint->registry->marks, STATE_LEASE);
 }
 
 void lease_owner_end(LeaseOwner *owner, MemberLeave how, const char *reason) {

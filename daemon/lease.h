@@ -13,6 +13,7 @@
 #include "daemon/account.h"
 #include "daemon/endpoint.h"
 #include "daemon/hash.h"
+#include "daemon/state-mark.h"
 #include "daemon/subject.h"
 
 typedef struct Process Process;
@@ -33,11 +34,13 @@ struct Lease {
         Member *member;
         LIST_ENTRY(Lease) by_member;
         LIST_ENTRY(Lease) by_owner;
+        LeaseOwner *owner; /* with which it ends */
         Subject *subject;
         Process *process;    /* NULL: ends with the connection */
         uint64_t since_usec; /* CLOCK_REALTIME */
         Charge charge;
         RuleCharge rule_charge; /* names the rule that gave it */
+        StateMark saved;
         UT_hash_handle hh;
 };
 
@@ -48,6 +51,10 @@ typedef struct LeaseTerms {
         LeaseOwner *connection;
         Process *process; /* for lifetime process, else NULL */
         const Rule *rule; /* that gives it; NULL: none is counted */
+        /* Of a lease that an earlier broker gave. It is charged whatever the limits are by now. */
+        uint64_t id; /* 0: it is a new one */
+        uint64_t since_usec;
+        const char *rule_name; /* in place of the rule */
 } LeaseTerms;
 
 enum {
@@ -67,6 +74,10 @@ void lease_commit(Lease *lease, bool adopted);
 
 /* Ends one lease, and its member if it was the last: see member_leave(). */
 void lease_end(Lease *lease, MemberLeave how, const char *reason);
+
+/* It ends with @process from now on, or, where that is NULL, with @connection, and is @subject's. For one
+ * that ends with no process yet. */
+void lease_move(Lease *lease, LeaseOwner *connection, Process *process, Subject *subject);
 
 /* Ends all leases of a connection or process. */
 void lease_owner_end(LeaseOwner *owner, MemberLeave how, const char *reason);

@@ -237,6 +237,11 @@ const char *listener_path(const Listener *listener) {
         return listener->address.sun_path;
 }
 
+void listener_leave(Listener *listener) {
+        socket_file_remove(&listener->file, listener->address.sun_path);
+        peer_list_flush(&listener->peers);
+}
+
 Listener *listener_free(Listener *listener) {
         if (!listener)
                 return NULL;

@@ -29,6 +29,15 @@ enum {
         DATAGRAM_MEMORY = 832,
 };
 
+void member_touch(Member *member) {
+        state_mark_touch(&member->saved, member->endpoint->registry->marks, STATE_MEMBER);
+}
+
+static void member_set_state(Member *member, MemberState state) {
+        member->state = state;
+        member_touch(member);
+}
+
 /* ---- coming and going --------------------------------------------------------------------------- */
 
 static void member_on_alarm(Alarm *alarm, uint32_t events) {
@@ -59,6 +68,7 @@ int endpoint_add_member(Endpoint *endpoint, int fd, Member **ret) {
         LIST_INIT(&member->leases);
         TAILQ_INSERT_TAIL(&endpoint->members, member, entry);
         endpoint->n_members++;
+        member_touch(member);
         *ret = member;
         return 0;
 }
@@ -66,7 +76,7 @@ int endpoint_add_member(Endpoint *endpoint, int fd, Member **ret) {
 int member_enter(Member *member, bool standby, uint32_t weight) {
         int r;
 
-        member->state = standby ? MEMBER_STANDBY : MEMBER_LIVE;
+        member_set_state(member, standby ? MEMBER_STANDBY : MEMBER_LIVE);
         member->weight = weight;
         /* Only a new event: an error queue that nobody reads would ring for ever. */
         r = alarm_add(&member->alarm, &member->endpoint->registry->alarms, EPOLLRDHUP | EPOLLET);
@@ -89,6 +99,7 @@ static void member_detach(Member *member) {
         endpoint_unlink_member(member);
         endpoint->n_members--;
         sd_event_source_disable_unref(member->retain_timer);
+        state_mark_end(&member->saved);
 }
 
 void member_close(Member *member) {
@@ -106,6 +117,7 @@ void member_close(Member *member) {
         /* Of no effect on UDP, where a stray holder goes on to receive. */
         if (endpoint->address.transport != TRANSPORT_UDP)
                 shutdown(member->fd, SHUT_RDWR);
+        fd_store_remove(&member->kept);
         socket_close(member->fd);
         charge_deinit(&member->charge);
         subject_unref(member->last_holder);
@@ -118,6 +130,15 @@ void member_hand_over(Member *member) {
         group_note_flows(endpoint);
         member_close(member);
         group_nudge(endpoint);
+}
+
+int member_resume(Member *member, MemberState state, uint32_t weight) {
+        int r;
+
+        member->state = state;
+        member->weight = weight;
+        r = alarm_add(&member->alarm, &member->endpoint->registry->alarms, EPOLLRDHUP | EPOLLET);
+        return error_trace(r);
 }
 
 /* ---- lists --------------------------------------------------------------------------------------- */
@@ -135,7 +156,7 @@ static void member_tell(const Member *member, const Lease *lease, const char *wh
 static void member_depart(Member *member) {
         Endpoint *endpoint = member->endpoint;
 
-        member->state = MEMBER_DRAINING;
+        member_set_state(member, MEMBER_DRAINING);
         drain_cancel(&endpoint->registry->drains, member);
         if (!group_is_steered(endpoint)) {
                 member_hand_over(member);
@@ -194,7 +215,7 @@ static int member_park(Member *member) {
         if (r < 0)
                 return error_origin(r);
         member->endpoint->registry->timers_changed = true;
-        member->state = MEMBER_PARKED;
+        member_set_state(member, MEMBER_PARKED);
         member->orphan = MEMBER_ORPHAN_PARKED;
         drain_cancel(&member->endpoint->registry->drains, member);
         member_move_to_head(member);
@@ -263,6 +284,18 @@ void member_leave(Member *member, MemberLeave how, const char *reason) {
         member_depart(member);
 }
 
+void member_settle(Member *member) {
+        if (LIST_EMPTY(&member->leases)) {
+                if (member->state == MEMBER_PARKED && member_park(member) == 0)
+                        return;
+                member_leave(member, MEMBER_LEAVE_LOST, "its holder was lost with an earlier broker");
+                return;
+        }
+        member->orphan = MEMBER_ORPHAN_NOT;
+        if (member->state == MEMBER_DRAINING)
+                drain_begin(&member->endpoint->registry->drains, member);
+}
+
 void member_adopt(Member *member, uint32_t weight) {
         Endpoint *endpoint = member->endpoint;
 
@@ -270,7 +303,7 @@ void member_adopt(Member *member, uint32_t weight) {
         departure_cancel(&endpoint->registry->departures, member);
         endpoint_unlink_member(member);
         TAILQ_INSERT_TAIL(&endpoint->members, member, entry);
-        member->state = MEMBER_LIVE;
+        member_set_state(member, MEMBER_LIVE);
         member->weight = weight;
         member->health.stalled = false;
         health_member_begin(member);
@@ -288,6 +321,7 @@ void member_set_holder(Member *member, Subject *holder) {
         subject_ref(holder);
         subject_unref(member->last_holder);
         member->last_holder = holder;
+        member_touch(member);
 }
 
 /* ---- generations --------------------------------------------------------------------------------- */
@@ -296,20 +330,21 @@ void member_ready(Member *member, const Lease *lease) {
         if (member->state == MEMBER_LIVE)
                 return;
         drain_cancel(&member->endpoint->registry->drains, member);
-        member->state = MEMBER_LIVE;
+        member_set_state(member, MEMBER_LIVE);
         group_touch(member->endpoint);
         member_tell(member, lease, "readied", NULL);
         member_relieve_parked(member->endpoint);
 }
 
 void member_drain(Member *member) {
-        member->state = MEMBER_DRAINING;
+        member_set_state(member, MEMBER_DRAINING);
         group_touch(member->endpoint);
         drain_begin(&member->endpoint->registry->drains, member);
 }
 
 void member_set_weight(Member *member, uint32_t weight) {
         member->weight = weight;
+        member_touch(member);
         group_touch(member->endpoint);
 }
 

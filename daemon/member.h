@@ -25,7 +25,9 @@
 #include "daemon/departure.h"
 #include "daemon/drain.h"
 #include "daemon/events.h"
+#include "daemon/fd-store.h"
 #include "daemon/health.h"
+#include "daemon/state-mark.h"
 #include "proto/wire.h"
 
 enum {
@@ -66,17 +68,30 @@ struct Member {
         uint64_t retain_until_usec;    /* CLOCK_MONOTONIC */
         Subject *last_holder;          /* whose the queue is; a reference */
         uint64_t parked_usec;          /* CLOCK_REALTIME; since when */
+        StateMark saved;
+        FdStoreEntry kept;
 };
 
 /* Adds a live member without a lease, which takes nothing before member_enter(). Consumes @fd, also on
  * failure. Returns 0 or a negative errno. */
 int endpoint_add_member(Endpoint *endpoint, int fd, Member **ret);
 
+/* Something of it has changed that is to be saved. */
+void member_touch(Member *member);
+
 /*
  * From here on it takes its share, or, standing by, nothing. Returns 0, GROUP_E_FULL, or a negative
  * errno; then it is to be left, undone.
  */
 int member_enter(Member *member, bool standby, uint32_t weight);
+
+/* As an earlier broker left it, which group_resume() is to follow, and member_settle() when it has its
+ * leases. Returns 0 or a negative errno. */
+int member_resume(Member *member, MemberState state, uint32_t weight);
+
+/* Of one that was resumed: parks it until its time, has it drain, or lets it go if nobody holds it. It, and
+ * its endpoint, may be gone afterwards. */
+void member_settle(Member *member);
 
 /* Ends the socket for everybody who may still hold it. No lease may be left. */
 void member_close(Member *member);

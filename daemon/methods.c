@@ -94,6 +94,9 @@ int method_watch(Context *context, const void *p) {
 
 int method_get_status(Context *context, const void *p) {
         const Services *services = context->services;
+        const RecoveryTally *recovered = &services->recovered;
+        const FdStore *store = services->state.store;
+        bool succeeds = recovered->found || recovered->n_foreign > 0;
         /* What the interface promises for GetStatus. */
         const struct {
                 const char *name;
@@ -109,6 +112,7 @@ int method_get_status(Context *context, const void *p) {
                 { "seccomp", services->confinement.filtered },
                 { "steer", services->endpoints.steering },
                 { "migrate", services->endpoints.steering || group_migrate_req() },
+                { "fdstore", store },
         };
         const char *capabilities[sizeof(known) / sizeof(known[0])];
         size_t n = 0;
@@ -126,6 +130,11 @@ int method_get_status(Context *context, const void *p) {
                         .leases = (int64_t)lease_registry_count(&services->leases),
                         .capabilities = { .items = capabilities, .n = n },
                         .warnings = { .items = services->warnings.items, .n = services->warnings.n },
+                        .recovered = succeeds ? (int64_t)recovered->n_members : WIRE_ABSENT,
+                        .lost = succeeds ? (int64_t)recovered->n_lost : WIRE_ABSENT,
+                        .foreign = succeeds ? (int64_t)recovered->n_foreign : WIRE_ABSENT,
+                        .kept = store ? (int64_t)fd_store_count(store) : WIRE_ABSENT,
+                        .not_kept = store ? (int64_t)fd_store_count_refused(store) : WIRE_ABSENT,
                 });
 }
 

@@ -15,6 +15,7 @@ int method_release(Context *context, const void *p);
 int method_ready(Context *context, const void *p); /* generations.c */
 int method_drain(Context *context, const void *p);
 int method_set_weight(Context *context, const void *p);
+int method_resume(Context *context, const void *p); /* resume.c */
 int method_list(Context *context, const void *p);
 int method_watch(Context *context, const void *p);
 int method_explain(Context *context, const void *p); /* explain.c */

@@ -505,6 +505,13 @@ int peer_list_init(PeerList *list, Services *services) {
         return error_trace(timer_init(&list->timer, services->event, peer_list_on_elapsed));
 }
 
+void peer_list_flush(PeerList *list) {
+        Peer *peer;
+
+        LIST_FOREACH (peer, &list->peers, entry)
+                channel_flush(&peer->channel);
+}
+
 void peer_list_end(PeerList *list) {
         while (!LIST_EMPTY(&list->peers)) {
                 Peer *peer = LIST_FIRST(&list->peers);

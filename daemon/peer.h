@@ -33,5 +33,8 @@ int peer_list_init(PeerList *list, Services *services);
  */
 int peer_new(Services *services, PeerList *list, int fd);
 
+/* Sends what can be sent at once, and leaves peers and leases as they are; for the end of the broker. */
+void peer_list_flush(PeerList *list);
+
 /* Ends all peers, after sending what can be sent at once. */
 void peer_list_end(PeerList *list);

@@ -49,6 +49,7 @@ Process *process_ref(Process *process) {
 Process *process_unref(Process *process) {
         if (process && --process->n_refs == 0) {
                 sd_event_source_disable_unref(process->exit_source);
+                fd_store_remove(&process->kept);
                 fd_close(process->pidfd);
                 charge_deinit(&process->charge);
                 free(process);

@@ -7,6 +7,7 @@
 #include <sys/queue.h>
 #include <systemd/sd-event.h>
 
+#include "daemon/fd-store.h"
 #include "daemon/lease.h"
 
 typedef struct Process {
@@ -14,6 +15,8 @@ typedef struct Process {
         LeaseOwner owner; /* the leases that end with it */
         int pidfd;
         Charge charge; /* of the descriptor */
+        uint64_t id;   /* once a lease of it is saved; 0: none is */
+        FdStoreEntry kept;
         sd_event_source *exit_source;
 } Process;
 

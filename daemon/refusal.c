@@ -126,3 +126,13 @@ int refuse_denied(Context *context, const Wanted *wanted, const Address *address
                                     .line = rule && rule_line(rule) > 0 ? rule_line(rule) : WIRE_ABSENT,
                                     .reason = reason });
 }
+
+int require_process(Context *context, Process **ret) {
+        int r = context->get_process(context, ret);
+
+        if (r == SUBJECT_E_GONE)
+                return refuse_failure(context, "pidfd", NULL, ESRCH);
+        if (r == SUBJECT_E_NO_DESCRIPTOR)
+                return refuse_failure(context, "pidfd", NULL, EMFILE);
+        return error_trace(r);
+}

@@ -45,3 +45,7 @@ int refuse_rule(Context *context, const Wanted *wanted, const char *what, size_t
 /* PolicyDenied, for @wanted at @address, and the watchers learn of it. */
 int refuse_denied(Context *context, const Wanted *wanted, const Address *address,
                   const PolicyVerdict *verdict);
+
+/* The caller's process, borrowed; or answers why it cannot be had. Returns 0, CONTEXT_E_REFUSED, or a
+ * negative errno. */
+int require_process(Context *context, Process **ret);

@@ -167,7 +167,26 @@ int sentinel_open(Sentinel *sentinel, Endpoint *endpoint) {
                 return r > 0 ? r : error_trace(r);
         sentinel->endpoint = endpoint;
         sentinel->alarm = (Alarm){ .fd = fd_take(&fd), .on_alarm = sentinel_on_alarm };
+        endpoint_touch(endpoint);
         r = sentinel_attach(sentinel);
+        if (r < 0)
+                sentinel_close(sentinel);
+        return error_trace(r);
+}
+
+int sentinel_resume(Sentinel *sentinel, Endpoint *endpoint, int fd) {
+        _cleanup_(fd_closep) int owned = fd;
+        socklen_t size = sizeof(sentinel->cookie);
+        int r;
+
+        if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &sentinel->cookie, &size) < 0)
+                return error_origin(-errno);
+        r = steering_member_add(endpoint->group.steering, fd, sentinel->cookie, &sentinel->slot);
+        if (r != 0)
+                return r > 0 ? r : error_trace(r);
+        sentinel->endpoint = endpoint;
+        sentinel->alarm = (Alarm){ .fd = fd_take(&owned), .on_alarm = sentinel_on_alarm };
+        r = alarm_add(&sentinel->alarm, &endpoint->registry->alarms, EPOLLIN | EPOLLONESHOT);
         if (r < 0)
                 sentinel_close(sentinel);
         return error_trace(r);
@@ -182,6 +201,8 @@ void sentinel_close(Sentinel *sentinel) {
                 return;
         alarm_remove(&sentinel->alarm);
         steering_member_remove(sentinel->endpoint->group.steering, sentinel->slot, sentinel->cookie);
+        fd_store_remove(&sentinel->kept);
         fd_close(sentinel->alarm.fd);
+        endpoint_touch(sentinel->endpoint);
         *sentinel = (Sentinel){ 0 };
 }

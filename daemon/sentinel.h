@@ -16,6 +16,7 @@
 
 #include "daemon/alarm.h"
 #include "daemon/events.h"
+#include "daemon/fd-store.h"
 
 typedef struct Sentinel {
         Endpoint *endpoint; /* NULL: there is none */
@@ -24,11 +25,19 @@ typedef struct Sentinel {
         uint32_t slot;
         bool listed;            /* connections are meant to come */
         uint64_t unlisted_usec; /* CLOCK_MONOTONIC; when they were last */
+        uint64_t id; /* once it is saved; 0: it was not */
+        FdStoreEntry kept;
 } Sentinel;
 
 /* Opens one in the group of @endpoint, and attaches the program. Returns 0, STEERING_E_FULL, or a
  * negative errno. */
 int sentinel_open(Sentinel *sentinel, Endpoint *endpoint);
+
+/*
+ * Takes over the one that an earlier broker had in the group, @fd, which is consumed, also on failure. The
+ * program is not attached. Returns as sentinel_open().
+ */
+int sentinel_resume(Sentinel *sentinel, Endpoint *endpoint, int fd);
 
 bool sentinel_is_open(const Sentinel *sentinel);
 

@@ -12,10 +12,13 @@
 #include "daemon/confinement.h"
 #include "daemon/endpoint.h"
 #include "daemon/events.h"
+#include "daemon/grace.h"
 #include "daemon/id.h"
 #include "daemon/lease.h"
 #include "daemon/poller.h"
 #include "daemon/port-pool.h"
+#include "daemon/recovery-tally.h"
+#include "daemon/state.h"
 #include "daemon/warnings.h"
 #include "proto/message.h"
 
@@ -36,6 +39,9 @@ typedef struct Services {
         unsigned rights_refused; /* PolicyRight bits that rules give and the kernel does not */
         EndpointRegistry endpoints;
         LeaseRegistry leases;
+        State state;
+        Grace grace;
+        RecoveryTally recovered;
         /* Every reply is encoded in here and sent, or copied, before the next. */
         MessageBuffer buffer;
         /* Events are encoded apart: they happen while a reply is waiting in the other. */
@@ -50,3 +56,9 @@ typedef struct Services {
         char *reload_error;    /* why the last reload failed; NULL if it did not */
         Warnings warnings;
 } Services;
+
+/* Lists of groups and the saved state follow what was done; before anybody is told of it. */
+static inline void services_settle(Services *services) {
+        group_settle(&services->endpoints);
+        state_settle(&services->state);
+}

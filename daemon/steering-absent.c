@@ -76,3 +76,10 @@ uint64_t steering_selected(const Steering *steering, uint32_t slot) {
 uint64_t steering_group_flows(const SteeringGroup *group) {
         return 0;
 }
+
+int steering_get_members_fd(const Steering *steering) {
+        return -1;
+}
+
+void steering_take_out(int members, uint32_t slot) {
+}

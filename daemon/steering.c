@@ -298,6 +298,14 @@ static void give_back_slot(Steering *steering, uint32_t slot) {
         block_pool_give_back(steering->slots, 0, slot);
 }
 
+int steering_get_members_fd(const Steering *steering) {
+        return bpf_map__fd(steering->program->maps.members);
+}
+
+void steering_take_out(int members, uint32_t slot) {
+        bpf_map_delete_elem(members, &slot);
+}
+
 /* One that was announced and not added has failed. */
 void steering_announce(SteeringGroup *group, uint64_t cookie) {
         Steering *steering = group->steering;

@@ -100,6 +100,16 @@ void steering_member_remove(SteeringGroup *group, uint32_t slot, uint64_t cookie
 int steering_member_restore(SteeringGroup *group, uint32_t slot, int fd);
 
 /*
+ * The map that sockets of members are in, for a broker that comes after this one; borrowed. The kernel lets
+ * a socket be in one such map only, so the next has to take each out of this before it can be steered anew:
+ * steering_take_out(). Until it is in the other, flows are spread over all that listen.
+ */
+int steering_get_members_fd(const Steering *steering);
+
+/* @members: the map of an earlier broker. What is not in there is left alone. */
+void steering_take_out(int members, uint32_t slot);
+
+/*
  * The socket of @cookie is about to listen or to be bound, and will be added next, or never. The kernel
  * may ask about a flow by any socket of a group, and flows that it asks about by one that is nobody's
  * are not steered. Failures show when it is added.

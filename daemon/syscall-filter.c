@@ -73,6 +73,9 @@ static const char files[] =
  */
 static const char socket_files[] = "fchmod fchmodat fchmodat2 umask unlink unlinkat";
 
+/* The saved state grows; no other file is open for writing. */
+static const char state[] = "fallocate";
+
 /* A TCP socket is given to its user when its lease ends: by descriptor, never by path. */
 static const char sockets[] = "accept accept4 bind connect fchown getpeername getsockname getsockopt "
                               "listen recvfrom recvmmsg recvmsg sendmmsg sendmsg sendto setsockopt "
@@ -84,7 +87,7 @@ static const char sanitizers[] = "clone getdents prctl ptrace wait4";
 #endif
 
 static const char *const families[] = {
-        memory,     waiting, asking, signals, descriptors, files, socket_files, sockets,
+        memory,     waiting, asking, signals, descriptors, files, socket_files, state, sockets,
 #if SANITIZED
         sanitizers,
 #endif

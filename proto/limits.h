@@ -44,6 +44,8 @@ enum {
         RAW_VALUE_MAX = 256,
         /* Multicast groups in one request. */
         MULTICAST_GROUPS_MAX = 32,
+        /* How long a new broker waits for the clients of the one before to come back and Resume. */
+        RESUME_GRACE_SEC = 30,
         /* Longest time a socket may be retained without a lease. */
         RETAIN_SEC_MAX = 24 * 60 * 60,
 };

@@ -273,6 +273,11 @@ static const Field get_status_out_fields[] = {
         INT(GetStatusOut, leases, "leases"),
         STRINGS(GetStatusOut, capabilities, "capabilities"),
         STRINGS(GetStatusOut, warnings, "warnings"),
+        INT_OR_NULL(GetStatusOut, recovered, "recovered"),
+        INT_OR_NULL(GetStatusOut, lost, "lost"),
+        INT_OR_NULL(GetStatusOut, foreign, "foreign"),
+        INT_OR_NULL(GetStatusOut, kept, "kept"),
+        INT_OR_NULL(GetStatusOut, not_kept, "notKept"),
 };
 static DEFINE(get_status_out, "", GetStatusOut);
 

@@ -283,6 +283,11 @@ typedef struct GetStatusOut {
         int64_t leases;
         WireList capabilities; /* const char * */
         WireList warnings;     /* const char * */
+        int64_t recovered;
+        int64_t lost;
+        int64_t foreign;
+        int64_t kept;
+        int64_t not_kept;
 } GetStatusOut;
 
 typedef struct GetInfoOut {

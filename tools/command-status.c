@@ -45,6 +45,8 @@ static void cell_add_words(Table *table, const json_t *words) {
 
 static void status_fill(const Settings *settings, const json_t *reply, Table *table) {
         static const char *const counts[] = { "connections", "endpoints", "leases" };
+        /* Of an earlier broker, and for a later one. */
+        static const char *const kept[] = { "recovered", "lost", "foreign", "kept", "notKept" };
         json_t *warning;
         size_t i;
 
@@ -55,6 +57,12 @@ static void status_fill(const Settings *settings, const json_t *reply, Table *ta
         for (i = 0; i < sizeof(counts) / sizeof(*counts); i++) {
                 table_add_key(table, settings, counts[i]);
                 cell_add_integer(table, reply, counts[i]);
+        }
+        for (i = 0; i < sizeof(kept) / sizeof(*kept); i++) {
+                if (!json_is_integer(json_object_get(reply, kept[i])))
+                        continue;
+                table_add_key(table, settings, kept[i]);
+                cell_add_integer(table, reply, kept[i]);
         }
         table_add_key(table, settings, "capabilities");
         cell_add_words(table, json_object_get(reply, "capabilities"));

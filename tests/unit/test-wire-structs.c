@@ -141,7 +141,9 @@ static const Member status_out[] = {
         MEMBER(GetStatusOut, version),     MEMBER(GetStatusOut, started_usec),
         MEMBER(GetStatusOut, connections), MEMBER(GetStatusOut, endpoints),
         MEMBER(GetStatusOut, leases),      MEMBER(GetStatusOut, capabilities),
-        MEMBER(GetStatusOut, warnings)
+        MEMBER(GetStatusOut, warnings),    MEMBER(GetStatusOut, recovered),
+        MEMBER(GetStatusOut, lost),        MEMBER(GetStatusOut, foreign),
+        MEMBER(GetStatusOut, kept),        MEMBER(GetStatusOut, not_kept)
 };
 static const Member info_out[] = { MEMBER(GetInfoOut, vendor), MEMBER(GetInfoOut, product),
                                    MEMBER(GetInfoOut, version), MEMBER(GetInfoOut, url),

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+/*
+ * What the broker knows, saved as it changes: its objects in a file that outlives it (state-file.h), its
+ * sockets in the service manager's store (fd-store.h). recovery.h reads both back.
+ */
+
+#include <stdbool.h>
+
+#include "daemon/endpoint.h"
+#include "daemon/fd-store.h"
+#include "daemon/state-mark.h"
+
+typedef struct State {
+        StateMarks marks;
+        FdStore *store; /* NULL: there is none, and only who takes over by --replace finds anything */
+        IdSource *ids;
+        StateBuffer buffer;
+        FdStoreEntry kept; /* the file */
+        FdStoreEntry kept_map;
+        bool failing; /* something could not be saved when last tried, which has been said */
+} State;
+
+enum {
+        STATE_NAME_MAX = 16,
+};
+
+/* What the file itself is called in the store, and the map of the steering program. */
+#define STATE_FILE_NAME ".state"
+#define STATE_MAP_NAME ".map"
+
+/*
+ * What the descriptor of the object with this id is called there. Short: the manager hands over all names
+ * in one variable, which may have 128 KiB. With a full stop in front it is no name of a .socket unit's.
+ * Returns @buffer.
+ */
+const char *state_name(uint64_t id, char buffer[static STATE_NAME_MAX]);
+
+/* Saves into @file, which is the state's from now on; so is @store. @resumed: the file is in there. */
+void state_init(State *state, StateFile *file, FdStore *store, IdSource *ids, bool resumed);
+
+/* Has the map of the steering program kept as well: see steering_get_members_fd(). */
+void state_keep_map(State *state, int fd);
+
+/* Everything that was touched; before anybody is told of it. A state that was never made is left alone.
+ */
+void state_settle(State *state);
+
+/* Gives up what it has, and leaves all that is saved to whoever comes next. */
+void state_deinit(State *state);

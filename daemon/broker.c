@@ -21,6 +21,7 @@
 #include "daemon/listener.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
+#include "daemon/passed.h"
 #include "daemon/policy.h"
 #include "daemon/privileges.h"
 #include "daemon/recovery.h"
@@ -326,6 +327,8 @@ static int broker_start(Broker *broker) {
         if (r != 0)
                 return broker_refuse_socket(broker->options->socket, r);
         r = watchdog_init(&broker->watchdog, services->event);
+        if (r == 0)
+                r = passed_adopt(services, &broker->inherited);
         if (r == 0)
                 r = broker_confine(services);
         broker_close_unclaimed(&broker->inherited);

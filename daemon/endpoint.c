@@ -72,6 +72,12 @@ Endpoint *endpoint_find(const EndpointRegistry *registry, const char *key) {
         return endpoint;
 }
 
+bool endpoint_name_is_valid(const char *name) {
+        size_t n = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
+
+        return n > 0 && n <= NAME_SIZE_MAX && name[n] == '\0';
+}
+
 static EndpointName *name_find(const EndpointRegistry *registry, const char *text) {
         EndpointName *name;
 

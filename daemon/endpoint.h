@@ -93,6 +93,9 @@ struct Endpoint {
         Group group;
         SocketFile file; /* of a UNIX path; to be removed with it */
         StateMark saved;
+        /* A .socket unit's: its socket is the service manager's to close, and for everybody to whom policy
+         * gives its address. */
+        bool passed;
         UT_hash_handle hh;
         EndpointName *under;          /* its name, */
         LIST_ENTRY(Endpoint) by_name; /* and the others who have it */
@@ -118,6 +121,9 @@ static inline const char *endpoint_address_text(const Endpoint *endpoint) {
 const char *endpoint_key(const Address *address, char buffer[static ENDPOINT_KEY_MAX]);
 
 Endpoint *endpoint_find(const EndpointRegistry *registry, const char *key);
+
+/* [A-Za-z0-9._-], up to NAME_SIZE_MAX. */
+bool endpoint_name_is_valid(const char *name);
 
 /* Each tenant may give a name to one endpoint of its own: the first of them, in the list by_name. */
 Endpoint *endpoint_find_named(const EndpointRegistry *registry, const char *text);

@@ -227,7 +227,7 @@ static int check_fits(Context *context, const Wanted *wanted, const Endpoint *en
 
         if (endpoint->sharing == SHARING_EXCLUSIVE || wanted->sharing == SHARING_EXCLUSIVE)
                 return refuse_in_use(context, endpoint_address_text(endpoint), endpoint);
-        if (endpoint->sharing != wanted->sharing)
+        if (endpoint->sharing != wanted->sharing && (!endpoint->passed || request->sharing >= 0))
                 return refuse_conflict(context, "sharing", wire_sharing[endpoint->sharing],
                                        wire_sharing[wanted->sharing]);
         if (request->name && endpoint->name && strcmp(request->name, endpoint->name) != 0)
@@ -267,7 +267,7 @@ int join_existing(Context *context, const LeaseTerms *terms, Wanted *wanted, End
                 orphan = NULL;
         /* Alone it becomes what is asked for, by one of its tenant; beside others it is what they are,
          * and to a guest what its owner made it. */
-        if (orphan && tenant_equal(&endpoint->tenant, &wanted->tenant) && !orphan->departure.waiting &&
+        if (orphan && !endpoint->passed && tenant_equal(&endpoint->tenant, &wanted->tenant) && !orphan->departure.waiting &&
             endpoint->n_members == 1 && !endpoint_first_lease(endpoint))
                 return join_parked(context, terms, wanted, endpoint, orphan);
         r = check_fits(context, wanted, endpoint);

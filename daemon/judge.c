@@ -43,7 +43,7 @@ bool judge_may_join(const Policy *policy, const Endpoint *endpoint, const Subjec
                     const PolicyVerdict *verdict) {
         PolicyVerdict maker;
 
-        if (tenant_equal(&endpoint->tenant, &verdict->tenant))
+        if (endpoint->passed || tenant_equal(&endpoint->tenant, &verdict->tenant))
                 return true;
         judge_maker(policy, endpoint, &maker);
         return maker.allowed && rule_shares(maker.rule, subject->uid, &verdict->tenant);
@@ -74,6 +74,8 @@ void judge_tenants(const Policy *policy, const EndpointRegistry *registry) {
         PolicyVerdict verdict;
 
         for (Endpoint *endpoint = registry->by_key; endpoint; endpoint = endpoint->hh.next) {
+                if (endpoint->passed)
+                        continue;
                 judge_maker(policy, endpoint, &verdict);
                 /* What it would not be given today it has all the same, as whose it was. */
                 if (!verdict.allowed || tenant_equal(&endpoint->tenant, &verdict.tenant))

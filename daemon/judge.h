@@ -19,7 +19,7 @@ void judge_socket(const Policy *policy, const Subject *subject, const Address *a
 
 /*
  * May @subject, to whom @verdict gives the address, join those who have the endpoint? It belongs to its
- * tenant, or to one that the rule of whoever made it shares with.
+ * tenant, to one that the rule of whoever made it shares with, or, of a .socket unit, to everybody.
  */
 bool judge_may_join(const Policy *policy, const Endpoint *endpoint, const Subject *subject,
                     const PolicyVerdict *verdict);

@@ -111,11 +111,11 @@ void member_close(Member *member) {
          * A stray holder may listen again on what is shut down. As its own user's socket it cannot come
          * back into a group, whose sockets are all the broker's.
          */
-        if (member->last_holder && member->last_holder->uid != geteuid() &&
+        if (!endpoint->passed && member->last_holder && member->last_holder->uid != geteuid() &&
             endpoint->address.transport == TRANSPORT_TCP)
                 (void)!fchown(member->fd, member->last_holder->uid, member->last_holder->gid);
         /* Of no effect on UDP, where a stray holder goes on to receive. */
-        if (endpoint->address.transport != TRANSPORT_UDP)
+        if (endpoint->address.transport != TRANSPORT_UDP && !endpoint->passed)
                 shutdown(member->fd, SHUT_RDWR);
         fd_store_remove(&member->kept);
         socket_close(member->fd);
@@ -208,10 +208,12 @@ static int member_retain_over(sd_event_source *source, uint64_t usec, void *user
 
 /* Back to sleep until retain_until_usec. Returns 0 or a negative errno. */
 static int member_park(Member *member) {
-        int r;
+        int r = 0;
 
-        r = sd_event_add_time(member->endpoint->registry->event, &member->retain_timer, CLOCK_MONOTONIC,
-                              member->retain_until_usec, 0, member_retain_over, member);
+        if (!member->endpoint->passed)
+                r = sd_event_add_time(member->endpoint->registry->event, &member->retain_timer,
+                                      CLOCK_MONOTONIC, member->retain_until_usec, 0, member_retain_over,
+                                      member);
         if (r < 0)
                 return error_origin(r);
         member->endpoint->registry->timers_changed = true;
@@ -247,6 +249,16 @@ static bool member_keep(Member *member, const char *reason) {
         return true;
 }
 
+/* The socket of a .socket unit waits for whoever comes next, for however long. */
+static bool member_wait(Member *member, const char *reason) {
+        member->parked_usec = clock_usec(CLOCK_REALTIME);
+        if (member_park(member) < 0)
+                return false;
+        if (reason)
+                member_tell(member, NULL, "parked", reason);
+        return true;
+}
+
 /* An adoption that was undone. Returns whether the member is an orphan again. */
 static bool member_put_back(Member *member) {
         switch (member->orphan) {
@@ -268,6 +280,8 @@ void member_leave(Member *member, MemberLeave how, const char *reason) {
         Endpoint *endpoint = member->endpoint;
 
         assert(LIST_EMPTY(&member->leases));
+        if (endpoint->passed && member_wait(member, reason))
+                return;
         if (how == MEMBER_LEAVE_UNDONE && member_put_back(member))
                 return;
         if (how == MEMBER_LEAVE_LOST && member_keep(member, reason))
@@ -282,6 +296,10 @@ void member_leave(Member *member, MemberLeave how, const char *reason) {
                 member_move_to_head(member);
         }
         member_depart(member);
+}
+
+void member_idle(Member *member) {
+        member_wait(member, NULL);
 }
 
 void member_settle(Member *member) {

@@ -113,6 +113,9 @@ typedef enum MemberLeave {
  */
 void member_leave(Member *member, MemberLeave how, const char *reason);
 
+/* Of a .socket unit, until its first client comes. */
+void member_idle(Member *member);
+
 /* Takes an orphan out for a new lease, live. Until member_commit() an undo puts it back. */
 void member_adopt(Member *member, uint32_t weight);
 

@@ -137,6 +137,9 @@ static bool place_fits(const Wanted *wanted, const Endpoint *endpoint) {
         Address at = wanted->address;
         char key[ENDPOINT_KEY_MAX];
 
+        /* Who asks by name alone need not know where the unit listens. */
+        if (endpoint->passed && address_is_ip(&at) && address_is_wildcard(&at) && at.port_first == 0)
+                return at.transport == endpoint->address.transport;
         if (address_is_ip(&at) &&
             (at.port_first == 0 || (port >= at.port_first && port <= at.port_last)))
                 address_set_port(&at, port);

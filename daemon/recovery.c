@@ -19,6 +19,7 @@
 #include "daemon/hash.h"
 #include "daemon/judge.h"
 #include "daemon/log.h"
+#include "daemon/passed.h"
 #include "daemon/process.h"
 #include "daemon/state-file.h"
 #include "proto/cleanup.h"
@@ -231,6 +232,7 @@ static int make_endpoint(Recovery *recovery, const StateSlot *slot, StateBuffer 
         endpoint->group.mode = (SteeringMode)saved.steering;
         endpoint->file.device = saved.file_device;
         endpoint->file.inode = saved.file_inode;
+        endpoint->passed = saved.passed;
         endpoint->group.sentinel.id = saved.sentinel;
         endpoint->group.sentinel.cookie = saved.sentinel_cookie;
         take_out(recovery, saved.sentinel_place);
@@ -272,8 +274,9 @@ static int make_member_of(Recovery *recovery, const StateSlot *slot, const Saved
         member->orphan = (MemberOrphan)saved->orphan;
         member->retain_until_usec = saved->retain_until_usec;
         member->parked_usec = saved->parked_usec;
-        fd_store_resume(recovery->services->state.store, &member->kept, state_name(slot->id, name),
-                        member->fd);
+        if (!endpoint->passed)
+                fd_store_resume(recovery->services->state.store, &member->kept,
+                                state_name(slot->id, name), member->fd);
         mark_resume(recovery, &member->saved, slot, rest);
         r = member_resume(member, (MemberState)saved->state, (uint32_t)saved->weight);
         if (r == 0)
@@ -299,7 +302,8 @@ static int make_member(Recovery *recovery, const StateSlot *slot, StateBuffer *r
         endpoint = found_get(recovery->endpoints, saved.endpoint);
         if (!endpoint || saved.state > MEMBER_PARKED || saved.weight > STEERING_WEIGHT_MAX)
                 return 1;
-        fd = claim(recovery, slot->id, name);
+        fd = endpoint->passed ? passed_claim(recovery->inherited, saved.cookie)
+                              : claim(recovery, slot->id, name);
         if (fd < 0) {
                 count_lost(recovery, "socket", slot->id, "it was not kept");
                 return 1;
@@ -413,18 +417,53 @@ static int make_lease(Recovery *recovery, const StateSlot *slot, StateBuffer *re
 
 /* ---- all of them ---------------------------------------------------------------------------------- */
 
-static int make_all(Recovery *recovery, StateKind kind,
-                    int (*make)(Recovery *recovery, const StateSlot *slot, StateBuffer *rest)) {
-        StateSlot slot = { 0 };
+static int compare_ids(const void *a, const void *b) {
+        const StateSlot *x = a, *y = b;
 
-        while (state_file_next(recovery->file, &slot)) {
-                StateBuffer rest = { 0 };
-                uint32_t at = slot.at;
-                int r;
+        return x->id < y->id ? -1 : x->id > y->id;
+}
 
+/* All records of a kind, in the order in which the objects came to be. Returns 0 or -ENOMEM. */
+static int gather(const StateFile *file, StateKind kind, StateSlot **ret, size_t *ret_n) {
+        StateSlot *slots = NULL, slot = { 0 };
+        size_t n = 0, size = 0;
+
+        while (state_file_next(file, &slot)) {
                 if (slot.kind != (uint32_t)kind)
                         continue;
-                r = make(recovery, &slot, &rest);
+                if (n == size) {
+                        size = size * 2 ?: 64;
+                        StateSlot *more = reallocarray(slots, size, sizeof(*slots));
+
+                        if (!more) {
+                                free(slots);
+                                return error_origin(-ENOMEM);
+                        }
+                        slots = more;
+                }
+                slots[n++] = slot;
+        }
+        if (n > 0)
+                qsort(slots, n, sizeof(*slots), compare_ids);
+        *ret = slots;
+        *ret_n = n;
+        return 0;
+}
+
+static int make_all(Recovery *recovery, StateKind kind,
+                    int (*make)(Recovery *recovery, const StateSlot *slot, StateBuffer *rest)) {
+        _cleanup_(freep) StateSlot *slots = NULL;
+        size_t n = 0;
+        int r;
+
+        r = gather(recovery->file, kind, &slots, &n);
+        if (r < 0)
+                return error_trace(r);
+        for (size_t i = 0; i < n; i++) {
+                StateBuffer rest = { 0 };
+                uint32_t at = slots[i].at;
+
+                r = make(recovery, &slots[i], &rest);
                 state_buffer_deinit(&rest);
                 if (r < 0)
                         return error_trace(r);

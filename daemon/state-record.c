@@ -70,6 +70,7 @@ static const Field endpoint_fields[] = {
         { 13, FIELD_NUMBER, offsetof(SavedEndpoint, sentinel), NULL },
         { 14, FIELD_NUMBER, offsetof(SavedEndpoint, sentinel_cookie), NULL },
         { 15, FIELD_NUMBER, offsetof(SavedEndpoint, sentinel_place), NULL },
+        { 16, FIELD_NUMBER, offsetof(SavedEndpoint, passed), NULL },
 };
 TABLE(endpoint, SavedEndpoint);
 

@@ -51,6 +51,7 @@ typedef struct SavedEndpoint {
         uint64_t sentinel; /* its id; 0: there is none */
         uint64_t sentinel_cookie;
         uint64_t sentinel_place; /* as SavedMember.place */
+        uint64_t passed;
 } SavedEndpoint;
 
 typedef struct SavedMember {

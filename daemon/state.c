@@ -68,6 +68,7 @@ static int save_endpoint(State *state, Endpoint *endpoint, StateBuffer *buffer) 
                 .maker = save_subject(endpoint->maker),
                 .file_device = endpoint->file.device,
                 .file_inode = endpoint->file.inode,
+                .passed = endpoint->passed,
         };
         int r = 0;
 
@@ -109,7 +110,8 @@ static int save_member(State *state, Member *member, StateBuffer *buffer) {
         if (member->last_holder)
                 saved.last_holder = save_subject(member->last_holder);
         r = state_record_encode(STATE_MEMBER, &saved, buffer);
-        if (r == 0)
+        /* What the service manager passes it passes again. */
+        if (r == 0 && !member->endpoint->passed)
                 keep(state, &member->kept, member->id, member->fd);
         return error_trace(r);
 }

@@ -12,12 +12,6 @@
 #include "daemon/socket-options.h"
 #include "proto/limits.h"
 
-static bool name_is_valid(const char *name) {
-        size_t n = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
-
-        return n > 0 && n <= NAME_SIZE_MAX && name[n] == '\0';
-}
-
 /* Fields of the interface that this version does not serve: refused by name, never ignored. */
 static int check_not_built(Context *context, const SocketRequest *request) {
         if (!request->network_namespace)
@@ -117,7 +111,7 @@ int wanted_check(Context *context, const SocketRequest *request, size_t index, W
         int r;
 
         *wanted = (Wanted){ .request = request };
-        if (request->name && !name_is_valid(request->name))
+        if (request->name && !endpoint_name_is_valid(request->name))
                 return refuse_parameter(context, "name", index);
         if (request->retain_sec != WIRE_ABSENT &&
             (request->retain_sec < 0 || request->retain_sec > RETAIN_SEC_MAX))

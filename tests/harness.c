@@ -34,6 +34,8 @@
 
 enum {
         PATIENCE_SEC = 20,
+        /* Out of the way of those that a keeper hands over. */
+        PROGRAM_FD = 3000,
         PEER_PIDFD = 77,  /* SO_PEERPIDFD; headers before Linux 6.5 lack it */
         PASS_RIGHTS = 83, /* SO_PASSRIGHTS; headers before Linux 6.16 lack it */
 };
@@ -90,9 +92,11 @@ static void run_broker(const Harness *h, const struct sockaddr_un *notify, bool 
         };
         struct rlimit limit = { .rlim_cur = h->max_fds, .rlim_max = h->max_fds };
         /* Opened before the change of user: the tree may be in a folder closed to others. */
-        int program = open(argv[0], O_RDONLY | O_CLOEXEC);
+        int program = fcntl(open(argv[0], O_RDONLY | O_CLOEXEC), F_DUPFD_CLOEXEC, PROGRAM_FD);
 
         setenv("NOTIFY_SOCKET", notify->sun_path, 1);
+        if (h->keeper)
+                keeper_hand_over(h->keeper);
         if (h->max_fds > 0 && setrlimit(RLIMIT_NOFILE, &limit) < 0)
                 _exit(97);
         if (h->no_bpf && geteuid() == 0 && give_up_bpf() < 0)
@@ -124,6 +128,18 @@ static void wait_ready(int notify, pid_t pid) {
         cr_assert(strstr(text, "READY=1") != NULL, "%s", text);
 }
 
+/* The same of a broker that has a keeper. */
+static void wait_kept_ready(Keeper *keeper, pid_t pid) {
+        _cleanup_(fd_closep) int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+        struct pollfd p[] = { { .fd = keeper->notify, .events = POLLIN },
+                              { .fd = pidfd, .events = POLLIN } };
+
+        do
+                cr_assert(poll(p, 2, PATIENCE_SEC * 1000) > 0 && p[0].revents,
+                          "the broker did not become ready");
+        while (!keeper_work(keeper));
+}
+
 static void launch(Harness *h, bool configured) {
         struct sockaddr_un address;
         _cleanup_(fd_closep) int notify = notify_socket(h, &address);
@@ -132,7 +148,10 @@ static void launch(Harness *h, bool configured) {
         cr_assert(h->pid >= 0);
         if (h->pid == 0)
                 run_broker(h, &address, configured);
-        wait_ready(notify, h->pid);
+        if (h->keeper)
+                wait_kept_ready(h->keeper, h->pid);
+        else
+                wait_ready(notify, h->pid);
 }
 
 void harness_start_as_set(Harness *h, const char *config) {
@@ -172,6 +191,8 @@ void harness_restart(Harness *h) {
 void harness_kill(Harness *h) {
         cr_assert_eq(kill(h->pid, SIGKILL), 0);
         cr_assert_eq(waitpid(h->pid, NULL, 0), h->pid);
+        if (h->keeper)
+                keeper_work(h->keeper);
         h->pid = 0;
 }
 
@@ -183,13 +204,32 @@ void harness_remove(Harness *h) {
         cr_assert_eq(system(command), 0);
 }
 
-void harness_stop(Harness *h) {
+/* At its end the broker waits until its keeper has taken everything. */
+static void wait_kept_end(Keeper *keeper, pid_t pid) {
+        _cleanup_(fd_closep) int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+        struct pollfd p[] = { { .fd = keeper->notify, .events = POLLIN },
+                              { .fd = pidfd, .events = POLLIN } };
+
+        do {
+                cr_assert(poll(p, 2, PATIENCE_SEC * 1000) > 0, "the broker does not end");
+                keeper_work(keeper);
+        } while (!p[1].revents);
+}
+
+void harness_terminate(Harness *h) {
         int status;
 
         cr_assert_eq(kill(h->pid, SIGTERM), 0);
+        if (h->keeper)
+                wait_kept_end(h->keeper, h->pid);
         cr_assert_eq(waitpid(h->pid, &status, 0), h->pid);
         cr_assert(status == 0, "the broker ended with status %#x", status);
         cr_assert(access(h->socket, F_OK) < 0, "the broker left its socket behind");
+        h->pid = 0;
+}
+
+void harness_stop(Harness *h) {
+        harness_terminate(h);
         harness_remove(h);
 }
 

@@ -1,0 +1,572 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * The broker is killed, or stopped, and the next one finds everything: with a service manager that keeps
+ * its descriptors, as keeper.h plays it.
+ */
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "tests/integration/acquire-kit.h"
+
+TestSuite(recovery, .timeout = 60);
+
+#define CONFIG "[Broker]\nSocketMode=0666\nRetainSec=1h\n[Rule all]\nUser=*\nOptions=*\n"
+
+static Keeper keeper;
+
+/* With @room for so many descriptors. */
+static void begin(Kit *kit, const char *config, size_t room) {
+        kit->n_fds = leaks_count_fds();
+        keeper_begin(&keeper, room);
+        kit->harness = (Harness){ .uid = geteuid(), .keeper = &keeper };
+        harness_start_as_set(&kit->harness, config);
+}
+
+static void end(Kit *kit) {
+        harness_stop(&kit->harness);
+        keeper_end(&keeper);
+        leaks_expect_fds(kit->n_fds);
+}
+
+static void kill_and_restart(Kit *kit) {
+        harness_kill(&kit->harness);
+        harness_restart(&kit->harness);
+}
+
+static void expect_status(int control, const char *what, long long n) {
+        json_auto_t *reply = kit_call(control, "GetStatus", "{}");
+        char path[64];
+
+        snprintf(path, sizeof(path), "parameters.%s", what);
+        cr_assert(eq(llong, kit_number(reply, path), n), "%s", what);
+}
+
+/* Says Resume for @held; returns whether it was resumed, and not lost. */
+static bool resume(int control, const KitSocket *held) {
+        json_auto_t *reply = kit_call(control, "Resume", "{'leases':[{'lease':'%s','cookie':'%s'}]}",
+                                      kit_lease(held), kit_text(held->reply, "cookie"));
+        size_t n = json_array_size(kit_at(reply, "parameters.resumed"));
+
+        kit_expect_success(reply);
+        cr_assert(eq(sz, n + json_array_size(kit_at(reply, "parameters.lost")), 1));
+        return n == 1;
+}
+
+static int connect_to(const KitSocket *held) {
+        struct sockaddr_in address = { .sin_family = AF_INET,
+                                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                                       .sin_port = htons((uint16_t)kit_port(held)) };
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        cr_assert(zero(int, connect(fd, (struct sockaddr *)&address, sizeof(address))));
+        return fd;
+}
+
+/* How many connections wait on it, taken one by one. */
+static size_t accept_all(int fd) {
+        size_t n = 0;
+        int accepted;
+
+        while ((accepted = accept4(fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+                close(accepted);
+                n++;
+        }
+        return n;
+}
+
+static const char *state_of(int control, const KitSocket *held, char state[static 16]) {
+        json_auto_t *endpoint = kit_describe(control, held);
+
+        snprintf(state, 16, "%s", kit_text(endpoint, "members.0.state"));
+        return state;
+}
+
+/* ---- what is back --------------------------------------------------------------------------------- */
+
+Test(recovery, leases_of_connections_are_resumed) {
+        static const char *const requests[] = {
+                "{'network':'tcp4','address':'127.0.0.1:0','name':'web','steering':'roundRobin'}",
+                "{'network':'tcp4','address':'127.0.0.1:0','sharing':'exclusive','options':{'backlog':7}}",
+                "{'network':'udp4','address':'127.0.0.1:0'}",
+                "{'network':'unix','address':'@reuseportd-test-recovery'}",
+        };
+        enum { N = sizeof(requests) / sizeof(requests[0]) };
+        KitSocket held[N];
+        Kit kit;
+        int control;
+
+        begin(&kit, CONFIG, 64);
+        control = harness_connect(&kit.harness);
+        for (size_t i = 0; i < N; i++)
+                held[i] = kit_acquire(control, "%s", requests[i]);
+        kill_and_restart(&kit);
+        close(control);
+        control = harness_connect(&kit.harness);
+        expect_status(control, "recovered", N);
+        expect_status(control, "lost", 0);
+        expect_status(control, "foreign", 0);
+        expect_status(control, "leases", N);
+        for (size_t i = 0; i < N; i++) {
+                json_auto_t *endpoint = kit_describe(control, &held[i]);
+
+                KIT_EXPECT_TEXT(kit_text(endpoint, "endpoint"), kit_text(held[i].reply, "endpoint"));
+                KIT_EXPECT_TEXT(kit_text(endpoint, "address"), kit_address(&held[i]));
+                KIT_EXPECT_TEXT(kit_text(endpoint, "sharing"), kit_text(held[i].reply, "sharing"));
+                KIT_EXPECT_TEXT(kit_text(endpoint, "members.0.state"), "live");
+                KIT_EXPECT_TEXT(kit_text(endpoint, "members.0.leases.0.lease"), kit_lease(&held[i]));
+                if (i == 0)
+                        KIT_EXPECT_TEXT(kit_text(endpoint, "name"), "web");
+                cr_assert(resume(control, &held[i]));
+                kit_release(control, &held[i]);
+        }
+        expect_status(control, "leases", 0);
+        expect_status(control, "endpoints", 0);
+        close(control);
+        end(&kit);
+}
+
+Test(recovery, nothing_is_lost_between_the_brokers) {
+        enum { N = 16 };
+        KitSocket held[2];
+        int control, peers[N];
+        size_t served = 0;
+        Kit kit;
+
+        begin(&kit, CONFIG, 64);
+        control = harness_connect(&kit.harness);
+        held[0] = kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0'}");
+        held[1] = kit_acquire(control, "{'network':'tcp4','address':'%s'}", kit_address(&held[0]));
+        harness_kill(&kit.harness);
+        close(control);
+        for (size_t i = 0; i < N / 2; i++)
+                peers[i] = connect_to(&held[0]);
+        harness_restart(&kit.harness);
+        for (size_t i = N / 2; i < N; i++)
+                peers[i] = connect_to(&held[0]);
+        control = harness_connect(&kit.harness);
+        cr_assert(resume(control, &held[0]));
+        cr_assert(resume(control, &held[1]));
+        /* What one leaves goes to the other, as before. */
+        kit_release(control, &held[0]);
+        while (served < N) {
+                kit_wait_readable(held[1].fd);
+                served += accept_all(held[1].fd);
+        }
+        for (size_t i = 0; i < N; i++)
+                close(peers[i]);
+        kit_release(control, &held[1]);
+        close(control);
+        end(&kit);
+}
+
+Test(recovery, parked_socket_with_its_queue) {
+        KitSocket held, next;
+        int control, peer;
+        char state[16];
+        Kit kit;
+
+        begin(&kit, CONFIG, 64);
+        control = harness_connect(&kit.harness);
+        held = kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0'}");
+        close(held.fd);
+        close(control);
+        peer = connect_to(&held);
+        control = harness_connect(&kit.harness);
+        while (strcmp(state_of(control, &held, state), "parked") != 0)
+                ;
+        kill_and_restart(&kit);
+        close(control);
+        control = harness_connect(&kit.harness);
+        KIT_EXPECT_TEXT(state_of(control, &held, state), "parked");
+        next = kit_acquire(control, "{'network':'tcp4','address':'%s'}", kit_address(&held));
+        cr_assert(eq(int, kit_true(next.reply, "adopted"), true));
+        kit_wait_readable(next.fd);
+        cr_assert(eq(sz, accept_all(next.fd), 1));
+        close(peer);
+        kit_release(control, &next);
+        json_decref(held.reply);
+        close(control);
+        end(&kit);
+}
+
+Test(recovery, standby_stays_so_and_weights_are_kept) {
+        KitSocket live, standby;
+        int control;
+        Kit kit;
+
+        begin(&kit, CONFIG, 64);
+        control = harness_connect(&kit.harness);
+        if (!kit_is_capable(control, "steer"))
+                cr_skip_test("groups are not steered here");
+        live = kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0','weight':3}");
+        standby = kit_acquire(control, "{'network':'tcp4','address':'%s','standby':true}",
+                              kit_address(&live));
+        kill_and_restart(&kit);
+        close(control);
+        control = harness_connect(&kit.harness);
+        {
+                json_auto_t *endpoint = kit_describe(control, &live);
+
+                KIT_EXPECT_TEXT(kit_text(endpoint, "continuity"), "migrate");
+                KIT_EXPECT_TEXT(kit_text(endpoint, "members.0.state"), "live");
+                cr_assert(eq(llong, kit_number(endpoint, "members.0.weight"), 3));
+                KIT_EXPECT_TEXT(kit_text(endpoint, "members.1.state"), "standby");
+        }
+        cr_assert(resume(control, &live));
+        cr_assert(resume(control, &standby));
+        /* Everything comes to the one that is live. */
+        for (size_t i = 0; i < 8; i++) {
+                int peer = connect_to(&live);
+
+                kit_wait_readable(live.fd);
+                cr_assert(eq(sz, accept_all(live.fd), 1));
+                close(peer);
+        }
+        kit_release(control, &standby);
+        kit_release(control, &live);
+        close(control);
+        end(&kit);
+}
+
+/* ---- lifetimes ------------------------------------------------------------------------------------ */
+
+/* A child that holds a lease of its own lifetime at @address, which it tells, and waits to be killed. */
+static pid_t start_holder(const Harness *h, KitSocket *ret) {
+        int pair[2];
+        pid_t pid;
+
+        cr_assert(zero(int, socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)));
+        pid = fork();
+        cr_assert(ge(int, pid, 0));
+        if (pid == 0) {
+                int control = harness_connect(h);
+                KitSocket held;
+                char *text;
+
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                kit_acquire_call(control,
+                                 "{'sockets':[{'network':'tcp4','address':'127.0.0.1:0'}],"
+                                 "'lifetime':'process'}",
+                                 1, &held);
+                text = json_dumps(held.reply, 0);
+                send(pair[1], text, strlen(text), 0);
+                for (;;)
+                        pause();
+        }
+        {
+                char text[4096] = "";
+
+                close(pair[1]);
+                cr_assert(gt(sz, (size_t)recv(pair[0], text, sizeof(text) - 1, 0), 0));
+                *ret = (KitSocket){ .fd = -1, .reply = json_loads(text, 0, NULL) };
+                close(pair[0]);
+        }
+        return pid;
+}
+
+static void end_holder(pid_t pid) {
+        cr_assert(zero(int, kill(pid, SIGKILL)));
+        cr_assert(eq(int, waitpid(pid, NULL, 0), pid));
+}
+
+Test(recovery, lease_of_a_process_goes_on_without_its_help) {
+        KitSocket held;
+        char state[16];
+        int control;
+        pid_t pid;
+        Kit kit;
+
+        begin(&kit, CONFIG, 64);
+        pid = start_holder(&kit.harness, &held);
+        kill_and_restart(&kit);
+        control = harness_connect(&kit.harness);
+        expect_status(control, "leases", 1);
+        KIT_EXPECT_TEXT(state_of(control, &held, state), "live");
+        /* To say so all the same does no harm, */
+        cr_assert(resume(control, &held));
+        close(control);
+        control = harness_connect(&kit.harness);
+        KIT_EXPECT_TEXT(state_of(control, &held, state), "live");
+        /* and it still ends with the process. */
+        end_holder(pid);
+        while (strcmp(state_of(control, &held, state), "parked") != 0)
+                ;
+        json_decref(held.reply);
+        close(control);
+        end(&kit);
+}
+
+Test(recovery, process_that_ended_meanwhile) {
+        KitSocket held;
+        char state[16];
+        int control;
+        pid_t pid;
+        Kit kit;
+
+        begin(&kit, CONFIG, 64);
+        pid = start_holder(&kit.harness, &held);
+        harness_kill(&kit.harness);
+        end_holder(pid);
+        harness_restart(&kit.harness);
+        control = harness_connect(&kit.harness);
+        while (strcmp(state_of(control, &held, state), "parked") != 0)
+                ;
+        cr_assert(not(resume(control, &held)));
+        json_decref(held.reply);
+        close(control);
+        end(&kit);
+}
+
+Test(recovery, only_its_holder_resumes_a_lease) {
+        KitSocket held;
+        int control, other;
+        Kit kit;
+
+        begin(&kit, CONFIG, 64);
+        control = harness_connect(&kit.harness);
+        held = kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0'}");
+        /* While its connection is there, it is nobody else's. */
+        other = harness_connect(&kit.harness);
+        cr_assert(not(resume(other, &held)));
+        close(other);
+        kill_and_restart(&kit);
+        close(control);
+        control = harness_connect(&kit.harness);
+        {
+                json_auto_t *reply =
+                        kit_call(control, "Resume",
+                                 "{'leases':[{'lease':'%s','cookie':'1'},{'lease':'l1-0','cookie':'1'}]}",
+                                 kit_lease(&held));
+
+                cr_assert(eq(sz, json_array_size(kit_at(reply, "parameters.lost")), 2));
+        }
+        cr_assert(resume(control, &held));
+        cr_assert(resume(control, &held), "twice is as good as once");
+        other = harness_connect(&kit.harness);
+        cr_assert(not(resume(other, &held)));
+        close(other);
+        kit_release(control, &held);
+        close(control);
+        end(&kit);
+}
+
+/* ---- stop and start ------------------------------------------------------------------------------- */
+
+Test(recovery, stop_in_good_order_keeps_everything) {
+        KitSocket held;
+        int control;
+        Kit kit;
+
+        begin(&kit, CONFIG, 64);
+        control = harness_connect(&kit.harness);
+        held = kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0'}");
+        for (int i = 0; i < 3; i++) {
+                int peer;
+
+                harness_terminate(&kit.harness);
+                close(control);
+                peer = connect_to(&held);
+                harness_restart(&kit.harness);
+                control = harness_connect(&kit.harness);
+                cr_assert(resume(control, &held));
+                cr_assert(eq(sz, accept_all(held.fd), 1));
+                close(peer);
+        }
+        kit_release(control, &held);
+        close(control);
+        end(&kit);
+}
+
+/* ---- what does not fit ---------------------------------------------------------------------------- */
+
+/* The item of the only socket. */
+static KeeperItem *item_of(const KitSocket *held) {
+        for (size_t i = 0; i < keeper.n; i++) {
+                unsigned long long cookie;
+                socklen_t size = sizeof(cookie);
+
+                if (getsockopt(keeper.items[i].fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 &&
+                    cookie == kit_cookie(held->fd))
+                        return &keeper.items[i];
+        }
+        cr_fatal("it is not kept");
+}
+
+Test(recovery, descriptor_that_is_missing) {
+        KitSocket held;
+        int control;
+        Kit kit;
+
+        begin(&kit, CONFIG, 64);
+        control = harness_connect(&kit.harness);
+        held = kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0'}");
+        harness_kill(&kit.harness);
+        close(control);
+        keeper_lose(&keeper, item_of(&held));
+        harness_restart(&kit.harness);
+        control = harness_connect(&kit.harness);
+        /* The socket, and the lease on it. */
+        expect_status(control, "lost", 2);
+        expect_status(control, "recovered", 0);
+        expect_status(control, "endpoints", 0);
+        cr_assert(not(resume(control, &held)));
+        kit_drop(&held);
+        close(control);
+        end(&kit);
+}
+
+Test(recovery, descriptor_that_is_another_or_nobody_s) {
+        KitSocket held;
+        KeeperItem *item;
+        int control;
+        Kit kit;
+
+        begin(&kit, CONFIG, 64);
+        control = harness_connect(&kit.harness);
+        held = kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0'}");
+        harness_kill(&kit.harness);
+        close(control);
+        item = item_of(&held);
+        close(item->fd);
+        item->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        keeper.items[keeper.n++] = (KeeperItem){ .fd = dup(0), .name = ".zzz" };
+        harness_restart(&kit.harness);
+        control = harness_connect(&kit.harness);
+        expect_status(control, "foreign", 2);
+        expect_status(control, "lost", 2);
+        expect_status(control, "recovered", 0);
+        /* They are out of the store, too. */
+        keeper_work(&keeper);
+        cr_assert(eq(ptr, keeper_find(&keeper, ".zzz"), NULL));
+        kit_drop(&held);
+        close(control);
+        end(&kit);
+}
+
+Test(recovery, state_of_a_much_later_version) {
+        KitSocket held;
+        uint32_t version = 99;
+        int control;
+        Kit kit;
+
+        begin(&kit, CONFIG, 64);
+        control = harness_connect(&kit.harness);
+        held = kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0'}");
+        harness_kill(&kit.harness);
+        close(control);
+        cr_assert(eq(sz, (size_t)pwrite(keeper_find(&keeper, ".state")->fd, &version, sizeof(version), 16),
+                     sizeof(version)));
+        harness_restart(&kit.harness);
+        control = harness_connect(&kit.harness);
+        expect_status(control, "recovered", 0);
+        expect_status(control, "endpoints", 0);
+        kit_drop(&held);
+        held = kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0'}");
+        kit_release(control, &held);
+        close(control);
+        end(&kit);
+}
+
+Test(recovery, store_without_room) {
+        KitSocket held[3];
+        int control;
+        Kit kit;
+
+        /* The state, the map of the program, and one more. */
+        begin(&kit, CONFIG, 3);
+        control = harness_connect(&kit.harness);
+        for (size_t i = 0; i < 3; i++)
+                held[i] = kit_acquire(control,
+                                      "{'network':'tcp4','address':'127.0.0.1:0','sharing':'exclusive'}");
+        expect_status(control, "notKept", kit_is_capable(control, "steer") ? 2 : 1);
+        cr_assert(zero(sz, keeper.n_refused), "what there is no room for is not sent");
+        /* Room that somebody leaves is taken. */
+        kit_release(control, &held[0]);
+        expect_status(control, "notKept", kit_is_capable(control, "steer") ? 1 : 0);
+        cr_assert(le(sz, keeper_count(&keeper), 3));
+        kit_release(control, &held[1]);
+        kit_release(control, &held[2]);
+        expect_status(control, "notKept", 0);
+        close(control);
+        end(&kit);
+}
+
+/* ---- .socket units -------------------------------------------------------------------------------- */
+
+/* As a unit's: made by somebody else. *@ret: its port. */
+static int listen_as_a_unit(int *ret) {
+        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        socklen_t size = sizeof(address);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        cr_assert(zero(int, bind(fd, (struct sockaddr *)&address, sizeof(address))));
+        cr_assert(zero(int, listen(fd, 8)));
+        cr_assert(zero(int, getsockname(fd, (struct sockaddr *)&address, &size)));
+        *ret = ntohs(address.sin_port);
+        return fd;
+}
+
+Test(recovery, listener_of_a_unit_is_had_by_name) {
+        KitSocket first, second;
+        char state[16];
+        int control, port, peer;
+        Kit kit;
+
+        kit.n_fds = leaks_count_fds();
+        keeper_begin(&keeper, 64);
+        keeper_pass(&keeper, "web", listen_as_a_unit(&port));
+        kit.harness = (Harness){ .uid = geteuid(), .keeper = &keeper };
+        harness_start_as_set(&kit.harness, CONFIG);
+        control = harness_connect(&kit.harness);
+        first = kit_acquire(control, "{'network':'tcp','address':':0','name':'web'}");
+        cr_assert(eq(int, kit_port(&first), port));
+        KIT_EXPECT_TEXT(kit_text(first.reply, "sharing"), "shared");
+        second = kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:%d'}", port);
+        KIT_EXPECT_TEXT(kit_text(second.reply, "cookie"), kit_text(first.reply, "cookie"));
+        json_decref(kit_refused(control, "OptionConflict",
+                                "{'network':'tcp4','address':'127.0.0.1:%d','sharing':'group'}", port));
+        /* It outlives its clients, and the broker. */
+        kit_release(control, &first);
+        kit_release(control, &second);
+        kill_and_restart(&kit);
+        close(control);
+        control = harness_connect(&kit.harness);
+        first = kit_acquire(control, "{'network':'tcp','address':':0','name':'web'}");
+        peer = connect_to(&first);
+        kit_wait_readable(first.fd);
+        cr_assert(eq(sz, accept_all(first.fd), 1));
+        close(peer);
+        KIT_EXPECT_TEXT(state_of(control, &first, state), "live");
+        kill_and_restart(&kit);
+        close(control);
+        control = harness_connect(&kit.harness);
+        cr_assert(resume(control, &first));
+        kit_release(control, &first);
+        close(control);
+        end(&kit);
+}
+
+Test(recovery, listener_of_a_unit_is_for_whom_policy_gives_it) {
+        int control, port;
+        Kit kit;
+
+        kit.n_fds = leaks_count_fds();
+        keeper_begin(&keeper, 64);
+        keeper_pass(&keeper, "web", listen_as_a_unit(&port));
+        keeper_pass(&keeper, "nothing", dup(0));
+        kit.harness = (Harness){ .uid = geteuid(), .keeper = &keeper };
+        harness_start_as_set(&kit.harness,
+                             "[Broker]\nSocketMode=0666\n[Rule one]\nUser=*\nAddress=127.0.0.9\n");
+        control = harness_connect(&kit.harness);
+        json_decref(kit_refused(control, "PolicyDenied", "{'network':'tcp','address':'127.0.0.1:%d'}",
+                                port));
+        json_decref(kit_refused(control, "PolicyDenied", "{'network':'tcp','address':':0','name':'web'}"));
+        expect_status(control, "endpoints", 1);
+        close(control);
+        end(&kit);
+}

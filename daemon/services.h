@@ -42,6 +42,7 @@ typedef struct Services {
         State state;
         Grace grace;
         RecoveryTally recovered;
+        bool store_was_full; /* when the warnings were gathered */
         /* Every reply is encoded in here and sent, or copied, before the next. */
         MessageBuffer buffer;
         /* Events are encoded apart: they happen while a reply is waiting in the other. */

@@ -92,6 +92,11 @@ static void gather_system(const Services *services, Warnings *warnings) {
                              "no steering (%s): a member that leaves a group loses what waits on it "
                              "unless net.ipv4.tcp_migrate_req is on",
                              services->no_steering);
+        if (services->store_was_full)
+                warnings_add(warnings,
+                             "the service manager's store has room for %zu descriptors alone: what is not "
+                             "in it is lost when the broker is; raise FileDescriptorStoreMax= of the unit",
+                             fd_store_get_max(services->state.store));
         if (services->bpf_kept)
                 warnings_add(warnings, "CAP_BPF is kept: with kernel.unprivileged_bpf_disabled, Linux "
                                        "before 5.19 asks for it again and again");
@@ -106,6 +111,8 @@ static void gather_system(const Services *services, Warnings *warnings) {
 }
 
 void warnings_gather(Services *services) {
+        services->store_was_full =
+                services->state.store && fd_store_count_refused(services->state.store) > 0;
         warnings_deinit(&services->warnings);
         gather_configuration(services, &services->warnings);
         gather_privileges(services, &services->warnings);

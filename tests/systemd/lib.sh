@@ -45,6 +45,11 @@ is() {
         [ "$(property "$1" "$2")" = "$3" ]
 }
 
+# value KEY: what the status of the broker says of it, of the next one if there is none now.
+value() {
+        reusectl --timeout=60 status --plain | sed -n "s/^$1[[:space:]]*//p"
+}
+
 # As a package does it, with rules that give everything; nothing is started yet.
 set_up() {
         systemd-sysusers

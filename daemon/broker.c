@@ -262,6 +262,50 @@ static void broker_close_unclaimed(Inherited *inherited) {
         inherited_deinit(inherited);
 }
 
+/* What needs neither descriptors of others nor a socket of its own. */
+static int broker_make_objects(Broker *broker) {
+        Services *services = &broker->services;
+        int r;
+
+        r = broker_handle_signals(broker);
+        if (r == 0)
+                r = poller_init(&services->poller, sd_event_get_fd(services->event));
+        if (r < 0)
+                return error_trace(r);
+        r = endpoint_registry_init(&services->endpoints,
+                                   &(EndpointServices){ .event = services->event,
+                                                        .poller = &services->poller,
+                                                        .hub = &services->hub,
+                                                        .ids = &services->ids,
+                                                        .steering = services->steering,
+                                                        .marks = &services->state.marks,
+                                                        .on_shut_down = repair_member });
+        if (r == 0)
+                r = audit_new(&services->hub, services->event, &services->endpoints.timers_changed,
+                              log_is_journal() ? JOURNAL_SOCKET : NULL, &broker->audit);
+        if (r == 0)
+                r = grace_init(&services->grace, services->event, &services->endpoints.timers_changed);
+        if (r == 0)
+                r = watchdog_init(&broker->watchdog, services->event);
+        return error_trace(r);
+}
+
+/*
+ * What was there before this broker. As the user that it runs as: the kernel lets only sockets of one user
+ * into a group.
+ */
+static int broker_succeed(Broker *broker) {
+        Services *services = &broker->services;
+        int r;
+
+        broker->owns = true;
+        r = recovery_run(services, &broker->inherited);
+        if (r == 0)
+                r = passed_adopt(services, &broker->inherited);
+        broker_close_unclaimed(&broker->inherited);
+        return error_trace(r);
+}
+
 static int broker_start(Broker *broker) {
         size_t n_fds = 0;
         _cleanup_(freep) char *reason = NULL;
@@ -300,38 +344,15 @@ static int broker_start(Broker *broker) {
                 r = recovery_open_state(services, &broker->inherited);
         if (r < 0)
                 return error_trace(r);
-        r = broker_handle_signals(broker);
-        if (r == 0)
-                r = poller_init(&services->poller, sd_event_get_fd(services->event));
+        r = broker_make_objects(broker);
         if (r < 0)
                 return error_trace(r);
-        r = endpoint_registry_init(&services->endpoints,
-                                   &(EndpointServices){ .event = services->event,
-                                                        .poller = &services->poller,
-                                                        .hub = &services->hub,
-                                                        .ids = &services->ids,
-                                                        .steering = services->steering,
-                                                        .marks = &services->state.marks,
-                                                        .on_shut_down = repair_member });
-        if (r == 0)
-                r = audit_new(&services->hub, services->event, &services->endpoints.timers_changed,
-                              log_is_journal() ? JOURNAL_SOCKET : NULL, &broker->audit);
-        if (r == 0)
-                r = grace_init(&services->grace, services->event, &services->endpoints.timers_changed);
-        if (r == 0)
-                r = recovery_run(services, &broker->inherited);
-        if (r < 0)
-                return error_trace(r);
-        broker->owns = true;
         r = listener_new(services, broker->options->socket, &broker->inherited, &broker->listener);
         if (r != 0)
                 return broker_refuse_socket(broker->options->socket, r);
-        r = watchdog_init(&broker->watchdog, services->event);
+        r = broker_confine(services);
         if (r == 0)
-                r = passed_adopt(services, &broker->inherited);
-        if (r == 0)
-                r = broker_confine(services);
-        broker_close_unclaimed(&broker->inherited);
+                r = broker_succeed(broker);
         return error_trace(r);
 }
 

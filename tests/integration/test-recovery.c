@@ -233,6 +233,37 @@ Test(recovery, standby_stays_so_and_weights_are_kept) {
         end(&kit);
 }
 
+/* The kernel lets sockets of one user only into a group. */
+Test(recovery, broker_that_becomes_another_user) {
+        KitSocket held, second;
+        int control;
+        Kit kit;
+
+        if (geteuid() != 0)
+                cr_skip_test("only root's broker becomes another user");
+        kit.n_fds = leaks_count_fds();
+        keeper_begin(&keeper, 64);
+        kit.harness = (Harness){ .uid = 0, .keeper = &keeper, .user = "nobody" };
+        harness_start_as_set(&kit.harness, CONFIG);
+        control = harness_connect(&kit.harness);
+        held = kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0'}");
+        kill_and_restart(&kit);
+        close(control);
+        control = harness_connect(&kit.harness);
+        expect_status(control, "recovered", 1);
+        cr_assert(resume(control, &held));
+        second = kit_acquire(control, "{'network':'tcp4','address':'%s'}", kit_address(&held));
+        if (kit_is_capable(control, "steer")) {
+                json_auto_t *endpoint = kit_describe(control, &held);
+
+                KIT_EXPECT_TEXT(kit_text(endpoint, "continuity"), "migrate");
+        }
+        kit_release(control, &held);
+        kit_release(control, &second);
+        close(control);
+        end(&kit);
+}
+
 /* ---- lifetimes ------------------------------------------------------------------------------------ */
 
 /* A child that holds a lease of its own lifetime at @address, which it tells, and waits to be killed. */

@@ -3,12 +3,11 @@
 /*
  * One connection. Calls wait in a queue for their answers, which come in the same order; so whatever
  * breaks the order, a lost answer or one too many, ends the connection, and every call under way learns
- * of it. Nothing here blocks but reuse_client_wait().
+ * of it. Nothing here blocks but client_await_first().
  */
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,18 +18,6 @@
 
 #define USEC_PER_SEC UINT64_C(1000000)
 #define NSEC_PER_USEC UINT64_C(1000)
-
-struct PendingCall {
-        TAILQ_ENTRY(PendingCall) entry;
-        reuse_handler handler;
-        void *userdata;
-        uint64_t deadline;
-        bool more;
-        bool acquires;
-        size_t n_sockets;
-        size_t n_held; /* the frame, while there is no connection to send it over */
-        char held[];
-};
 
 _public_ const char *reuse_version(void) {
         return PROJECT_VERSION;
@@ -47,6 +34,13 @@ uint64_t client_deadline(uint64_t start, uint64_t timeout) {
         return timeout > UINT64_MAX - start ? UINT64_MAX : start + timeout;
 }
 
+/* All that serves to come back from a hang-up. */
+static void client_deinit_return(reuse_client *client) {
+        holdings_free(client);
+        notices_free(client);
+        client->refusal = reuse_error_free(client->refusal);
+}
+
 _public_ reuse_client *reuse_client_free(reuse_client *client) {
         PendingCall *call;
 
@@ -54,11 +48,12 @@ _public_ reuse_client *reuse_client_free(reuse_client *client) {
                 return NULL;
         while ((call = TAILQ_FIRST(&client->calls))) {
                 TAILQ_REMOVE(&client->calls, call, entry);
-                free(call);
+                pending_call_unref(call);
         }
+        client_deinit_return(client);
         channel_deinit(&client->channel);
         message_buffer_deinit(&client->buffer);
-        fd_close(client->idle_fd);
+        fd_close(client->poll_fd);
         free(client);
         return NULL;
 }
@@ -70,7 +65,7 @@ _public_ void reuse_client_set_timeout(reuse_client *client, uint64_t usec) {
 
 /* ---- asking ---- */
 
-static int client_encode(reuse_client *client, const Question *question) {
+int client_encode(reuse_client *client, const Question *question) {
         int r;
 
         if (question->record)
@@ -84,8 +79,7 @@ static int client_encode(reuse_client *client, const Question *question) {
         return client->buffer.n > CALL_SIZE_MAX ? -E2BIG : 0;
 }
 
-/* What comes of sending is told by client_process(), together with what the broker last wrote. */
-static void client_send(reuse_client *client, const char *data, size_t n) {
+void client_send(reuse_client *client, const char *data, size_t n) {
         int r;
 
         if (client->unsendable || client->fault < 0)
@@ -95,10 +89,10 @@ static void client_send(reuse_client *client, const char *data, size_t n) {
                 client->unsendable = true;
         else if (r < 0)
                 client->fault = r;
+        client_arm(client);
 }
 
 int client_ask(reuse_client *client, const Question *question) {
-        bool held = client->state == CLIENT_CONNECTING;
         PendingCall *call;
         int r;
 
@@ -107,25 +101,14 @@ int client_ask(reuse_client *client, const Question *question) {
         r = client_encode(client, question);
         if (r < 0)
                 return r;
-        call = malloc(sizeof(*call) + (held ? client->buffer.n : 0));
-        if (!call)
-                return -ENOMEM;
-        *call = (PendingCall){
-                .handler = question->handler,
-                .userdata = question->userdata,
-                .deadline = question->call.more ? UINT64_MAX
-                                                : client_deadline(client_now(), client->timeout),
-                .more = question->call.more,
-                .acquires = strcmp(question->call.method, wire_methods[WIRE_METHOD_ACQUIRE].name) == 0,
-                .n_sockets = question->n_sockets,
-        };
+        r = pending_call_new(question, &client->buffer, &call);
+        if (r < 0)
+                return r;
+        call->deadline = call->more ? UINT64_MAX : client_deadline(client_now(), client->timeout);
         TAILQ_INSERT_TAIL(&client->calls, call, entry);
         client->asked = true;
-        if (held) {
-                memcpy(call->held, client->buffer.data, client->buffer.n);
-                call->n_held = client->buffer.n;
-        } else
-                client_send(client, client->buffer.data, client->buffer.n);
+        if (client->state == CLIENT_OPEN)
+                client_send(client, call->frame, call->n_frame);
         return 0;
 }
 
@@ -133,7 +116,7 @@ void client_send_held(reuse_client *client) {
         PendingCall *call;
 
         TAILQ_FOREACH (call, &client->calls, entry)
-                client_send(client, call->held, call->n_held);
+                client_send(client, call->frame, call->n_frame);
 }
 
 /* ---- answers ---- */
@@ -143,22 +126,26 @@ int client_end(reuse_client *client, int number, const char *format, ...) {
         va_list arguments;
 
         client->state = CLIENT_ENDED;
-        client->idle_fd = fd_close(client->idle_fd);
+        client_disarm(client);
+        client->poll_fd = fd_close(client->poll_fd);
         channel_deinit(&client->channel);
         while ((call = TAILQ_FIRST(&client->calls))) {
                 _cleanup_(reply_deinit) reuse_reply reply = { .number = number };
                 reuse_handler handler = call->handler;
                 void *userdata = call->userdata;
 
+                bool skipped = !handler || call->internal;
+
                 TAILQ_REMOVE(&client->calls, call, entry);
-                free(call);
-                if (!handler)
+                pending_call_unref(call);
+                if (skipped)
                         continue;
                 va_start(arguments, format);
                 reply.error = reuse_error_newv(number, format, arguments);
                 va_end(arguments);
                 handler(client, &reply, userdata);
         }
+        client_deinit_return(client);
         return number;
 }
 
@@ -173,7 +160,7 @@ static int client_unasked(reuse_client *client, const reuse_reply *reply) {
 static int client_claim(reuse_client *client, const PendingCall *call, reuse_reply *reply) {
         int r = 0;
 
-        if (call->acquires && reply->number == 0)
+        if (call->method == WIRE_METHOD_ACQUIRE && reply->number == 0)
                 r = sockets_new(reply->message, call->n_sockets, &client->channel.in_fds,
                                 &reply->sockets);
         switch (r) {
@@ -236,20 +223,22 @@ static int client_dispatch(reuse_client *client, const char *frame, size_t n) {
         r = client_claim(client, call, &reply);
         if (r < 0)
                 return r;
+        r = reply.number == 0 ? holdings_note(client, call, &reply) : 0;
+        if (r < 0)
+                return client_end(client, r, "no memory to note the leases");
 
         handler = call->handler;
         userdata = call->userdata;
         /* Before the handler: it may make calls of its own, and wait for them. */
         if (!reply.continues) {
                 TAILQ_REMOVE(&client->calls, call, entry);
-                free(call);
+                pending_call_unref(call);
         }
         r = handler ? handler(client, &reply, userdata) : 0;
         return r < 0 ? r : 1;
 }
 
-/* Returns 1 if there was a frame, 0 if not, or a negative errno. */
-static int client_dispatch_next(reuse_client *client) {
+int client_dispatch_next(reuse_client *client) {
         char *frame;
         size_t n;
 
@@ -267,9 +256,7 @@ static int client_dispatch_next(reuse_client *client) {
         }
 }
 
-/* Reads once, with @wait as soon as there is something. Returns 1 if something came, 0 if not, or a
- * negative errno. */
-static int client_receive(reuse_client *client, bool wait) {
+int client_receive(reuse_client *client, bool wait) {
         int r;
 
         r = channel_receive(&client->channel, wait);
@@ -283,7 +270,7 @@ static int client_receive(reuse_client *client, bool wait) {
         case CHANNEL_E_AGAIN:
                 return 0;
         case CHANNEL_E_EOF:
-                return client_end(client, -ECONNRESET, "the broker hung up");
+                return client_lose(client);
         case CHANNEL_E_OVERSIZED:
                 return client_end(client, -EPROTO, "the broker's answer is too long");
         case CHANNEL_E_DESCRIPTORS:
@@ -327,127 +314,4 @@ int client_await_first(reuse_client *client) {
             TAILQ_NEXT(call, entry) || !client_be_patient(client))
                 return 0;
         return client_receive(client, true);
-}
-
-/* ---- the loop's side ---- */
-
-_public_ int reuse_client_get_fd(const reuse_client *client) {
-        if (!client)
-                return -EINVAL;
-        switch (client->state) {
-        case CLIENT_CONNECTING:
-                return client->idle_fd;
-        case CLIENT_OPEN:
-                return client->channel.fd;
-        default:
-                return -ENOTCONN;
-        }
-}
-
-_public_ int reuse_client_get_events(const reuse_client *client) {
-        if (!client)
-                return -EINVAL;
-        if (client->state != CLIENT_OPEN)
-                return 0;
-        return channel_pending(&client->channel) > 0 && !client->unsendable ? POLLIN | POLLOUT : POLLIN;
-}
-
-/* The first deadline of a call; a connection not yet made has its own. */
-static uint64_t client_expires(const reuse_client *client) {
-        uint64_t first = UINT64_MAX;
-        PendingCall *call;
-
-        if (client->state == CLIENT_CONNECTING)
-                first = client_deadline(client->since, client->timeout);
-        TAILQ_FOREACH (call, &client->calls, entry)
-                if (call->deadline < first)
-                        first = call->deadline;
-        return first;
-}
-
-_public_ uint64_t reuse_client_get_timeout(const reuse_client *client) {
-        uint64_t expires;
-
-        if (!client || client->state == CLIENT_ENDED)
-                return UINT64_MAX;
-        if (client->unread || client->fault < 0)
-                return 0;
-        expires = client_expires(client);
-        return client->state == CLIENT_CONNECTING && client->retry_at < expires ? client->retry_at
-                                                                                : expires;
-}
-
-static int client_process_dial(reuse_client *client) {
-        reuse_error *error;
-        int r;
-
-        r = client_dial(client);
-        if (r == 0 && client_now() >= client_expires(client))
-                r = -ETIMEDOUT;
-        if (r >= 0)
-                return r;
-        (void)client_dial_error(client, r, &error);
-        (void)client_end(client, r, "%s", reuse_error_get_message(error));
-        reuse_error_free(error);
-        return r;
-}
-
-_public_ int reuse_client_process(reuse_client *client) {
-        int r, received;
-
-        if (!client)
-                return -EINVAL;
-        if (client->state == CLIENT_ENDED)
-                return -ENOTCONN;
-        if (client->state == CLIENT_CONNECTING)
-                return client_process_dial(client);
-
-        if (!client->unsendable && client->fault == 0) {
-                r = channel_flush(&client->channel);
-                client->unsendable = r == CHANNEL_E_EOF;
-                client->fault = r < 0 ? r : 0;
-        }
-        if (client->fault < 0)
-                return client_end(client, client->fault, "cannot write to the broker: %s",
-                                  strerrordesc_np(-client->fault));
-
-        r = client_dispatch_next(client);
-        if (r != 0)
-                return r;
-        received = client_receive(client, false);
-        if (received < 0)
-                return received;
-        r = client_dispatch_next(client);
-        if (r != 0)
-                return r;
-        if (client_now() >= client_expires(client))
-                return client_end(client, -ETIMEDOUT, "the broker did not answer in time");
-        return received;
-}
-
-_public_ int reuse_client_wait(reuse_client *client, uint64_t usec) {
-        struct pollfd pollfd;
-        struct timespec timeout;
-        uint64_t due, now, left;
-        int r;
-
-        if (!client)
-                return -EINVAL;
-        if (client->state == CLIENT_ENDED)
-                return -ENOTCONN;
-        due = reuse_client_get_timeout(client);
-        if (due == 0)
-                return 1;
-        now = client_now();
-        left = due == UINT64_MAX ? UINT64_MAX : due > now ? due - now : 0;
-        if (usec < left)
-                left = usec;
-        timeout.tv_sec = (time_t)(left / USEC_PER_SEC);
-        timeout.tv_nsec = (long)(left % USEC_PER_SEC * NSEC_PER_USEC);
-        pollfd.fd = reuse_client_get_fd(client);
-        pollfd.events = (short)reuse_client_get_events(client);
-        r = ppoll(&pollfd, 1, left == UINT64_MAX ? NULL : &timeout, NULL);
-        if (r < 0)
-                return -errno;
-        return r > 0 || client_now() >= due;
 }

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -77,34 +76,26 @@ int client_dial_error(const reuse_client *client, int number, reuse_error **ret_
         }
 }
 
-static int client_connected(reuse_client *client) {
-        client->idle_fd = fd_close(client->idle_fd);
-        client->state = CLIENT_OPEN;
-        client_send_held(client);
-        return 1;
-}
-
-int client_dial(reuse_client *client) {
-        uint64_t now = client_now();
-
-        if (now < client->retry_at)
-                return 0;
-        if (connect(client->channel.fd, (struct sockaddr *)&client->address, sizeof(client->address)) ==
-            0)
-                return client_connected(client);
-        if (errno != EAGAIN && errno != EINTR)
-                return -errno;
-
-        /* To poll(), a socket that is not connected has hung up, and would keep a loop busy. */
-        if (client->idle_fd < 0) {
-                client->idle_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-                if (client->idle_fd < 0)
-                        return -errno;
-        }
+void client_back_off(reuse_client *client) {
         client->backoff = client->backoff == 0 ? BACKOFF_MIN_USEC : client->backoff * 2;
         if (client->backoff > BACKOFF_MAX_USEC)
                 client->backoff = BACKOFF_MAX_USEC;
-        client->retry_at = client_deadline(now, client->backoff);
+        client->retry_at = client_deadline(client_now(), client->backoff);
+}
+
+int client_dial(reuse_client *client) {
+        if (client_now() < client->retry_at)
+                return 0;
+        if (client->channel.fd < 0)
+                client->channel.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (client->channel.fd < 0)
+                return -errno;
+        if (connect(client->channel.fd, (struct sockaddr *)&client->address, sizeof(client->address)) ==
+            0)
+                return 1;
+        if (errno != EAGAIN && errno != EINTR)
+                return -errno;
+        client_back_off(client);
         return 0;
 }
 
@@ -122,7 +113,7 @@ static int client_set_address(reuse_client *client, const char *socket) {
 
 _public_ int reuse_client_connect(const char *path, reuse_client **ret, reuse_error **ret_error) {
         _cleanup_(reuse_client_freep) reuse_client *client = NULL;
-        int fd, r;
+        int r;
 
         reuse_error_clear(ret_error);
         if (!ret)
@@ -131,23 +122,21 @@ _public_ int reuse_client_connect(const char *path, reuse_client **ret, reuse_er
         if (!client)
                 return -ENOMEM;
         TAILQ_INIT(&client->calls);
+        STAILQ_INIT(&client->notices);
         client->timeout = REUSE_TIMEOUT_DEFAULT;
+        client->reconnect = REUSE_RECONNECT_DEFAULT;
         client->since = client_now();
-        client->idle_fd = -1;
+        client->poll_fd = -1;
         channel_init(&client->channel, -1, REPLY_SIZE_MAX, true);
 
         r = client_set_address(client, path);
         if (r < 0)
                 return reuse_error_set(ret_error, r,
                                        "the path of the broker's socket is empty or too long");
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (fd < 0)
-                return client_dial_error(client, -errno, ret_error);
-        client->channel.fd = fd;
-
         r = client_dial(client);
         if (r < 0)
                 return client_dial_error(client, r, ret_error);
+        client->state = r > 0 ? CLIENT_OPEN : CLIENT_CONNECTING;
         *ret = ptr_take(client);
         return 0;
 }

@@ -72,6 +72,7 @@ static int drain_listen(reuse_client *client, Drain *drain, reuse_client **ret_w
         if (r < 0)
                 return r;
         reuse_client_set_timeout(watch, client->timeout);
+        reuse_client_set_reconnect(watch, client->reconnect);
         r = client_tell(watch, WIRE_METHOD_GET_INFO, NULL, ret_error);
         if (r < 0)
                 return r;

@@ -107,6 +107,9 @@ enum {
  */
 int sockets_new(Message *message, size_t expected, FDList *fds, reuse_sockets **ret);
 
+/* What the broker said of them. */
+const AcquireOut *sockets_describe(const reuse_sockets *sockets);
+
 /* ---- reply.c ---- */
 
 struct reuse_reply {
@@ -120,13 +123,52 @@ struct reuse_reply {
 
 void reply_deinit(reuse_reply *reply);
 
+/* ---- pending-call.c ---- */
+
+typedef struct PendingCall {
+        TAILQ_ENTRY(PendingCall) entry;
+        reuse_handler handler;
+        void *userdata;
+        uint64_t deadline;
+        size_t n_refs;
+        int method;        /* WireMethodId; -1: one that is not known here */
+        int failed;        /* negative: to be answered so, whatever the broker says */
+        unsigned n_losses; /* of connections, since it was asked */
+        bool more;
+        bool internal; /* of the library's own: resume.c */
+        bool missed;   /* of a Watch: to be told that events were missed */
+        size_t n_sockets;
+        size_t n_frame;
+        char frame[];
+} PendingCall;
+
+typedef struct Question Question;
+
+/* The call of @question, as it was encoded into @frame. Returns 0 or -ENOMEM. */
+int pending_call_new(const Question *question, const MessageBuffer *frame, PendingCall **ret);
+
+PendingCall *pending_call_ref(PendingCall *call);
+PendingCall *pending_call_unref(PendingCall *call);
+
+/* Its parameters, of a method that is known, which belong to *@ret_message. Returns 0, a positive
+ * MESSAGE_E_* if they are not what the method takes, or -ENOMEM. */
+int pending_call_decode(const PendingCall *call, Message **ret_message, void *ret);
+
+/*
+ * Whether it may be made again where nobody knows if it was served. Not Acquire for the process, whose
+ * lease may be there and lasts; one for the connection went with it. Returns 1, 0 or -ENOMEM.
+ */
+int pending_call_repeatable(const PendingCall *call);
+
 /* ---- client.c ---- */
 
-typedef struct PendingCall PendingCall;
+typedef struct Holding Holding;
 
 typedef enum ClientState {
         CLIENT_CONNECTING,
         CLIENT_OPEN,
+        CLIENT_RECONNECTING, /* the broker hung up: the next is dialled */
+        CLIENT_RESUMING,     /* it is there, and the library settles the leases with it */
         CLIENT_ENDED,
 } ClientState;
 
@@ -144,12 +186,30 @@ struct reuse_client {
         bool patient;                    /* reading may wait, as long as patience says */
         uint64_t patience;
 
+        /* For the loop of a program */
+        int poll_fd;    /* -1: nobody has asked for it */
+        uint32_t armed; /* the events that it waits for */
+
         /* While connecting */
         struct sockaddr_un address;
         uint64_t since;
         uint64_t retry_at;
         uint64_t backoff;
-        int idle_fd;
+
+        /* From one broker to the next */
+        uint64_t reconnect;
+        Holding *holdings;  /* by lease, in the order in which they came */
+        Holding *replacing; /* the one whose Acquire is under way */
+        STAILQ_HEAD(, reuse_notice) notices;
+        reuse_notice_handler notice_handler;
+        void *notice_userdata;
+        bool telling;         /* the handler runs */
+        bool failing;         /* there may be calls to be answered without the broker */
+        bool missing;         /* there may be watches to be told */
+        bool greeted;         /* the broker has answered */
+        uint64_t until;       /* by when it must have */
+        int dial_fault;       /* why there is no connection */
+        reuse_error *refusal; /* or why there was none to keep */
 };
 
 /* CLOCK_MONOTONIC in microseconds. */
@@ -159,7 +219,7 @@ uint64_t client_now(void);
 uint64_t client_deadline(uint64_t start, uint64_t timeout);
 
 /* One call to be made. The parameters are a struct (@record, @value) or JSON text. All is borrowed. */
-typedef struct Question {
+struct Question {
         Call call; /* the method with its interface */
         const Record *record;
         const void *value;
@@ -167,7 +227,14 @@ typedef struct Question {
         size_t n_sockets; /* of an Acquire; 0: not known */
         reuse_handler handler;
         void *userdata;
-} Question;
+};
+
+/* The frame of a call, into the client's buffer. Returns 0, -EINVAL, -E2BIG or -ENOMEM. */
+int client_encode(reuse_client *client, const Question *question);
+
+/* Sends it, or what can be sent now. What comes of it is told by client_process(), together with what
+ * the broker last wrote. */
+void client_send(reuse_client *client, const char *data, size_t n);
 
 /*
  * Queues a call and sends what can be sent now. Calls no handler.
@@ -185,8 +252,78 @@ int client_await_first(reuse_client *client);
 /* Sends what was asked before there was a connection. A fault ends the connection later. */
 void client_send_held(reuse_client *client);
 
+/* Reads once, with @wait as soon as there is something. Returns 1 if something came, or the connection
+ * was lost and is made anew; 0 if not, or a negative errno with the connection ended. */
+int client_receive(reuse_client *client, bool wait);
+
+/* Serves the next whole frame. Returns 1 if there was one, 0 if not, or a negative errno. */
+int client_dispatch_next(reuse_client *client);
+
 /* Ends the connection: every call under way is answered with this error. Returns @number. */
 int client_end(reuse_client *client, int number, const char *format, ...) _printf_(3, 4);
+
+/* ---- loop.c ---- */
+
+/* Has the descriptor of the loop wait for what the connection waits for, if there is such a descriptor.
+ */
+void client_arm(reuse_client *client);
+
+/* Before the connection is closed. */
+void client_disarm(reuse_client *client);
+
+/* ---- holdings.c ---- */
+
+/* What the successful answer to @call changes. Returns 0 or -ENOMEM. */
+int holdings_note(reuse_client *client, PendingCall *call, const reuse_reply *reply);
+
+void holdings_free(reuse_client *client);
+
+/* ---- notice.c ---- */
+
+/*
+ * Queues a notice, if there is a handler. Consumes @sockets and @error, also on failure. Returns 0, or
+ * -ENOMEM with the connection ended.
+ */
+int notice_add(reuse_client *client, uint32_t what, const char *lease, reuse_sockets *sockets,
+               reuse_error *error);
+
+/* Tells the next notice. Returns 1, 0 if there is none, or what the handler returned, if negative. */
+int notice_tell(reuse_client *client);
+
+void notices_free(reuse_client *client);
+
+/* ---- reconnect.c ---- */
+
+/*
+ * The broker has hung up. Returns 1 if the connection is made anew, or -ECONNRESET or -ENOMEM with the
+ * connection ended.
+ */
+int client_lose(reuse_client *client);
+
+/* Tries to connect to the next broker. Returns 1, 0 (later), or a negative errno with the connection
+ * ended. */
+int client_redial(reuse_client *client);
+
+/* Ends the connection, since no broker has come back in time. Returns -ECONNRESET. */
+int client_give_up(reuse_client *client);
+
+/* Marks the calls whose time is over. While nothing is sent, they can fail one by one. */
+void client_expire_calls(reuse_client *client);
+
+/* Answers the next call that has failed. Returns 1, 0 if there is none, or what its handler returned, if
+ * negative. */
+int client_answer_failed(reuse_client *client);
+
+/* Tells the next Watch that events may have been missed. Returns as client_answer_failed(). */
+int client_tell_missed(reuse_client *client);
+
+/* ---- resume.c ---- */
+
+/*
+ * Goes on settling the leases with the new broker; the state is CLIENT_OPEN at the end. Returns 1, 0 if
+ * an answer is waited for, or a negative errno with the connection ended.
+ */
+int client_resume(reuse_client *client);
 
 /* ---- call.c ---- */
 
@@ -209,8 +346,11 @@ int leases_check(const reuse_client *client, const char *const *leases, size_t n
 
 /* ---- dial.c ---- */
 
+/* Puts the next try off, longer each time. */
+void client_back_off(reuse_client *client);
+
 /*
- * Tries to connect, if the time for that has come. The state is CLIENT_OPEN after success.
+ * Tries to connect, if the time for that has come.
  * Returns 1 (connected), 0 (later: client->retry_at), or a negative errno.
  */
 int client_dial(reuse_client *client);

@@ -28,10 +28,10 @@
  *     any other -EREMOTEIO.
  * And of the library:
  *     -ENOENT, -ECONNREFUSED no broker there; -EACCES not allowed to connect; -ETIMEDOUT no answer in
- *     time; -ECONNRESET the broker hung up; -EPROTO it sent something that is not the protocol;
- *     -EBADMSG a descriptor is not the one the broker named; -EMFILE descriptors were lost for lack of
- *     room; -ENOTCONN the connection has ended; -E2BIG too many sockets, or too long a call;
- *     -EINVAL a wrong argument; -ENOMEM.
+ *     time; -ECONNRESET the broker hung up, and none came back in time; -EPROTO it sent something that
+ * is not the protocol; -EBADMSG a descriptor is not the one the broker named; -EMFILE descriptors were
+ * lost for lack of room; -ENOTCONN the connection has ended; -E2BIG too many sockets, or too long a
+ * call; -EINVAL a wrong argument; -ENOMEM.
  */
 
 #include <stddef.h>
@@ -48,6 +48,10 @@ extern "C" {
 /* What a connection waits for one answer unless told otherwise: 5 s. Since 0.1. */
 #define REUSE_TIMEOUT_DEFAULT UINT64_C(5000000)
 
+/* How long a connection whose broker hung up waits for the next one unless told otherwise: 30 s. Since
+ * 0.1. */
+#define REUSE_RECONNECT_DEFAULT UINT64_C(30000000)
+
 /* One connection to the broker. */
 typedef struct reuse_client reuse_client;
 /* Sockets being asked for. */
@@ -56,6 +60,8 @@ typedef struct reuse_request reuse_request;
 typedef struct reuse_sockets reuse_sockets;
 /* One answer, as a handler sees it. */
 typedef struct reuse_reply reuse_reply;
+/* What became of the connection or of a lease, as a handler sees it. */
+typedef struct reuse_notice reuse_notice;
 /* What went wrong, for programs and for people. */
 typedef struct reuse_error reuse_error;
 
@@ -184,13 +190,24 @@ reuse_client *reuse_client_free(reuse_client *client);
  * told from the next. Since 0.1. */
 void reuse_client_set_timeout(reuse_client *client, uint64_t usec);
 
-/* The descriptor to poll. It may change while a connection is not yet made: ask again after each
- * reuse_client_process(). Or -ENOTCONN. Since 0.1. */
-int reuse_client_get_fd(const reuse_client *client);
+/*
+ * The descriptor to poll, the library's own and the same until the connection has ended, through every
+ * reconnect: register it once. It is readable whenever there is something to process, also what
+ * reuse_client_get_events() calls POLLOUT. Only to be polled, by this process. Or -ENOTCONN; the first
+ * time also -EMFILE, -ENFILE, -ENOMEM. Since 0.1.
+ */
+int reuse_client_get_fd(reuse_client *client);
 
-/* POLLIN, POLLOUT or both: what to poll for now; ask again after each call. 0 while only the timeout
- * counts. Since 0.1. */
+/* POLLIN, POLLOUT or both: what is waited for now. 0 while only the timeout counts. Since 0.1. */
 int reuse_client_get_events(const reuse_client *client);
+
+/*
+ * The socket of the connection, for who has other processes inherit it: leases for the connection last
+ * as long as any of them keeps it. It is close-on-exec, not to be read or written, and another one
+ * after each reconnect; a copy that is left does not reconnect. -ENOTCONN while there is none. Since
+ * 0.1.
+ */
+int reuse_client_get_connection(const reuse_client *client);
 
 /* When reuse_client_process() must be called at the latest: CLOCK_MONOTONIC, absolute; UINT64_MAX:
  * never. Since 0.1. */
@@ -251,6 +268,63 @@ int reuse_client_acquire(reuse_client *client, const reuse_request *request, reu
  * first: from then on the broker may close the sockets. Since 0.1. */
 int reuse_client_release(reuse_client *client, const char *const *leases, size_t n,
                          reuse_error **ret_error);
+
+/* ---- a broker that is lost --------------------------------------------------------------------- */
+
+/*
+ * When the broker hangs up, as one does that dies or is replaced, a connection that holds leases or has
+ * a Watch under way is made anew: its process() and wait(), and every call that waits, dial again until
+ * there is a broker, and take the leases up again before anything else. The descriptors that a program
+ * has serve on meanwhile. Nothing happens between its calls: who makes none, and does not poll, comes
+ * too late for leases that the broker keeps only for a time.
+ *
+ * Calls under way are asked again, at most twice, in their order; a Watch goes on with an event
+ * "overflow". Acquire with the lifetime "process", and methods that this library does not know, are
+ * answered -ECONNRESET: whether they were done is not known. An Acquire that is asked again may find the
+ * address in use by the lease whose answer was lost, until the broker gives that up. Calls made
+ * meanwhile wait. One whose time is over is answered -ETIMEDOUT and the connection goes on; those that
+ * are left wait anew for their answer once the broker is back.
+ *
+ * Leases that the new broker does not know are acquired anew if there is a handler for notices, with
+ * the same request, at the address that they had. Without one the connection ends with -ECONNRESET. It
+ * does so too if no broker is back in time. A connection that ended for another reason, such as an
+ * answer that is not the protocol, is not made anew.
+ */
+
+/* How long to wait for the next broker, and for each of its answers until the leases are settled. 0: do
+ * not make connections anew; REUSE_TIMEOUT_INFINITE: for ever. REUSE_RECONNECT_DEFAULT unless told
+ * otherwise. Counts from the next hang-up on. Since 0.1. */
+void reuse_client_set_reconnect(reuse_client *client, uint64_t usec);
+
+/*
+ * What a notice says. LOST: the broker hung up. RESUMED: a lease goes on, nothing is to be done.
+ * REPLACED: a lease was not known any more, and acquired anew: serve the new descriptor, take what waits
+ * in the old one, and close that. GONE: it could not be, and has ended; the old descriptor may serve on,
+ * but no broker knows of it. BACK: all leases are settled and calls go on; that a broker was lost before
+ * this is not told again. Others may be added. Since 0.1.
+ */
+#define REUSE_NOTICE_LOST UINT32_C(1)
+#define REUSE_NOTICE_RESUMED UINT32_C(2)
+#define REUSE_NOTICE_REPLACED UINT32_C(3)
+#define REUSE_NOTICE_GONE UINT32_C(4)
+#define REUSE_NOTICE_BACK UINT32_C(5)
+
+/* Called with a notice, by reuse_client_process() and so by every call that waits; @notice lives as long
+ * as the call of the handler. It may make calls. Its result is used as that of a reuse_handler. */
+typedef int (*reuse_notice_handler)(reuse_client *client, reuse_notice *notice, void *userdata);
+
+/* Sets the handler for notices, NULL for none. Since 0.1. */
+void reuse_client_set_notice_handler(reuse_client *client, reuse_notice_handler handler, void *userdata);
+
+/* Of a notice: REUSE_NOTICE_*; the lease as it was called until now, NULL if it is about none; with GONE
+ * why, else NULL. Since 0.1. */
+uint32_t reuse_notice_get_what(const reuse_notice *notice);
+const char *reuse_notice_get_lease(const reuse_notice *notice);
+const reuse_error *reuse_notice_get_error(const reuse_notice *notice);
+
+/* With REPLACED: the socket, one, with its new lease, the caller's from now on. NULL otherwise, or the
+ * second time. If the handler does not take it, the new lease is released. Since 0.1. */
+reuse_sockets *reuse_notice_take_sockets(reuse_notice *notice);
 
 /* ---- generations ----------------------------------------------------------------------------- */
 

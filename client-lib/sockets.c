@@ -84,6 +84,10 @@ int sockets_new(Message *message, size_t expected, FDList *fds, reuse_sockets **
         return r;
 }
 
+const AcquireOut *sockets_describe(const reuse_sockets *sockets) {
+        return sockets->out;
+}
+
 _public_ reuse_sockets *reuse_sockets_free(reuse_sockets *sockets) {
         if (!sockets)
                 return NULL;

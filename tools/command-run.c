@@ -175,7 +175,7 @@ static int run_hand_over(reuse_sockets *sockets, bool nonblock, reuse_client *cl
         }
 
         if (r >= 0 && client)
-                r = listen_environment_keep(reuse_client_get_fd(client), n);
+                r = listen_environment_keep(reuse_client_get_connection(client), n);
         if (r >= 0)
                 r = listen_environment_place(fds, n);
         if (r >= 0)

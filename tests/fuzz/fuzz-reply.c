@@ -272,6 +272,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (calls.n > CALLS_MAX)
                 calls.n = CALLS_MAX;
         fuzz_expect(reuse_client_connect("/broker", &client, NULL) == 0);
+        reuse_client_set_reconnect(client, 0);
         for (size_t i = 0; i < calls.n; i++)
                 n_asked += call_later(client, calls.data[i]);
         while (say_next(broker.peers[0]))

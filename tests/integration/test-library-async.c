@@ -205,6 +205,7 @@ Test(library_async, broker_goes_while_watched) {
         cr_assert(zero(int, reuse_client_connect(harness.socket, &client, NULL)));
         cr_assert(zero(int,
                        reuse_client_call_async(client, "Watch", NULL, REUSE_CALL_MORE, on_event, &log)));
+        reuse_client_set_reconnect(client, 0);
         /* A watch waits without end. */
         cr_assert(eq(u64, reuse_client_get_timeout(client), UINT64_MAX));
         harness_stop(&harness);

@@ -359,7 +359,7 @@ Test(library_errors, broker_killed_in_mid_call) {
         killer = fork();
         cr_assert(killer >= 0);
         if (killer == 0)
-                kill_once_asked(reuse_client_get_fd(client), harness.pid);
+                kill_once_asked(reuse_client_get_connection(client), harness.pid);
         cr_assert(eq(int, reuse_client_call(client, "GetStatus", NULL, NULL, &error), -ECONNRESET));
         library_expect_error(error, -ECONNRESET, NULL, "the broker hung up");
         cr_assert(eq(int, waitpid(killer, NULL, 0), killer));

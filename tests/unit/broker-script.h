@@ -17,6 +17,9 @@ typedef enum Side {
         SIDE_NONE,  /* the script is over */
         SIDE_CALLS, /* the connection that the broker of the test has, or else the first that is made */
         SIDE_WATCH, /* the next that is made */
+        SIDE_AGAIN, /* the next, once one of the two is made anew */
+        SIDE_WATCH_AGAIN,
+        _SIDE_N,
 } Side;
 
 /* On one connection: what is heard, if anything, and what is said then, if anything. */
@@ -30,9 +33,9 @@ typedef struct Script {
         const Step *steps;
         pthread_t thread;
         int listener;
-        int fds[2];       /* of SIDE_CALLS, SIDE_WATCH */
-        bool accepted[2]; /* here, so they are ended here */
-        size_t failed;    /* the step that went wrong, from 1 */
+        int fds[_SIDE_N];       /* -1: not made yet */
+        bool accepted[_SIDE_N]; /* here, so they are ended here */
+        size_t failed;          /* the step that went wrong, from 1 */
 } Script;
 
 static inline bool script_hear(int fd, const char *expected) {
@@ -49,13 +52,12 @@ static inline bool script_hear(int fd, const char *expected) {
 
 static inline int script_side(Script *script, Side side) {
         struct pollfd pollfd = { .fd = script->listener, .events = POLLIN };
-        size_t i = side - SIDE_CALLS;
 
-        if (script->fds[i] < 0 && poll(&pollfd, 1, -1) == 1) {
-                script->fds[i] = accept4(script->listener, NULL, NULL, SOCK_CLOEXEC);
-                script->accepted[i] = true;
+        if (script->fds[side] < 0 && poll(&pollfd, 1, -1) == 1) {
+                script->fds[side] = accept4(script->listener, NULL, NULL, SOCK_CLOEXEC);
+                script->accepted[side] = true;
         }
-        return script->fds[i];
+        return script->fds[side];
 }
 
 /* Waits for the client's end, so that what was said is there to be read. */
@@ -81,14 +83,16 @@ static inline void *script_run(void *userdata) {
                 else if (step->said)
                         send(fd, step->said, strlen(step->said) + 1, MSG_NOSIGNAL);
         }
-        for (size_t i = 0; i < 2; i++)
+        for (size_t i = 0; i < _SIDE_N; i++)
                 if (script->accepted[i])
                         script_outlast(script->fds[i]);
         return NULL;
 }
 
 static inline void script_begin(Script *script, const Step *steps, const Broker *broker) {
-        *script = (Script){ .steps = steps, .listener = broker->listener, .fds = { broker->peer, -1 } };
+        *script = (Script){ .steps = steps, .listener = broker->listener };
+        memset(script->fds, -1, sizeof(script->fds));
+        script->fds[SIDE_CALLS] = broker->peer;
         cr_assert(zero(int, pthread_create(&script->thread, NULL, script_run, script)));
 }
 

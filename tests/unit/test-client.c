@@ -173,6 +173,7 @@ Test(client, hang_up_tells_every_call) {
         Broker broker;
 
         broker_start(&broker);
+        reuse_client_set_reconnect(broker.client, 0);
         cr_assert(zero(int, reuse_client_call_async(broker.client, "List", NULL, 0, see, &seen[0])));
         cr_assert(zero(int, reuse_client_call_async(broker.client, "Watch", NULL, REUSE_CALL_MORE, see,
                                                     &seen[1])));

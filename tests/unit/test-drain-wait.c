@@ -37,6 +37,7 @@ typedef struct Case {
         uint64_t usec;
         int expected;
         const char *words; /* of the error; NULL: there is none */
+        bool reconnects;
         Step steps[STEPS_MAX];
 } Case;
 
@@ -50,6 +51,8 @@ static void case_run(const Case *test) {
         int r;
 
         broker_start(&broker);
+        if (!test->reconnects)
+                reuse_client_set_reconnect(broker.client, 0);
         script_begin(&script, test->steps, &broker);
         r = reuse_client_drain_wait(broker.client, leases, 2, test->usec, &error);
         failed = script_end(&script);
@@ -71,6 +74,7 @@ static const Case failures[] = {
           REUSE_TIMEOUT_INFINITE,
           -ENOSYS,
           "io.reuseportd.Watch",
+          false,
           { SUBSCRIBE,
             { SIDE_WATCH, NULL,
               "{\"error\":\"org.varlink.service.MethodNotFound\",\"parameters\":{\"method\":"
@@ -80,6 +84,7 @@ static const Case failures[] = {
           REUSE_TIMEOUT_INFINITE,
           -EDQUOT,
           "the limit of 4 connections",
+          false,
           { { SIDE_WATCH, GET_INFO,
               "{\"error\":\"io.reuseportd.QuotaExceeded\",\"parameters\":{\"resource\":\"connections\","
               "\"limit\":4}}" } } },
@@ -87,16 +92,19 @@ static const Case failures[] = {
           REUSE_TIMEOUT_INFINITE,
           -ENOENT,
           "no lease \"l2\"",
+          false,
           { SUBSCRIBE, { SIDE_CALLS, DRAIN("\"l1\",\"l2\""), NO_LEASE("l2") } } },
         { "time is over",
           0,
           -ETIMEDOUT,
           "at 2 of 2 sockets",
+          false,
           { SUBSCRIBE, { SIDE_CALLS, DRAIN("\"l1\",\"l2\""), "{}" } } },
         { "time is over for one of the two",
           0,
           -ETIMEDOUT,
           "at 1 of 2 sockets",
+          false,
           { SUBSCRIBE,
             { SIDE_WATCH, NULL, EVENT("drained", "l2") },
             { SIDE_CALLS, DRAIN("\"l1\",\"l2\""), "{}" } } },
@@ -104,6 +112,7 @@ static const Case failures[] = {
           0,
           -ETIMEDOUT,
           "at 2 of 2 sockets",
+          false,
           { SUBSCRIBE,
             { SIDE_WATCH, NULL, EVENT("drained", "l3") },
             { SIDE_WATCH, NULL, EVENT("readied", "l1") },
@@ -115,6 +124,7 @@ static const Case failures[] = {
           REUSE_TIMEOUT_INFINITE,
           -ECONNRESET,
           "hung up",
+          false,
           { SUBSCRIBE,
             { SIDE_CALLS, DRAIN("\"l1\",\"l2\""), "{}" },
             { SIDE_WATCH, NULL, EVENT("drained", "l1") },
@@ -123,6 +133,7 @@ static const Case failures[] = {
           REUSE_TIMEOUT_INFINITE,
           -EPROTO,
           "not an event",
+          false,
           { SUBSCRIBE,
             { SIDE_CALLS, DRAIN("\"l1\",\"l2\""), "{}" },
             { SIDE_WATCH, NULL, "{\"continues\":true,\"parameters\":{\"event\":{\"what\":1}}}" } } },
@@ -130,6 +141,7 @@ static const Case failures[] = {
           REUSE_TIMEOUT_INFINITE,
           -EPROTO,
           "not an event",
+          false,
           { SUBSCRIBE,
             { SIDE_CALLS, DRAIN("\"l1\",\"l2\""), "{}" },
             { SIDE_WATCH, NULL,
@@ -138,6 +150,7 @@ static const Case failures[] = {
           REUSE_TIMEOUT_INFINITE,
           -EOPNOTSUPP,
           "no longer",
+          false,
           { SUBSCRIBE,
             { SIDE_CALLS, DRAIN("\"l1\",\"l2\""), "{}" },
             { SIDE_WATCH, NULL, OVERFLOW },
@@ -166,10 +179,24 @@ Test(drain_wait, nobody_to_listen_to) {
 /* ---- what is waited for ---- */
 
 static const Case successes[] = {
+        { "the broker goes meanwhile, and another is asked for the rest",
+          REUSE_TIMEOUT_INFINITE,
+          0,
+          NULL,
+          true,
+          { SUBSCRIBE,
+            { SIDE_CALLS, DRAIN("\"l1\",\"l2\""), "{}" },
+            { SIDE_WATCH, NULL, EVENT("drained", "l1") },
+            { SIDE_WATCH, NULL, HANG_UP },
+            { SIDE_WATCH_AGAIN, GET_INFO, "{}" },
+            { SIDE_WATCH_AGAIN, WATCH, NULL },
+            { SIDE_CALLS, DRAIN("\"l2\""), "{}" },
+            { SIDE_WATCH_AGAIN, NULL, EVENT("drained", "l2") } } },
         { "both are drained, one before the other",
           REUSE_TIMEOUT_INFINITE,
           0,
           NULL,
+          false,
           { SUBSCRIBE,
             { SIDE_CALLS, DRAIN("\"l1\",\"l2\""), "{}" },
             { SIDE_WATCH, NULL, EVENT("acquired", "l9") },
@@ -180,6 +207,7 @@ static const Case successes[] = {
           REUSE_TIMEOUT_INFINITE,
           0,
           NULL,
+          false,
           { SUBSCRIBE,
             { SIDE_WATCH, NULL, EVENT("drained", "l1") },
             { SIDE_WATCH, NULL, EVENT("drained", "l2") },
@@ -188,6 +216,7 @@ static const Case successes[] = {
           REUSE_TIMEOUT_INFINITE,
           0,
           NULL,
+          false,
           { SUBSCRIBE,
             { SIDE_CALLS, DRAIN("\"l1\",\"l2\""), "{}" },
             { SIDE_WATCH, NULL, EVENT("released", "l1") },
@@ -196,6 +225,7 @@ static const Case successes[] = {
           REUSE_TIMEOUT_INFINITE,
           0,
           NULL,
+          false,
           { SUBSCRIBE,
             { SIDE_CALLS, DRAIN("\"l1\",\"l2\""), "{}" },
             { SIDE_WATCH, NULL, EVENT("drained", "l1") },
@@ -206,6 +236,7 @@ static const Case successes[] = {
           REUSE_TIMEOUT_INFINITE,
           0,
           NULL,
+          false,
           { SUBSCRIBE,
             { SIDE_CALLS, DRAIN("\"l1\",\"l2\""), "{}" },
             { SIDE_WATCH, NULL, OVERFLOW },

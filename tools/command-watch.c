@@ -13,16 +13,18 @@
 #include "tools/connection.h"
 #include "tools/report.h"
 
-static const char help[] = "Usage: reusectl watch [OPTIONS]\n"
-                           "\n"
-                           "Prints what happens to the endpoints that you may see, until interrupted.\n"
-                           "\n"
-                           "Examples:\n"
-                           "  reusectl watch\n"
-                           "  reusectl watch --json | jq -r 'select(.what == \"denied\").reason'\n"
-                           "\n"
-                           "Options: those of 'reusectl --help'. --json prints one object a line.\n"
-                           "An event \"overflow\" says that some were lost: list again.\n";
+static const char help[] =
+        "Usage: reusectl watch [OPTIONS]\n"
+        "\n"
+        "Prints what happens to the endpoints that you may see, until interrupted.\n"
+        "\n"
+        "Examples:\n"
+        "  reusectl watch\n"
+        "  reusectl watch --json | jq -r 'select(.what == \"denied\").reason'\n"
+        "\n"
+        "Options: those of 'reusectl --help'. --json prints one object a line.\n"
+        "An event \"overflow\" says that some were lost: list again. When the broker\n"
+        "goes away, the next one is waited for as long as --timeout says.\n";
 
 /* Wide enough for most, so that lines which come one at a time still line up. */
 static const TableColumn columns[] = {
@@ -92,6 +94,21 @@ static int watch_handle(reuse_client *client, reuse_reply *reply, void *userdata
         return 0;
 }
 
+static int watch_note(reuse_client *client, reuse_notice *notice, void *userdata) {
+        const Watch *watch = userdata;
+
+        (void)client;
+        switch (reuse_notice_get_what(notice)) {
+        case REUSE_NOTICE_LOST:
+                report_say(&watch->settings, "the broker hung up: waiting for the next one");
+                break;
+        case REUSE_NOTICE_BACK:
+                report_say(&watch->settings, "there is a broker again");
+                break;
+        }
+        return 0;
+}
+
 /* The broker answers Watch with the first event, whenever that is. Something it answers at once shows
  * that it is there, within the time that --timeout gives it. */
 static int watch_start(Watch *watch, reuse_client *client) {
@@ -103,6 +120,8 @@ static int watch_start(Watch *watch, reuse_client *client) {
                 return report_failure(&watch->settings, r, error);
 
         reuse_client_set_timeout(client, REUSE_TIMEOUT_INFINITE);
+        reuse_client_set_reconnect(client, watch->settings.timeout_usec);
+        reuse_client_set_notice_handler(client, watch_note, watch);
         r = reuse_client_call_async(client, "Watch", NULL, REUSE_CALL_MORE, watch_handle, watch);
         return r < 0 ? report_failure(&watch->settings, r, NULL) : REPORT_OK;
 }

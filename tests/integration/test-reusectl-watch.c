@@ -70,7 +70,7 @@ Test(reusectl_watch, of_a_refusal) {
         tool_begin(&kit, "[Broker]\nRetainSec=0\n[Rule no]\nUser=*\nPort=1-1023\nAllow=no\n"
                          "[Rule all]\nUser=*\n");
         control = harness_connect(&kit.harness);
-        tool = tool_start("watch --plain");
+        tool = tool_start("watch --plain --timeout 1");
         watch_rouse(control, &tool);
         tool_read_line(tool.out, line, sizeof(line));
         KIT_EXPECT_TEXT(line, "TIME\tWHAT\tENDPOINT\tMEMBER\tLEASE\tHOLDER\tREASON");
@@ -93,7 +93,7 @@ Test(reusectl_watch, ends_with_a_killed_broker) {
 
         tool_begin(&kit, KIT_CONFIG);
         control = harness_connect(&kit.harness);
-        tool = tool_start("watch");
+        tool = tool_start("watch --timeout 1");
         watch_rouse(control, &tool);
         harness_kill(&kit.harness);
         tool_finish(&tool, &result);
@@ -102,4 +102,28 @@ Test(reusectl_watch, ends_with_a_killed_broker) {
         close(control);
         harness_remove(&kit.harness);
         leaks_expect_fds(kit.n_fds);
+}
+
+Test(reusectl_watch, goes_on_with_the_next_broker) {
+        char line[512];
+        int control;
+        Tool tool;
+        Kit kit;
+
+        tool_begin(&kit, KIT_CONFIG);
+        control = harness_connect(&kit.harness);
+        tool = tool_start("watch --plain --no-header --timeout 50");
+        watch_rouse(control, &tool);
+        close(control);
+        harness_kill(&kit.harness);
+        harness_restart(&kit.harness);
+        watch_find(&tool, "\toverflow\t", line);
+        control = harness_connect(&kit.harness);
+        watch_rouse(control, &tool);
+        watch_find(&tool, "\tacquired\t", line);
+        cr_assert(zero(int, kill(tool.pid, SIGTERM)));
+        tool_finish(&tool, &result);
+        tool_expect(&result, 128 + SIGTERM, "reusectl: there is a broker again");
+        close(control);
+        kit_stop(&kit);
 }

@@ -72,7 +72,8 @@ static int drain_listen(reuse_client *client, Drain *drain, reuse_client **ret_w
         if (r < 0)
                 return r;
         reuse_client_set_timeout(watch, client->timeout);
-        reuse_client_set_reconnect(watch, client->reconnect);
+        /* What it would hear of is asked about over the other connection. */
+        reuse_client_set_reconnect(watch, client_comes_back(client) ? client->reconnect : 0);
         r = client_tell(watch, WIRE_METHOD_GET_INFO, NULL, ret_error);
         if (r < 0)
                 return r;

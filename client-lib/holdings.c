@@ -45,8 +45,7 @@ void holdings_free(reuse_client *client) {
         client->replacing = holding_free(client->replacing);
 }
 
-/* Consumes @holding, also on failure. Returns 0 or -ENOMEM. */
-static int holdings_insert(reuse_client *client, Holding *holding) {
+int holdings_attach(reuse_client *client, Holding *holding) {
         const char *lease = holding->socket->lease;
         Holding *old = holdings_find(client, lease);
 
@@ -82,12 +81,12 @@ static int holdings_add(reuse_client *client, PendingCall *call, size_t index,
         holding->call = pending_call_ref(call);
         holding->index = index;
         holding->weight = WIRE_ABSENT;
-        return holdings_insert(client, ptr_take(holding));
+        return holdings_attach(client, ptr_take(holding));
 }
 
 int holdings_doubt(reuse_client *client) {
         Holding *replacing = ptr_take(client->replacing);
-        int r = replacing ? holdings_insert(client, replacing) : 0;
+        int r = replacing ? holdings_attach(client, replacing) : 0;
 
         for (Holding *holding = client->holdings; holding; holding = holding->hh.next)
                 holding->state = HOLDING_UNSURE;

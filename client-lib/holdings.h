@@ -21,7 +21,8 @@ struct Holding {
         size_t index;        /* of the socket in it */
         SocketReply *socket; /* lease, cookie, network and address; one block */
         HoldingState state;
-        bool told; /* that it was resumed, since the broker was lost */
+        bool told;   /* that it was resumed, since the broker was lost */
+        bool in_way; /* the program was asked to close its descriptor */
         bool ready;
         bool draining;
         int64_t weight; /* WIRE_ABSENT: as it was acquired */
@@ -37,6 +38,10 @@ CLEANUP_DEFINE(Holding, holding_free)
 
 /* NULL: not held. */
 Holding *holdings_find(const reuse_client *client, const char *lease);
+
+/* Notes it, in place of one of the same name. Consumes @holding, also on failure. Returns 0 or -ENOMEM.
+ */
+int holdings_attach(reuse_client *client, Holding *holding);
 
 /* Forgets it. The first leaves the holding to the caller. */
 void holdings_detach(reuse_client *client, Holding *holding);

@@ -294,6 +294,9 @@ void notices_free(reuse_client *client);
 
 /* ---- reconnect.c ---- */
 
+/* Whether it would be made anew: it is of use beyond the calls under way. */
+bool client_comes_back(const reuse_client *client);
+
 /*
  * The broker has hung up. Returns 1 if the connection is made anew, or -ECONNRESET or -ENOMEM with the
  * connection ended.

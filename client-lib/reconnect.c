@@ -29,8 +29,7 @@ static bool call_watches(const PendingCall *call) {
         return call->method == WIRE_METHOD_WATCH && call->more;
 }
 
-/* Whether the connection is of use beyond the calls under way. */
-static bool client_comes_back(const reuse_client *client) {
+bool client_comes_back(const reuse_client *client) {
         const PendingCall *call;
 
         if (client->reconnect == 0)

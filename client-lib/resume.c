@@ -180,6 +180,30 @@ static int resume_greet(reuse_client *client) {
 
 /* ---- Acquire ---- */
 
+/* Whether what has the address may be the old socket, which is nobody's but the program's now. */
+static bool replace_blocked(const Holding *holding, const reuse_reply *reply) {
+        const Record *record = wire_errors[WIRE_ERROR_ADDRESS_IN_USE].parameters;
+        ErrorParameters parameters;
+
+        return reply->number == -EADDRINUSE && !holding->in_way &&
+               message_decode(reply->message, record, false, &parameters) == 0 && !parameters.holder;
+}
+
+/* A socket that is no member of a group is alone at its address: it has to go first. */
+static int replace_once_closed(reuse_client *client, Holding *holding) {
+        int r;
+
+        holding->in_way = true;
+        holding->state = HOLDING_LOST;
+        r = notice_add(client, REUSE_NOTICE_CLOSE, holding->socket->lease, NULL, NULL);
+        if (r < 0) {
+                holding_free(holding);
+                return r;
+        }
+        r = holdings_attach(client, holding);
+        return r < 0 ? resume_failed(client, r) : 0;
+}
+
 static int replace_answered(reuse_client *client, reuse_reply *reply, void *userdata) {
         _cleanup_(holding_freep) Holding *old = NULL;
         int r;
@@ -189,6 +213,8 @@ static int replace_answered(reuse_client *client, reuse_reply *reply, void *user
         if (r != 0)
                 return r;
         old = ptr_take(client->replacing);
+        if (replace_blocked(old, reply))
+                return replace_once_closed(client, ptr_take(old));
         if (reply->number < 0)
                 r = notice_add(client, REUSE_NOTICE_GONE, old->socket->lease, NULL,
                                ptr_take(reply->error));

@@ -265,7 +265,8 @@ int reuse_client_acquire(reuse_client *client, const reuse_request *request, reu
                          reuse_error **ret_error);
 
 /* Ends leases of this client. @leases: @n texts of reuse_sockets_get_lease(). Close the descriptors
- * first: from then on the broker may close the sockets. Since 0.1. */
+ * first: from then on the broker may close the sockets. Not over another connection than the one that
+ * acquired them, which would not know, and after a reconnect acquire them anew. Since 0.1. */
 int reuse_client_release(reuse_client *client, const char *const *leases, size_t n,
                          reuse_error **ret_error);
 
@@ -299,15 +300,18 @@ void reuse_client_set_reconnect(reuse_client *client, uint64_t usec);
 /*
  * What a notice says. LOST: the broker hung up. RESUMED: a lease goes on, nothing is to be done.
  * REPLACED: a lease was not known any more, and acquired anew: serve the new descriptor, take what waits
- * in the old one, and close that. GONE: it could not be, and has ended; the old descriptor may serve on,
- * but no broker knows of it. BACK: all leases are settled and calls go on; that a broker was lost before
- * this is not told again. Others may be added. Since 0.1.
+ * in the old one, and close that. CLOSE comes before it where the old socket is in the way, as one that
+ * is no member of a group is: close every copy of its descriptor at once, or the lease is GONE. GONE: it
+ * could not be, and has ended; the old descriptor may serve on, but no broker knows of it. BACK: all
+ * leases are settled and calls go on; that a broker was lost before this is not told again. Others may
+ * be added. Since 0.1.
  */
 #define REUSE_NOTICE_LOST UINT32_C(1)
 #define REUSE_NOTICE_RESUMED UINT32_C(2)
-#define REUSE_NOTICE_REPLACED UINT32_C(3)
-#define REUSE_NOTICE_GONE UINT32_C(4)
-#define REUSE_NOTICE_BACK UINT32_C(5)
+#define REUSE_NOTICE_CLOSE UINT32_C(3)
+#define REUSE_NOTICE_REPLACED UINT32_C(4)
+#define REUSE_NOTICE_GONE UINT32_C(5)
+#define REUSE_NOTICE_BACK UINT32_C(6)
 
 /* Called with a notice, by reuse_client_process() and so by every call that waits; @notice lives as long
  * as the call of the handler. It may make calls. Its result is used as that of a reuse_handler. */

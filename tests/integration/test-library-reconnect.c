@@ -28,6 +28,9 @@ static int on_notice(reuse_client *client, reuse_notice *notice, void *userdata)
 
         (void)client;
         switch (reuse_notice_get_what(notice)) {
+        case REUSE_NOTICE_CLOSE:
+                held->sockets = reuse_sockets_free(held->sockets);
+                break;
         case REUSE_NOTICE_REPLACED:
                 KIT_EXPECT_TEXT(reuse_notice_get_lease(notice), held->lease);
                 held_set(held, reuse_notice_take_sockets(notice));
@@ -106,4 +109,12 @@ Test(library_reconnect, lease_of_a_process) {
 
 Test(library_reconnect, datagrams) {
         outlive_brokers("udp:127.0.0.1:0", "connection", 2);
+}
+
+Test(library_reconnect, alone) {
+        outlive_brokers("tcp:127.0.0.1:0,sharing=exclusive", "connection", 2);
+}
+
+Test(library_reconnect, file) {
+        outlive_brokers("unix:@reuse-test-reconnect", "connection", 2);
 }

@@ -24,7 +24,9 @@ typedef struct Notices {
 } Notices;
 
 static inline int kit_note(reuse_client *client, reuse_notice *notice, void *userdata) {
-        static const char *const words[] = { "?", "lost", "resumed", "replaced", "gone", "back" };
+        static const char *const words[] = {
+                "?", "lost", "resumed", "close", "replaced", "gone", "back"
+        };
         const reuse_error *error = reuse_notice_get_error(notice);
         const char *lease = reuse_notice_get_lease(notice);
         Notices *notices = userdata;

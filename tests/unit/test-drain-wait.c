@@ -6,6 +6,7 @@
  */
 
 #include "tests/unit/broker-script.h"
+#include "tests/unit/reconnect-kit.h"
 
 TestSuite(drain_wait, .timeout = 10);
 
@@ -37,7 +38,7 @@ typedef struct Case {
         uint64_t usec;
         int expected;
         const char *words; /* of the error; NULL: there is none */
-        bool reconnects;
+        bool holds;        /* the leases are the client's own, so it outlives its broker */
         Step steps[STEPS_MAX];
 } Case;
 
@@ -51,8 +52,8 @@ static void case_run(const Case *test) {
         int r;
 
         broker_start(&broker);
-        if (!test->reconnects)
-                reuse_client_set_reconnect(broker.client, 0);
+        if (test->holds)
+                kit_hold_request(&broker, request_of(2), leases, 2);
         script_begin(&script, test->steps, &broker);
         r = reuse_client_drain_wait(broker.client, leases, 2, test->usec, &error);
         failed = script_end(&script);

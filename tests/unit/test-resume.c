@@ -108,8 +108,10 @@ static const struct {
 } refusals[] = {
         { "{\"error\":\"io.reuseportd.PolicyDenied\",\"parameters\":{\"reason\":\"no\"}}",
           "lost gone:l0=EACCES back" },
-        { "{\"error\":\"io.reuseportd.AddressInUse\",\"parameters\":{\"address\":\"127.0.0.1:8080\"}}",
+        { "{\"error\":\"io.reuseportd.AddressInUse\",\"parameters\":{\"address\":\"127.0.0.1:8080\","
+          "\"holder\":{\"uid\":0,\"gid\":0,\"pid\":1,\"sinceUsec\":1}}}",
           "lost gone:l0=EADDRINUSE back" },
+        { "{\"error\":\"io.reuseportd.AddressInUse\"}", "lost gone:l0=EADDRINUSE back" },
         { "{\"error\":\"org.example.Unknown\"}", "lost gone:l0=EREMOTEIO back" },
 };
 
@@ -173,7 +175,53 @@ Test(resume, what_was_asked_for_is_not_known) {
         kit_end(&broker, &notices);
 }
 
+#define IN_USE                                                                                          \
+        "{\"error\":\"io.reuseportd.AddressInUse\",\"parameters\":{\"address\":\"127.0.0.1:8080\"}}"
+
+/* The program is asked once to close the old one. */
+Test(resume, old_socket_stays_in_the_way) {
+        Notices notices;
+        Broker broker;
+
+        kit_start(&broker, &notices);
+        kit_come_back(&broker);
+        kit_expect_resume(&broker);
+        broker_say(&broker, KIT_LOST("l0"));
+        for (int i = 0; i < 2; i++) {
+                cr_assert(zero(int, client_settle(broker.client)));
+                kit_expect(&broker, ACQUIRE(AT_8080));
+                broker_say(&broker, IN_USE);
+        }
+        cr_assert(zero(int, client_settle(broker.client)));
+        broker_expect_silence(&broker);
+        expect_text(notices.text, "lost close:l0 gone:l0=EADDRINUSE back");
+        kit_end(&broker, &notices);
+}
+
 /* ---- what is acquired anew ---- */
+
+Test(resume, old_socket_was_in_the_way) {
+        Notices notices;
+        Broker broker;
+        int fd;
+
+        kit_start(&broker, &notices);
+        open_sockets(&fd, 1);
+        kit_come_back(&broker);
+        kit_expect_resume(&broker);
+        broker_say(&broker, KIT_LOST("l0"));
+        cr_assert(zero(int, client_settle(broker.client)));
+        kit_expect(&broker, ACQUIRE(AT_8080));
+        broker_say(&broker, IN_USE);
+        cr_assert(zero(int, client_settle(broker.client)));
+        expect_text(notices.text, "lost close:l0");
+        kit_expect(&broker, ACQUIRE(AT_8080));
+        kit_say_acquired(&broker, (const char *const[]){ "l5" }, 1, fd);
+        close(fd);
+        cr_assert(zero(int, client_settle(broker.client)));
+        expect_text(notices.text, "lost close:l0 replaced:l0 back");
+        kit_end(&broker, &notices);
+}
 
 Test(resume, socket_anew) {
         Notices notices;

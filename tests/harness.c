@@ -250,8 +250,7 @@ void harness_reload(Harness *h, const char *config) {
         cr_assert_eq(recv(fd, &byte, 1, 0), 1);
 }
 
-/* Until the broker has closed its end, too: whoever looks next finds nothing of it. */
-static void hang_up(int fd) {
+void harness_hang_up(int fd) {
         char rest[512];
         ssize_t n;
 
@@ -259,11 +258,12 @@ static void hang_up(int fd) {
         while ((n = recv(fd, rest, sizeof(rest), 0)) > 0)
                 ;
         cr_assert_eq(n, 0, "%m");
+        close(fd);
 }
 
 size_t harness_broker_fds(const Harness *h) {
         /* Who answers is past its start, and has had a turn of its loop. */
-        _cleanup_(fd_closep) int fd = harness_connect(h);
+        int fd = harness_connect(h);
         char path[64], byte;
         size_t n = 0;
         DIR *folder;
@@ -276,7 +276,7 @@ size_t harness_broker_fds(const Harness *h) {
         for (const struct dirent *entry = readdir(folder); entry; entry = readdir(folder))
                 n += entry->d_name[0] != '.';
         closedir(folder);
-        hang_up(fd);
+        harness_hang_up(fd);
         return n - 1; /* less this connection */
 }
 

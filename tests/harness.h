@@ -76,6 +76,9 @@ void harness_expect_broker_fds(const Harness *h, size_t n);
 /* A blocking connection that gives up after some seconds rather than hang. */
 int harness_connect(const Harness *h);
 
+/* Closes a connection when the broker has closed its end, too: whoever looks next finds nothing of it. */
+void harness_hang_up(int fd);
+
 /* Sends @n bytes as they are. */
 void harness_send(int fd, const void *data, size_t n);
 

@@ -244,7 +244,7 @@ Test(limits, watchers_that_never_read) {
 /* ---- descriptors of the broker ------------------------------------------------------------------- */
 
 enum {
-        BROKER_FDS = 48,
+        BROKER_FDS = 52,
 };
 
 /*
@@ -352,7 +352,7 @@ Test(limits, no_descriptor_for_steering) {
                 KIT_EXPECT_TEXT(kit_text(reply, "parameters.errno"), "EMFILE");
                 json_decref(reply);
                 kit_ping(scene.honest);
-                close(scene.honest);
+                harness_hang_up(scene.honest);
                 scene.honest = scene_connect(&scene);
                 scene_end(&scene);
         }

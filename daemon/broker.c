@@ -15,6 +15,7 @@
 
 #include "daemon/audit.h"
 #include "daemon/clock.h"
+#include "daemon/handover.h"
 #include "daemon/inherited.h"
 #include "daemon/journal.h"
 #include "daemon/judge.h"
@@ -51,6 +52,8 @@ struct Broker {
         Services services;
         Audit *audit;
         Listener *listener;
+        bool replaced; /* by another, which has everything */
+        int successor_of; /* a broker that waits to end: see handover_take(); -1: none */
         bool owns; /* what an earlier broker left is its own */
         sd_event_source *hangup;
         Watchdog watchdog;
@@ -303,7 +306,27 @@ static int broker_succeed(Broker *broker) {
         if (r == 0)
                 r = passed_adopt(services, &broker->inherited);
         broker_close_unclaimed(&broker->inherited);
+        if (r == 0 && broker->successor_of >= 0)
+                r = handover_finish(fd_take(&broker->successor_of));
         return error_trace(r);
+}
+
+/* Returns 0, BROKER_E_SOCKET, or a negative errno. */
+static int broker_take_over(Broker *broker) {
+        int r = handover_take(broker->options->socket, &broker->inherited, &broker->successor_of);
+
+        switch (r) {
+        case 0:
+                broker->services.takes_over = true;
+                return 0;
+        case HANDOVER_E_NOBODY:
+                log_line(LOG_INFO, "%s: no broker is there to be replaced", broker->options->socket);
+                return 0;
+        case HANDOVER_E_REFUSED:
+                return BROKER_E_SOCKET;
+        default:
+                return error_trace(r);
+        }
 }
 
 static int broker_start(Broker *broker) {
@@ -337,6 +360,11 @@ static int broker_start(Broker *broker) {
         r = sd_event_new(&services->event);
         if (r < 0)
                 return error_origin(r);
+        r = 0;
+        if (broker->options->replace)
+                r = broker_take_over(broker);
+        if (r != 0)
+                return r;
         r = id_source_init(&services->ids);
         if (r == 0)
                 r = port_pool_new(&services->ports);
@@ -377,6 +405,7 @@ int broker_new(const BrokerOptions *options, Broker **ret) {
         broker->options = options;
         broker->started_by = geteuid();
         broker->services.poller.epoll_fd = -1;
+        broker->services.control_fd = broker->services.handover_fd = broker->successor_of = -1;
         broker_init_accounts(&broker->services);
         r = broker_start(broker);
         if (r != 0) {
@@ -427,6 +456,11 @@ int broker_run(Broker *broker) {
         int r, more;
 
         while (sd_event_get_state(services->event) != SD_EVENT_FINISHED) {
+                if (services->handover_fd >= 0) {
+                        broker->replaced = handover_run(services, fd_take(&services->handover_fd));
+                        if (broker->replaced)
+                                return 0;
+                }
                 more = 0;
                 if (woken || services->endpoints.timers_changed)
                         more = broker_run_event(broker);
@@ -442,18 +476,21 @@ int broker_run(Broker *broker) {
         return 0;
 }
 
+/* What is not freed is no leak. */
+__attribute__((used)) static Broker *broker_left;
+
 /*
  * What is kept for the next broker is not given up on the way: no lease is ended, no socket shut down, no
  * list changed. The objects are not freed either, which would do just that; the process is about to end.
  */
 static void broker_leave(Broker *broker) {
-        static const Broker *left;
         Services *services = &broker->services;
 
-        left = broker;
-        (void)left;
+        broker_left = broker;
         if (broker->listener)
-                listener_leave(broker->listener);
+                listener_leave(broker->listener, broker->replaced);
+        if (broker->replaced)
+                return;
         services_settle(services);
         fd_store_flush(services->state.store);
         log_line(LOG_NOTICE,
@@ -474,11 +511,13 @@ static void broker_give_up(const Services *services) {
 Broker *broker_free(Broker *broker) {
         if (!broker)
                 return NULL;
-        if (broker->owns && broker->services.state.store) {
+        if (broker->replaced || (broker->owns && broker->services.state.store)) {
                 broker_leave(broker);
                 return NULL;
         }
         broker_give_up(&broker->services);
+        fd_close(broker->successor_of);
+        fd_close(broker->services.handover_fd);
         watchdog_deinit(&broker->watchdog);
         listener_free(broker->listener);
         lease_registry_deinit(&broker->services.leases, "the broker stops");

@@ -10,6 +10,7 @@ typedef struct Broker Broker;
 typedef struct BrokerOptions {
         const char *socket;      /* path of the control socket */
         const char *config_file; /* --config, or NULL */
+        bool replace;            /* --replace: one that runs is to hand over */
         bool own_only;           /* --user: the system's configuration is not read */
 } BrokerOptions;
 

@@ -32,6 +32,7 @@ static const Method methods[_WIRE_METHOD_N] = {
         [WIRE_METHOD_DRAIN] = { method_drain, false },
         [WIRE_METHOD_SET_WEIGHT] = { method_set_weight, false },
         [WIRE_METHOD_RESUME] = { method_resume, false },
+        [WIRE_METHOD_TAKE_OVER] = { method_take_over, true },
         [WIRE_METHOD_EXPLAIN] = { method_explain, false },
 };
 

@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -22,6 +23,9 @@
 enum {
         /* A list that cannot follow is tried again after a rest. */
         SETTLE_REST_USEC = 100 * 1000,
+        /* Until the map of a broker that was to take over is gone. */
+        RESTORE_TRIES = 200,
+        RESTORE_REST_MSEC = 5,
 };
 
 /* Members of the best class that there is make the list. */
@@ -325,6 +329,43 @@ int group_resume(Endpoint *endpoint, int sentinel) {
                 group_leave(member);
         group_deinit(endpoint);
         return r > 0 ? r : error_trace(r);
+}
+
+/* A socket is in one map only: it may take a moment until the other is gone. */
+static int group_restore(const Endpoint *endpoint, uint32_t slot, int fd) {
+        int r;
+
+        for (int i = 0; i < RESTORE_TRIES; i++) {
+                r = steering_member_restore(endpoint->group.steering, slot, fd);
+                if (r != -EBUSY)
+                        return r < 0 ? error_trace(r) : 0;
+                /* It never left, or will be free. */
+                if (steering_has_member(endpoint->group.steering, slot))
+                        return error_fold(r), 0;
+                poll(NULL, 0, RESTORE_REST_MSEC);
+        }
+        return error_trace(r);
+}
+
+void group_take_back(Endpoint *endpoint) {
+        Group *group = &endpoint->group;
+        Member *member;
+        int r = 0;
+
+        if (!group->steering)
+                return;
+        /* The other's program goes first, and its map with it. */
+        if (sentinel_is_open(&group->sentinel))
+                r = steering_group_attach(group->steering, group->sentinel.alarm.fd);
+        if (r == 0 && sentinel_is_open(&group->sentinel))
+                r = group_restore(endpoint, group->sentinel.slot, group->sentinel.alarm.fd);
+        TAILQ_FOREACH (member, &endpoint->members, entry)
+                if (r == 0 && member->steered)
+                        r = group_restore(endpoint, member->slot, member->fd);
+        if (r == 0 && !sentinel_is_open(&group->sentinel))
+                r = sentinel_open(&group->sentinel, endpoint);
+        if (r != 0)
+                log_fault(LOG_ERR, "a group is steered no longer as before");
 }
 
 void group_leave(Member *member) {

@@ -68,6 +68,9 @@ int group_refound(Member *only);
  */
 int group_resume(Endpoint *endpoint, int sentinel);
 
+/* A successor was to take over, and did not: has the members steered by this broker's program again. */
+void group_take_back(Endpoint *endpoint);
+
 /* It is about to be closed. */
 void group_leave(Member *member);
 

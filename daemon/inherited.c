@@ -43,7 +43,27 @@ int inherited_take(Inherited *ret) {
         free(names);
         if (!ret->items)
                 return error_origin(-ENOMEM);
-        qsort(ret->items, ret->n, sizeof(*ret->items), compare);
+        inherited_sort(ret);
+        return 0;
+}
+
+void inherited_sort(Inherited *inherited) {
+        if (inherited->n > 0)
+                qsort(inherited->items, inherited->n, sizeof(*inherited->items), compare);
+}
+
+int inherited_add(Inherited *inherited, const char *name, int fd) {
+        InheritedItem *items = reallocarray(inherited->items, inherited->n + 1, sizeof(*items));
+        char *copy = strdup(name);
+
+        if (items)
+                inherited->items = items;
+        if (!items || !copy) {
+                free(copy);
+                fd_close(fd);
+                return error_origin(-ENOMEM);
+        }
+        items[inherited->n++] = (InheritedItem){ .fd = fd, .name = copy };
         return 0;
 }
 

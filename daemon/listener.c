@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "daemon/clock.h"
+#include "daemon/handover.h"
 #include "daemon/inherited.h"
 #include "daemon/log.h"
 #include "daemon/socket-file.h"
@@ -184,15 +185,30 @@ static int listener_adopt(Listener *listener) {
         return 0;
 }
 
+/* Of a broker that this one replaces, which made it: it is this one's to remove now. */
+static void listener_inherit_file(Listener *listener) {
+        struct stat st;
+
+        if (lstat(listener->address.sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
+                return;
+        listener->file.device = st.st_dev;
+        listener->file.inode = st.st_ino;
+}
+
 static int listener_open(Listener *listener, Inherited *inherited) {
         int r;
 
-        listener->fd = inherited_claim(inherited, LISTENER_NAME);
+        listener->fd = inherited_claim(inherited, HANDOVER_CONTROL_NAME);
+        if (listener->fd >= 0)
+                listener_inherit_file(listener);
+        if (listener->fd < 0)
+                listener->fd = inherited_claim(inherited, LISTENER_NAME);
         if (listener->fd < 0)
                 listener->fd = inherited_claim_path(inherited, listener->address.sun_path);
         r = listener->fd >= 0 ? listener_adopt(listener) : listener_make(listener);
         if (r != 0)
                 return r < 0 ? error_trace(r) : r;
+        listener->services->control_fd = listener->fd;
         listener_take_reserve(listener);
         if (listener->reserve < 0)
                 return error_origin(-errno);
@@ -237,8 +253,9 @@ const char *listener_path(const Listener *listener) {
         return listener->address.sun_path;
 }
 
-void listener_leave(Listener *listener) {
-        socket_file_remove(&listener->file, listener->address.sun_path);
+void listener_leave(Listener *listener, bool to_successor) {
+        if (!to_successor)
+                socket_file_remove(&listener->file, listener->address.sun_path);
         peer_list_flush(&listener->peers);
 }
 

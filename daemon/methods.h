@@ -16,6 +16,7 @@ int method_ready(Context *context, const void *p); /* generations.c */
 int method_drain(Context *context, const void *p);
 int method_set_weight(Context *context, const void *p);
 int method_resume(Context *context, const void *p); /* resume.c */
+int method_take_over(Context *context, const void *p); /* take-over.c */
 int method_list(Context *context, const void *p);
 int method_watch(Context *context, const void *p);
 int method_explain(Context *context, const void *p); /* explain.c */

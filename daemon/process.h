@@ -17,6 +17,7 @@ typedef struct Process {
         Charge charge; /* of the descriptor */
         uint64_t id;   /* once a lease of it is saved; 0: none is */
         FdStoreEntry kept;
+        uint64_t handed; /* in which pass it was handed over last: see handover.h */
         sd_event_source *exit_source;
 } Process;
 

@@ -85,6 +85,12 @@ static void found_clear(Found **table) {
         }
 }
 
+/* It is in the store already, if the earlier broker is no more; else it is put there when it is saved. */
+static void keep_on(const Recovery *recovery, FdStoreEntry *entry, const char *name, int fd) {
+        if (!recovery->services->takes_over)
+                fd_store_resume(recovery->services->state.store, entry, name, fd);
+}
+
 /* A socket leaves the map of the earlier broker, or it could not be in this one's. */
 static void take_out(const Recovery *recovery, uint64_t place) {
         if (recovery->map >= 0 && place > 0)
@@ -275,8 +281,7 @@ static int make_member_of(Recovery *recovery, const StateSlot *slot, const Saved
         member->retain_until_usec = saved->retain_until_usec;
         member->parked_usec = saved->parked_usec;
         if (!endpoint->passed)
-                fd_store_resume(recovery->services->state.store, &member->kept,
-                                state_name(slot->id, name), member->fd);
+                keep_on(recovery, &member->kept, state_name(slot->id, name), member->fd);
         mark_resume(recovery, &member->saved, slot, rest);
         r = member_resume(member, (MemberState)saved->state, (uint32_t)saved->weight);
         if (r == 0)
@@ -342,7 +347,7 @@ static int find_process(Recovery *recovery, uint64_t id, Process **ret) {
         if (r < 0)
                 return error_trace(r);
         (*ret)->id = id;
-        fd_store_resume(services->state.store, &(*ret)->kept, name, (*ret)->pidfd);
+        keep_on(recovery, &(*ret)->kept, name, (*ret)->pidfd);
         r = found_add(&recovery->processes, id, *ret);
         if (r < 0)
                 *ret = process_unref(*ret);
@@ -505,8 +510,7 @@ static void steer(Recovery *recovery, Endpoint *endpoint) {
                 log_line(LOG_ERR, "%s: no room to steer the group", endpoint->key);
         if (had && sentinel_is_open(sentinel) && sentinel->id == 0) {
                 sentinel->id = id;
-                fd_store_resume(recovery->services->state.store, &sentinel->kept, state_name(id, name),
-                                sentinel->alarm.fd);
+                keep_on(recovery, &sentinel->kept, state_name(id, name), sentinel->alarm.fd);
         } else if (had)
                 fd_store_discard(recovery->services->state.store, state_name(id, name));
         endpoint_touch(endpoint);
@@ -640,6 +644,7 @@ int recovery_open_state(Services *services, Inherited *inherited) {
                 services->ids.epoch = state_file_get_epoch(file);
                 services->ids.last = state_file_get_last_id(file);
         }
-        state_init(&services->state, file, store, &services->ids, services->recovered.found);
+        state_init(&services->state, file, store, &services->ids,
+                   services->recovered.found && !services->takes_over);
         return 0;
 }

@@ -42,6 +42,10 @@ typedef struct Services {
         State state;
         Grace grace;
         RecoveryTally recovered;
+        int control_fd;      /* borrowed from the listener */
+        int handover_fd;     /* to a successor that asked to take over; -1: nobody did */
+        uint64_t n_handovers; /* that were begun */
+        bool takes_over;     /* from another that runs: nothing is in a store yet */
         bool store_was_full; /* when the warnings were gathered */
         /* Every reply is encoded in here and sent, or copied, before the next. */
         MessageBuffer buffer;

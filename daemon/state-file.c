@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 
 #include "proto/cleanup.h"
@@ -235,6 +236,25 @@ int state_file_open(int fd, StateFile **ret, const char **ret_reason) {
         }
         file_settle(file);
         *ret = file;
+        return 0;
+}
+
+int state_file_copy(int fd, int *ret) {
+        _cleanup_(fd_closep) int copy = memfd_create("reuseportd state", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        off_t offset = 0;
+        struct stat st;
+
+        if (copy < 0 || fstat(fd, &st) < 0)
+                return error_origin(-errno);
+        while (offset < st.st_size) {
+                ssize_t n = sendfile(copy, fd, &offset, (size_t)(st.st_size - offset));
+
+                if (n <= 0)
+                        return error_origin(n < 0 ? -errno : -EIO);
+        }
+        if (fcntl(copy, F_ADD_SEALS, F_SEAL_SHRINK) < 0)
+                return error_origin(-errno);
+        *ret = fd_take(&copy);
         return 0;
 }
 

@@ -47,6 +47,10 @@ int state_file_new(StateFile **ret);
  */
 int state_file_open(int fd, StateFile **ret, const char **ret_reason);
 
+/* A file like that of @fd, which it leaves alone: a mapped one may change meanwhile only in the records
+ * themselves. *@ret is the caller's. Returns 0 or a negative errno. */
+int state_file_copy(int fd, int *ret);
+
 /* Gives up the mapping; the file lives as long as somebody has it. Takes NULL; returns NULL. */
 StateFile *state_file_free(StateFile *file);
 

@@ -298,6 +298,12 @@ static void give_back_slot(Steering *steering, uint32_t slot) {
         block_pool_give_back(steering->slots, 0, slot);
 }
 
+bool steering_has_member(const SteeringGroup *group, uint32_t slot) {
+        uint64_t cookie;
+
+        return bpf_map_lookup_elem(bpf_map__fd(group->steering->program->maps.members), &slot, &cookie) == 0;
+}
+
 int steering_get_members_fd(const Steering *steering) {
         return bpf_map__fd(steering->program->maps.members);
 }

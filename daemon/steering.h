@@ -99,6 +99,9 @@ void steering_member_remove(SteeringGroup *group, uint32_t slot, uint64_t cookie
  */
 int steering_member_restore(SteeringGroup *group, uint32_t slot, int fd);
 
+/* Whether there is a socket under @slot. */
+bool steering_has_member(const SteeringGroup *group, uint32_t slot);
+
 /*
  * The map that sockets of members are in, for a broker that comes after this one; borrowed. The kernel lets
  * a socket be in one such map only, so the next has to take each out of this before it can be steered anew:

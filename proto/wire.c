@@ -281,6 +281,11 @@ static const Field get_status_out_fields[] = {
 };
 static DEFINE(get_status_out, "", GetStatusOut);
 
+static const Field take_over_out_fields[] = {
+        INT(TakeOverOut, socket_file_descriptor, "socketFileDescriptor"),
+};
+static DEFINE(take_over_out, "", TakeOverOut);
+
 static const Field get_info_out_fields[] = {
         STRING(GetInfoOut, vendor, "vendor"),          STRING(GetInfoOut, product, "product"),
         STRING(GetInfoOut, version, "version"),        STRING(GetInfoOut, url, "url"),
@@ -310,6 +315,7 @@ const WireMethod wire_methods[_WIRE_METHOD_N] = {
         [WIRE_METHOD_WATCH] = { "io.reuseportd.Watch", &wire_empty, &watch_out },
         [WIRE_METHOD_EXPLAIN] = { "io.reuseportd.Explain", &explain_in, &explain_out },
         [WIRE_METHOD_GET_STATUS] = { "io.reuseportd.GetStatus", &wire_empty, &get_status_out },
+        [WIRE_METHOD_TAKE_OVER] = { "io.reuseportd.TakeOver", &wire_empty, &take_over_out },
         [WIRE_METHOD_GET_INFO] = { "org.varlink.service.GetInfo", &wire_empty, &get_info_out },
         [WIRE_METHOD_GET_INTERFACE_DESCRIPTION] = { "org.varlink.service.GetInterfaceDescription",
                                                     &get_interface_description_in,

@@ -290,6 +290,10 @@ typedef struct GetStatusOut {
         int64_t not_kept;
 } GetStatusOut;
 
+typedef struct TakeOverOut {
+        int64_t socket_file_descriptor;
+} TakeOverOut;
+
 typedef struct GetInfoOut {
         const char *vendor;
         const char *product;
@@ -329,6 +333,7 @@ typedef enum WireMethodId {
         WIRE_METHOD_WATCH,
         WIRE_METHOD_EXPLAIN,
         WIRE_METHOD_GET_STATUS,
+        WIRE_METHOD_TAKE_OVER,
         WIRE_METHOD_GET_INFO,
         WIRE_METHOD_GET_INTERFACE_DESCRIPTION,
         _WIRE_METHOD_N,

@@ -88,12 +88,14 @@ static int hide(uint32_t number, size_t i, uint32_t value, uint32_t error) {
 static void run_broker(const Harness *h, const struct sockaddr_un *notify, bool configured) {
         const char *argv[] = {
                 h->program ?: REUSEPORTD_PATH, "--socket", h->socket, configured ? "--config" : "--user",
-                configured ? h->config : NULL, NULL
+                configured ? h->config : NULL, NULL, NULL
         };
         struct rlimit limit = { .rlim_cur = h->max_fds, .rlim_max = h->max_fds };
         /* Opened before the change of user: the tree may be in a folder closed to others. */
         int program = fcntl(open(argv[0], O_RDONLY | O_CLOEXEC), F_DUPFD_CLOEXEC, PROGRAM_FD);
 
+        if (h->replaces)
+                argv[configured ? 5 : 4] = "--replace";
         setenv("NOTIFY_SOCKET", notify->sun_path, 1);
         if (h->keeper)
                 keeper_hand_over(h->keeper);
@@ -120,12 +122,14 @@ static void wait_ready(int notify, pid_t pid) {
         char text[256];
         ssize_t n;
 
-        cr_assert(poll(p, 2, PATIENCE_SEC * 1000) > 0 && p[0].revents,
-                  "the broker did not become ready");
-        n = recv(notify, text, sizeof(text) - 1, 0);
-        cr_assert(n > 0);
-        text[n] = '\0';
-        cr_assert(strstr(text, "READY=1") != NULL, "%s", text);
+        /* One that is replaced says on the way that it stops. */
+        do {
+                cr_assert(poll(p, 2, PATIENCE_SEC * 1000) > 0 && p[0].revents,
+                          "the broker did not become ready");
+                n = recv(notify, text, sizeof(text) - 1, 0);
+                cr_assert(n > 0);
+                text[n] = '\0';
+        } while (!strstr(text, "READY=1"));
 }
 
 /* The same of a broker that has a keeper. */
@@ -186,6 +190,17 @@ void harness_start(Harness *h, const char *config) {
 
 void harness_restart(Harness *h) {
         launch(h, access(h->config, F_OK) == 0);
+}
+
+void harness_replace(Harness *h) {
+        pid_t before = h->pid;
+        int status;
+
+        h->replaces = true;
+        harness_restart(h);
+        h->replaces = false;
+        cr_assert_eq(waitpid(before, &status, 0), before);
+        cr_assert(status == 0, "the broker that was replaced ended with status %#x", status);
 }
 
 void harness_kill(Harness *h) {

@@ -25,6 +25,7 @@ typedef struct Harness {
         bool no_peer_pidfd;  /* as before Linux 6.5 */
         bool no_pass_rights; /* as before Linux 6.16 */
         bool no_pidfd_info;  /* as before Linux 6.13 */
+        bool replaces;       /* it takes over from one that runs */
         Keeper *keeper;      /* keeps its descriptors; NULL: nobody does */
         const char *user;    /* whom a broker of root's is to become; "": as by default; NULL: nobody */
 } Harness;
@@ -51,6 +52,9 @@ void harness_start_as_set(Harness *h, const char *config);
 
 /* Ends it, checks its exit status, removes the folder. */
 void harness_stop(Harness *h);
+
+/* Has another take over from it, which is the one of @h from then on. */
+void harness_replace(Harness *h);
 
 /* Ends it in good order, and leaves the folder: harness_restart() or harness_remove() follow. */
 void harness_terminate(Harness *h);

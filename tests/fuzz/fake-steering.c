@@ -199,6 +199,19 @@ uint64_t steering_group_flows(const SteeringGroup *group) {
         return group->flows;
 }
 
+bool steering_has_member(const SteeringGroup *group, uint32_t slot) {
+        return slot < SLOTS && group->steering->slots[slot].group == group;
+}
+
+/* There is no other broker, before or after this one. */
+int steering_get_members_fd(const Steering *steering) {
+        return -1;
+}
+
+void steering_take_out(int members, uint32_t slot) {
+        fuzz_expect(false);
+}
+
 void fake_steering_flow(Steering *steering, unsigned n) {
         SteeringGroup *group;
 

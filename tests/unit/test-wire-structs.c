@@ -145,6 +145,7 @@ static const Member status_out[] = {
         MEMBER(GetStatusOut, lost),        MEMBER(GetStatusOut, foreign),
         MEMBER(GetStatusOut, kept),        MEMBER(GetStatusOut, not_kept)
 };
+static const Member take_over_out[] = { MEMBER(TakeOverOut, socket_file_descriptor) };
 static const Member info_out[] = { MEMBER(GetInfoOut, vendor), MEMBER(GetInfoOut, product),
                                    MEMBER(GetInfoOut, version), MEMBER(GetInfoOut, url),
                                    MEMBER(GetInfoOut, interfaces) };
@@ -256,6 +257,7 @@ Test(wire_structs, every_row_fills_the_member_of_its_name) {
                 STRUCT(IN(EXPLAIN), ExplainIn, explain_in),
                 STRUCT(OUT(EXPLAIN), ExplainOut, explain_out),
                 STRUCT(OUT(GET_STATUS), GetStatusOut, status_out),
+                STRUCT(OUT(TAKE_OVER), TakeOverOut, take_over_out),
                 STRUCT(OUT(GET_INFO), GetInfoOut, info_out),
                 STRUCT(IN(GET_INTERFACE_DESCRIPTION), GetInterfaceDescriptionIn, description_in),
                 STRUCT(OUT(GET_INTERFACE_DESCRIPTION), GetInterfaceDescriptionOut, description_out),

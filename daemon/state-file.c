@@ -139,15 +139,15 @@ int state_file_new(StateFile **ret) {
         if (fd < 0)
                 return error_origin(-errno);
         r = file_map(fd, 0, &file);
-        if (r == 0)
-                r = file_grow(file, UNIT);
-        if (r != 0)
+        if (r < 0)
                 return error_trace(r);
+        r = file_grow(file, UNIT);
         /* Who keeps it must not be able to take memory away that is mapped. */
-        if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) < 0) {
+        if (r == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) < 0)
                 r = error_origin(-errno);
+        if (r < 0) {
                 state_file_free(file);
-                return r;
+                return error_trace(r);
         }
         file_head(file)->version = STATE_VERSION;
         memcpy(file_head(file)->magic, magic, sizeof(magic));
@@ -163,6 +163,9 @@ static const char *file_refusal(int fd, size_t *ret_size) {
 
         if (seals < 0 || !(seals & F_SEAL_SHRINK))
                 return "it is not a sealed memfd";
+        if (seals & (F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) ||
+            (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDWR)
+                return "it cannot be written";
         if (fstat(fd, &st) < 0 || st.st_size < UNIT || pread(fd, &head, sizeof(head), 0) != sizeof(head))
                 return "it is too short";
         if (memcmp(head.magic, magic, sizeof(magic)) != 0)
@@ -175,9 +178,30 @@ static const char *file_refusal(int fd, size_t *ret_size) {
         return NULL;
 }
 
-/* Finds all places. What follows one that cannot be is not looked at, and will be written over. */
+/* What a record may not have. That of a place which is free was perhaps never written to its end. */
+static bool slot_is_possible(const SlotHead *slot, size_t room) {
+        return slot->order < ORDERS && order_size(slot->order) <= room &&
+               (slot->kind == STATE_NONE || slot->n <= order_size(slot->order) - sizeof(*slot));
+}
+
+/*
+ * Nothing is believed from @at on. It would come back, piece by piece, as new records end where old ones
+ * begin.
+ */
+static int file_cut(StateFile *file, size_t at) {
+        off_t n = (off_t)(file->size - at);
+
+        file->damaged = true;
+        if (fallocate(file->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at, n) < 0 ||
+            fallocate(file->fd, 0, (off_t)at, n) < 0)
+                return error_origin(-errno);
+        return 0;
+}
+
+/* Finds all places, up to one that cannot be. */
 static int file_survey(StateFile *file) {
         size_t at = UNIT;
+        int r = 0;
 
         while (file->size - at >= UNIT) {
                 const SlotHead *slot = slot_head(file, (uint32_t)(at / UNIT));
@@ -185,21 +209,27 @@ static int file_survey(StateFile *file) {
                 /* Room for the next. */
                 if (slot->order == 0 && slot->kind == STATE_NONE && slot->serial == 0)
                         break;
-                if (slot->order >= ORDERS || order_size(slot->order) > file->size - at ||
-                    slot->n > order_size(slot->order) - sizeof(*slot)) {
-                        file->damaged = true;
+                if (!slot_is_possible(slot, file->size - at))
+                        r = file_cut(file, at);
+                else if (slot->kind == STATE_NONE)
+                        r = free_list_push(&file->free[slot->order], (uint32_t)(at / UNIT));
+                if (r < 0)
+                        return error_trace(r);
+                if (file->damaged)
                         break;
-                }
-                if (slot->kind == STATE_NONE) {
-                        int r = free_list_push(&file->free[slot->order], (uint32_t)(at / UNIT));
-
-                        if (r < 0)
-                                return error_trace(r);
-                }
                 at += order_size(slot->order);
         }
         file->end = at;
         return 0;
+}
+
+/* What a damaged record replaces may be in the midst of another. */
+static bool file_has_place(const StateFile *file, uint32_t at) {
+        size_t place = UNIT;
+
+        while (place < (size_t)at * UNIT)
+                place += order_size(slot_head(file, (uint32_t)(place / UNIT))->order);
+        return place == (size_t)at * UNIT;
 }
 
 /* Of two records of one object, the broker was killed before it gave up the older. */
@@ -211,7 +241,7 @@ static void file_settle(StateFile *file) {
                 const SlotHead *old = slot_head(file, slot->replaces);
 
                 if (slot->replaces > 0 && slot->replaces < file->end / UNIT && old->kind == slot->kind &&
-                    old->id == slot->id && old->serial < slot->serial)
+                    old->id == slot->id && old->serial < slot->serial && file_has_place(file, slot->replaces))
                         slot_release(file, slot->replaces);
         }
 }

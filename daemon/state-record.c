@@ -145,7 +145,7 @@ static int append_field(StateBuffer *buffer, uint32_t tag, const void *data, siz
 
 static int encode(const FieldTable *table, const void *saved, StateBuffer *buffer);
 
-/* Its length is known when it is there. */
+/* Its length is known when it is there; one without fields is left out, too. */
 static int encode_nested(const Field *field, const void *saved, StateBuffer *buffer) {
         FieldHead head = { .tag = field->tag };
         size_t at = buffer->n;
@@ -157,7 +157,10 @@ static int encode_nested(const Field *field, const void *saved, StateBuffer *buf
         if (r < 0)
                 return error_trace(r);
         head.n = (uint32_t)(buffer->n - at - sizeof(head));
-        memcpy(buffer->data + at, &head, sizeof(head));
+        if (head.n == 0)
+                buffer->n = at;
+        else
+                memcpy(buffer->data + at, &head, sizeof(head));
         return 0;
 }
 

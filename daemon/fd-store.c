@@ -20,14 +20,19 @@
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
 
+#include "daemon/clock.h"
 #include "daemon/log.h"
+#include "daemon/timer.h"
 #include "proto/cleanup.h"
 #include "proto/error.h"
 
 enum {
-        MESSAGE_MAX = 96,
+        /* The manager takes names of up to 255. */
+        MESSAGE_MAX = 320,
         /* For the manager, at the end. */
-        FLUSH_USEC = 5 * 1000000,
+        FLUSH_SEC = 5,
+        /* What the kernel is short of is asked for again after this long. */
+        REST_USEC = 100 * 1000,
 };
 
 /* A name that is to be taken out. */
@@ -45,6 +50,9 @@ struct FdStore {
         struct EntryList refused;
         STAILQ_HEAD(, Removal) removals; /* before what waits: that is where the room comes from */
         sd_event_source *writable;
+        Timer rest;
+        bool *timers_changed;
+        bool failing; /* the manager was not reached when last tried, which has been said */
 };
 
 /* ---- messages ----------------------------------------------------------------------------------- */
@@ -88,9 +96,13 @@ static bool is_passing(int r) {
         return r == -EAGAIN || r == -EINTR || r == -ENOBUFS || r == -ENOMEM || r == -ETOOMANYREFS;
 }
 
-static void store_failed(int r) {
-        (void)error_origin(r);
-        log_fault(LOG_ERR, "cannot reach the service manager's store of descriptors");
+/* What came of a message that is not to be sent again. */
+static void store_note(FdStore *store, int r) {
+        if (r < 0 && !store->failing) {
+                (void)error_origin(r);
+                log_fault(LOG_ERR, "cannot reach the service manager's store of descriptors");
+        }
+        store->failing = r < 0;
 }
 
 static void store_refuse(FdStore *store, FdStoreEntry *entry) {
@@ -103,8 +115,12 @@ static void store_refuse(FdStore *store, FdStoreEntry *entry) {
         TAILQ_INSERT_TAIL(&store->refused, entry, entry);
 }
 
-static void store_await(FdStore *store) {
-        sd_event_source_set_enabled(store->writable, SD_EVENT_ONESHOT);
+/* A socket whose queue is not full is writable even if nothing can be sent. */
+static void store_await(FdStore *store, int r) {
+        if (r == -EAGAIN)
+                sd_event_source_set_enabled(store->writable, SD_EVENT_ONESHOT);
+        else if (timer_set(&store->rest, clock_usec(CLOCK_MONOTONIC) + REST_USEC) == 0)
+                *store->timers_changed = true;
 }
 
 /* Of what waits, as much as is taken. */
@@ -116,21 +132,23 @@ static void store_work(FdStore *store) {
         while ((removal = STAILQ_FIRST(&store->removals))) {
                 r = store_send_removal(store, removal->name);
                 if (is_passing(r))
-                        return store_await(store);
-                if (r < 0)
-                        store_failed(r);
+                        return store_await(store, r);
+                store_note(store, r);
                 STAILQ_REMOVE_HEAD(&store->removals, entry);
                 free(removal);
         }
         while ((entry = TAILQ_FIRST(&store->waiting))) {
                 r = store_send_entry(store, entry);
                 if (is_passing(r))
-                        return store_await(store);
-                if (r < 0)
-                        store_failed(r);
+                        return store_await(store, r);
+                store_note(store, r);
                 TAILQ_REMOVE(&store->waiting, entry, entry);
                 entry->state = FD_STORE_IN;
         }
+}
+
+static void store_on_rested(Timer *timer) {
+        store_work((FdStore *)(void *)((char *)timer - offsetof(FdStore, rest)));
 }
 
 static int store_on_writable(sd_event_source *source, int fd, uint32_t events, void *userdata) {
@@ -156,7 +174,18 @@ static int store_connect(FdStore *store, const char *path) {
         return 0;
 }
 
-int fd_store_new(sd_event *event, FdStore **ret) {
+static int store_watch(FdStore *store, sd_event *event) {
+        int r;
+
+        r = sd_event_add_io(event, &store->writable, store->fd, EPOLLOUT, store_on_writable, store);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(store->writable, SD_EVENT_OFF);
+        if (r < 0)
+                return error_origin(r);
+        return error_trace(timer_init(&store->rest, event, store_on_rested));
+}
+
+int fd_store_new(sd_event *event, bool *timers_changed, FdStore **ret) {
         const char *path = getenv("NOTIFY_SOCKET"), *max = getenv("FDSTORE");
         FdStore *store;
         int r;
@@ -167,18 +196,13 @@ int fd_store_new(sd_event *event, FdStore **ret) {
         store = calloc(1, sizeof(*store));
         if (!store)
                 return error_origin(-ENOMEM);
-        *store = (FdStore){ .fd = -1, .max = strtoul(max, NULL, 10) };
+        *store = (FdStore){ .fd = -1, .max = strtoul(max, NULL, 10), .timers_changed = timers_changed };
         TAILQ_INIT(&store->waiting);
         TAILQ_INIT(&store->refused);
         STAILQ_INIT(&store->removals);
         r = store_connect(store, path);
-        if (r == 0) {
-                r = sd_event_add_io(event, &store->writable, store->fd, EPOLLOUT, store_on_writable,
-                                    store);
-                if (r >= 0)
-                        r = sd_event_source_set_enabled(store->writable, SD_EVENT_OFF);
-                r = r < 0 ? error_origin(r) : 0;
-        }
+        if (r == 0)
+                r = store_watch(store, event);
         if (r < 0) {
                 fd_store_free(store);
                 return error_trace(r);
@@ -197,6 +221,7 @@ FdStore *fd_store_free(FdStore *store) {
                 free(removal);
         }
         sd_event_source_disable_unref(store->writable);
+        timer_deinit(&store->rest);
         fd_close(store->fd);
         free(store);
         return NULL;
@@ -226,12 +251,12 @@ void fd_store_resume(FdStore *store, FdStoreEntry *entry, const char *name, int 
         store->n++;
 }
 
-/* One less is in there: one that found no room may come. */
+/* One less is in there: one that found no room may come, unless it has more than it takes by now. */
 static void store_make_room(FdStore *store) {
         FdStoreEntry *next = TAILQ_FIRST(&store->refused);
 
         store->n--;
-        if (!next)
+        if (!next || store->n >= store->max)
                 return;
         TAILQ_REMOVE(&store->refused, next, entry);
         store->n_refused--;
@@ -290,12 +315,16 @@ size_t fd_store_get_max(const FdStore *store) {
 }
 
 void fd_store_flush(FdStore *store) {
+        const struct timeval patience = { .tv_sec = FLUSH_SEC };
         int flags;
 
         if (!store)
                 return;
         flags = fcntl(store->fd, F_GETFL);
-        if (flags >= 0 && fcntl(store->fd, F_SETFL, flags & ~O_NONBLOCK) == 0)
+        if (setsockopt(store->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) == 0 &&
+            flags >= 0 && fcntl(store->fd, F_SETFL, flags & ~O_NONBLOCK) == 0)
                 store_work(store);
-        (void)sd_notify_barrier(0, FLUSH_USEC);
+        /* A manager that does not read would keep this waiting for ever. */
+        if (TAILQ_EMPTY(&store->waiting) && STAILQ_EMPTY(&store->removals))
+                (void)sd_notify_barrier(0, FLUSH_SEC * UINT64_C(1000000));
 }

@@ -35,9 +35,10 @@ typedef struct FdStoreEntry {
 
 /*
  * The store of the manager that started the broker: *@ret is NULL if it has none for it. How many it
- * takes is in $FDSTORE, of systemd 254 and later, or of the unit. Returns 0 or a negative errno.
+ * takes is in $FDSTORE, of systemd 254 and later, or of the unit. @timers_changed as in EndpointRegistry.
+ * Returns 0 or a negative errno.
  */
-int fd_store_new(sd_event *event, FdStore **ret);
+int fd_store_new(sd_event *event, bool *timers_changed, FdStore **ret);
 
 /* Leaves what is in there alone; no entry may be used afterwards. Takes NULL; returns NULL. */
 FdStore *fd_store_free(FdStore *store);
@@ -61,5 +62,6 @@ size_t fd_store_count(const FdStore *store);
 size_t fd_store_count_refused(const FdStore *store);
 size_t fd_store_get_max(const FdStore *store);
 
-/* Sends what waits, blocking, and waits until the manager has seen to it; for the end of the broker. */
+/* Sends what waits, blocking, and waits until the manager has seen to it, but not for ever; for the end of
+ * the broker. */
 void fd_store_flush(FdStore *store);

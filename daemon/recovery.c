@@ -628,7 +628,7 @@ int recovery_open_state(Services *services, Inherited *inherited) {
         StateFile *file;
         int r;
 
-        r = fd_store_new(services->event, &store);
+        r = fd_store_new(services->event, &services->endpoints.timers_changed, &store);
         if (r < 0) {
                 log_fault(LOG_ERR, "cannot use the service manager's store of descriptors");
                 store = NULL;

@@ -58,10 +58,12 @@ int method_resume(Context *context, const void *p) {
         Process *process = NULL;
         int r = 0;
 
-        if (in->leases.n > LEASES_PER_CALL_MAX)
-                return refuse(context, WIRE_ERROR_QUOTA_EXCEEDED,
-                              &(ErrorParameters){ .resource = "leases in one call",
-                                                  .limit = LEASES_PER_CALL_MAX });
+        if (in->leases.n > LEASES_PER_CALL_MAX) {
+                r = refuse(context, WIRE_ERROR_QUOTA_EXCEEDED,
+                           &(ErrorParameters){ .resource = "leases in one call",
+                                               .limit = LEASES_PER_CALL_MAX });
+                return r < 0 ? error_trace(r) : 0;
+        }
         out.resumed.items = message_allocate(context->message, size);
         out.lost.items = message_allocate(context->message, size);
         if (!out.resumed.items || !out.lost.items)

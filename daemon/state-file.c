@@ -185,16 +185,15 @@ static bool slot_is_possible(const SlotHead *slot, size_t room) {
 }
 
 /*
- * Nothing is believed from @at on. It would come back, piece by piece, as new records end where old ones
- * begin.
+ * Nothing is believed from @at on: it would come back, piece by piece, as new records end where old ones
+ * begin. The room is asked for again when it is needed.
  */
 static int file_cut(StateFile *file, size_t at) {
         off_t n = (off_t)(file->size - at);
 
-        file->damaged = true;
-        if (fallocate(file->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at, n) < 0 ||
-            fallocate(file->fd, 0, (off_t)at, n) < 0)
+        if (n > 0 && fallocate(file->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at, n) < 0)
                 return error_origin(-errno);
+        file->size = file->end = at;
         return 0;
 }
 
@@ -203,24 +202,20 @@ static int file_survey(StateFile *file) {
         size_t at = UNIT;
         int r = 0;
 
-        while (file->size - at >= UNIT) {
+        while (r == 0 && file->size - at >= UNIT) {
                 const SlotHead *slot = slot_head(file, (uint32_t)(at / UNIT));
 
                 /* Room for the next. */
                 if (slot->order == 0 && slot->kind == STATE_NONE && slot->serial == 0)
                         break;
-                if (!slot_is_possible(slot, file->size - at))
-                        r = file_cut(file, at);
-                else if (slot->kind == STATE_NONE)
-                        r = free_list_push(&file->free[slot->order], (uint32_t)(at / UNIT));
-                if (r < 0)
-                        return error_trace(r);
+                file->damaged = !slot_is_possible(slot, file->size - at);
                 if (file->damaged)
                         break;
+                if (slot->kind == STATE_NONE)
+                        r = free_list_push(&file->free[slot->order], (uint32_t)(at / UNIT));
                 at += order_size(slot->order);
         }
-        file->end = at;
-        return 0;
+        return r < 0 ? error_trace(r) : error_trace(file_cut(file, at));
 }
 
 /* What a damaged record replaces may be in the midst of another. */

@@ -313,6 +313,22 @@ Test(state_file, what_was_given_up_does_not_come_back) {
         state_file_free(file);
 }
 
+/* Neither must what is behind the end. */
+Test(state_file, what_is_behind_the_end_does_not_come_back) {
+        StateFile *file;
+        uint32_t at = 0;
+        int fd = raw_file();
+
+        raw_slot(fd, 1, raw_record(1, 1, 1, 2), "a");
+        raw_slot(fd, 3, raw_record(1, 3, 3, 2), "c");
+        file = open_good(fd);
+        cr_assert(not(state_file_is_damaged(file)));
+        put(file, 1, 4, "d", &at);
+        file = open_again(file);
+        expect_records(file, "1:1=a 1:4=d ");
+        state_file_free(file);
+}
+
 /* The older of two is given up; but what is said to be it may be the bytes of another. */
 Test(state_file, what_a_record_replaces_is_a_record) {
         RawSlot fake = { .order = 4000, .kind = 1, .n = 2, .id = 3, .serial = 1 };

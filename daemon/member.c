@@ -304,7 +304,9 @@ void member_idle(Member *member) {
 
 void member_settle(Member *member) {
         if (LIST_EMPTY(&member->leases)) {
-                if (member->state == MEMBER_PARKED && member_park(member) == 0)
+                /* Where groups are no longer steered it would take what is for the live ones. */
+                if (member->state == MEMBER_PARKED && member_is_worth_parking(member) &&
+                    member_park(member) == 0)
                         return;
                 member_leave(member, MEMBER_LEAVE_LOST, "its holder was lost with an earlier broker");
                 return;

@@ -85,12 +85,6 @@ static void found_clear(Found **table) {
         }
 }
 
-/* It is in the store already, if the earlier broker is no more; else it is put there when it is saved. */
-static void keep_on(const Recovery *recovery, FdStoreEntry *entry, const char *name, int fd) {
-        if (!recovery->services->takes_over)
-                fd_store_resume(recovery->services->state.store, entry, name, fd);
-}
-
 /* A socket leaves the map of the earlier broker, or it could not be in this one's. */
 static void take_out(const Recovery *recovery, uint64_t place) {
         if (recovery->map >= 0 && place > 0)
@@ -195,9 +189,46 @@ static void count_foreign(Recovery *recovery, int fd, const char *name, const ch
         fd_close(fd);
 }
 
-/* Takes the descriptor of @id, if it is there. */
-static int claim(Recovery *recovery, uint64_t id, char name[static STATE_NAME_MAX]) {
-        return inherited_claim(recovery->inherited, state_name(id, name));
+/* Of a process, as leases depend on it. Any other would never end, or not be watched at all. */
+static bool is_pidfd(int fd) {
+        return syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0) == 0 || errno == ESRCH || errno == EPERM;
+}
+
+/* What was kept of a socket or a process, and fits its record. */
+typedef struct Claimed {
+        int fd;    /* -1: there is none */
+        bool anew; /* it is to go into the store once more */
+} Claimed;
+
+/*
+ * The descriptor of @id: the socket of @cookie in @endpoint or, if that is NULL, a process. All others that
+ * are called so are closed; the manager then gives up every one of the name.
+ */
+static Claimed claim(Recovery *recovery, uint64_t id, uint64_t cookie, const Endpoint *endpoint) {
+        Claimed claimed = { .fd = -1 };
+        char name[STATE_NAME_MAX];
+        int fd;
+
+        while ((fd = inherited_claim(recovery->inherited, state_name(id, name))) >= 0)
+                if (claimed.fd < 0 && (endpoint ? socket_fits(fd, cookie, endpoint) : is_pidfd(fd))) {
+                        claimed.fd = fd;
+                } else {
+                        count_foreign(recovery, fd, name, "it is not what was kept under this name");
+                        claimed.anew = true;
+                }
+        return claimed;
+}
+
+/* It goes on to be kept. */
+static void keep(const Recovery *recovery, FdStoreEntry *entry, uint64_t id, int fd, bool anew) {
+        FdStore *store = recovery->services->state.store;
+        char name[STATE_NAME_MAX];
+
+        /* Of a broker that still runs nothing is in there. */
+        if (anew || recovery->services->takes_over)
+                fd_store_put(store, entry, state_name(id, name), fd);
+        else
+                fd_store_resume(store, entry, state_name(id, name), fd);
 }
 
 /* ---- records -------------------------------------------------------------------------------------- */
@@ -221,9 +252,15 @@ static int make_endpoint(Recovery *recovery, const StateSlot *slot, StateBuffer 
         r = state_record_decode(STATE_ENDPOINT, slot->data, slot->n, &saved, rest);
         if (r != 0)
                 return r < 0 ? error_trace(r) : 1;
-        if (!saved.network || !saved.address || saved.sharing > SHARING_GROUP ||
-            address_parse(saved.network, saved.address, &services->families, &address, &reason) != 0 ||
-            endpoint_find(&services->endpoints, endpoint_key(&address, key)))
+        if (!saved.network || !saved.address || saved.sharing >= _SHARING_N ||
+            saved.steering >= _STEERING_N || found_get(recovery->endpoints, slot->id))
+                return 1;
+        if (address_parse(saved.network, saved.address, &services->families, &address, &reason) != 0) {
+                log_line(LOG_WARNING, "%s %s of an earlier broker cannot be had: %s", saved.network,
+                         saved.address, reason);
+                return 1;
+        }
+        if (endpoint_find(&services->endpoints, endpoint_key(&address, key)))
                 return 1;
         tenant = tenant_of(saved.tenant_name, (uid_t)saved.tenant_uid);
         r = subject_of(&saved.maker, &maker);
@@ -259,21 +296,20 @@ static int charge_member(Recovery *recovery, Member *member, uid_t payer) {
         return 0;
 }
 
-/* Consumes @fd. */
+/* Consumes the descriptor. */
 static int make_member_of(Recovery *recovery, const StateSlot *slot, const SavedMember *saved,
-                          Endpoint *endpoint, int fd, StateBuffer *rest) {
+                          Endpoint *endpoint, Claimed claimed, StateBuffer *rest) {
         _cleanup_(subject_unrefp) Subject *holder = NULL;
-        char name[STATE_NAME_MAX];
         Member *member;
         int r = 0;
 
         if (saved->has_holder)
                 r = subject_of(&saved->last_holder, &holder);
         if (r < 0) {
-                fd_close(fd);
+                fd_close(claimed.fd);
                 return error_trace(r);
         }
-        r = endpoint_add_member(endpoint, fd, &member);
+        r = endpoint_add_member(endpoint, claimed.fd, &member);
         if (r < 0)
                 return error_trace(r);
         member->id = slot->id;
@@ -281,7 +317,7 @@ static int make_member_of(Recovery *recovery, const StateSlot *slot, const Saved
         member->retain_until_usec = saved->retain_until_usec;
         member->parked_usec = saved->parked_usec;
         if (!endpoint->passed)
-                keep_on(recovery, &member->kept, state_name(slot->id, name), member->fd);
+                keep(recovery, &member->kept, member->id, member->fd, claimed.anew);
         mark_resume(recovery, &member->saved, slot, rest);
         r = member_resume(member, (MemberState)saved->state, (uint32_t)saved->weight);
         if (r == 0)
@@ -298,56 +334,58 @@ static int make_member(Recovery *recovery, const StateSlot *slot, StateBuffer *r
         char name[STATE_NAME_MAX];
         SavedMember saved;
         Endpoint *endpoint;
-        int fd, r;
+        Claimed claimed;
+        int r;
 
         r = state_record_decode(STATE_MEMBER, slot->data, slot->n, &saved, rest);
         if (r != 0)
                 return r < 0 ? error_trace(r) : 1;
         take_out(recovery, saved.place);
         endpoint = found_get(recovery->endpoints, saved.endpoint);
-        if (!endpoint || saved.state > MEMBER_PARKED || saved.weight > STEERING_WEIGHT_MAX)
-                return 1;
-        fd = endpoint->passed ? passed_claim(recovery->inherited, saved.cookie)
-                              : claim(recovery, slot->id, name);
-        if (fd < 0) {
-                count_lost(recovery, "socket", slot->id, "it was not kept");
+        if (!endpoint || saved.state >= _MEMBER_STATE_N || saved.orphan > MEMBER_ORPHAN_DEPARTING ||
+            saved.weight > STEERING_WEIGHT_MAX) {
+                count_lost(recovery, "socket", slot->id, endpoint ? "its record is damaged" :
+                                                                    "its endpoint is");
                 return 1;
         }
-        if (!socket_fits(fd, saved.cookie, endpoint)) {
-                count_foreign(recovery, fd, name, "it is not the socket that was kept under this name");
-                count_lost(recovery, "socket", slot->id, "another is in its place");
+        if (endpoint->passed)
+                claimed = (Claimed){ .fd = passed_claim(recovery->inherited, saved.cookie) };
+        else
+                claimed = claim(recovery, slot->id, saved.cookie, endpoint);
+        if (claimed.fd < 0) {
+                count_lost(recovery, "socket", slot->id,
+                           claimed.anew ? "another is in its place" : "it was not kept");
                 return 1;
         }
         /* Released, and kept for the moment that its last handshake took: what waits goes to the others.
          */
         if (saved.departs && saved.orphan == MEMBER_ORPHAN_NOT) {
                 if (endpoint->address.transport != TRANSPORT_UDP)
-                        shutdown(fd, SHUT_RDWR);
-                fd_store_discard(recovery->services->state.store, name);
-                fd_close(fd);
+                        shutdown(claimed.fd, SHUT_RDWR);
+                fd_store_discard(recovery->services->state.store, state_name(slot->id, name));
+                fd_close(claimed.fd);
                 return 1;
         }
-        return make_member_of(recovery, slot, &saved, endpoint, fd, rest);
+        return make_member_of(recovery, slot, &saved, endpoint, claimed, rest);
 }
 
 /* A process that leases depend on, by the descriptor that was kept of it. *@ret is borrowed; NULL: it
  * cannot be had. */
 static int find_process(Recovery *recovery, uint64_t id, Process **ret) {
-        Services *services = recovery->services;
-        char name[STATE_NAME_MAX];
-        int fd, r;
+        Claimed claimed;
+        int r;
 
         *ret = found_get(recovery->processes, id);
         if (*ret)
                 return 0;
-        fd = claim(recovery, id, name);
-        if (fd < 0)
+        claimed = claim(recovery, id, 0, NULL);
+        if (claimed.fd < 0)
                 return 0;
-        r = process_new(services->event, fd, ret);
+        r = process_new(recovery->services->event, claimed.fd, ret);
         if (r < 0)
                 return error_trace(r);
         (*ret)->id = id;
-        keep_on(recovery, &(*ret)->kept, name, (*ret)->pidfd);
+        keep(recovery, &(*ret)->kept, id, (*ret)->pidfd, claimed.anew);
         r = found_add(&recovery->processes, id, *ret);
         if (r < 0)
                 *ret = process_unref(*ret);
@@ -457,6 +495,7 @@ static int gather(const StateFile *file, StateKind kind, StateSlot **ret, size_t
 
 static int make_all(Recovery *recovery, StateKind kind,
                     int (*make)(Recovery *recovery, const StateSlot *slot, StateBuffer *rest)) {
+        uint64_t last = state_file_get_last_id(recovery->file);
         _cleanup_(freep) StateSlot *slots = NULL;
         size_t n = 0;
         int r;
@@ -468,7 +507,8 @@ static int make_all(Recovery *recovery, StateKind kind,
                 StateBuffer rest = { 0 };
                 uint32_t at = slots[i].at;
 
-                r = make(recovery, &slots[i], &rest);
+                /* None is given twice. */
+                r = slots[i].id > 0 && slots[i].id <= last ? make(recovery, &slots[i], &rest) : 1;
                 state_buffer_deinit(&rest);
                 if (r < 0)
                         return error_trace(r);
@@ -479,39 +519,30 @@ static int make_all(Recovery *recovery, StateKind kind,
 }
 
 /* Its sentinel, if that is the one. */
-static int claim_sentinel(Recovery *recovery, Endpoint *endpoint) {
+static Claimed claim_sentinel(Recovery *recovery, Endpoint *endpoint) {
         Sentinel *sentinel = &endpoint->group.sentinel;
         uint64_t id = sentinel->id, cookie = sentinel->cookie;
-        char name[STATE_NAME_MAX];
-        int fd;
 
         *sentinel = (Sentinel){ 0 };
-        if (id == 0)
-                return -1;
-        fd = claim(recovery, id, name);
-        if (fd >= 0 && !socket_fits(fd, cookie, endpoint)) {
-                count_foreign(recovery, fd, name, "it is not the sentinel of its group");
-                return -1;
-        }
-        return fd;
+        return id > 0 ? claim(recovery, id, cookie, endpoint) : (Claimed){ .fd = -1 };
 }
 
 static void steer(Recovery *recovery, Endpoint *endpoint) {
         Sentinel *sentinel = &endpoint->group.sentinel;
         uint64_t id = sentinel->id;
+        Claimed claimed = claim_sentinel(recovery, endpoint);
         char name[STATE_NAME_MAX];
-        int fd = claim_sentinel(recovery, endpoint), r;
-        bool had = fd >= 0;
+        int r;
 
-        r = group_resume(endpoint, fd);
+        r = group_resume(endpoint, claimed.fd);
         if (r < 0)
                 log_fault(LOG_ERR, "a group of an earlier broker cannot be steered");
         else if (r > 0)
                 log_line(LOG_ERR, "%s: no room to steer the group", endpoint->key);
-        if (had && sentinel_is_open(sentinel) && sentinel->id == 0) {
+        if (claimed.fd >= 0 && sentinel_is_open(sentinel)) {
                 sentinel->id = id;
-                keep_on(recovery, &sentinel->kept, state_name(id, name), sentinel->alarm.fd);
-        } else if (had)
+                keep(recovery, &sentinel->kept, id, sentinel->alarm.fd, claimed.anew);
+        } else if (claimed.fd >= 0)
                 fd_store_discard(recovery->services->state.store, state_name(id, name));
         endpoint_touch(endpoint);
 }

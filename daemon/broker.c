@@ -306,9 +306,12 @@ static int broker_succeed(Broker *broker) {
         if (r == 0)
                 r = passed_adopt(services, &broker->inherited);
         broker_close_unclaimed(&broker->inherited);
-        if (r == 0 && broker->successor_of >= 0)
-                r = handover_finish(fd_take(&broker->successor_of));
-        return error_trace(r);
+        if (r < 0 || broker->successor_of < 0)
+                return error_trace(r);
+        /* Even if the other has died meanwhile: this one has everything. */
+        if (handover_finish(fd_take(&broker->successor_of)) < 0)
+                log_fault(LOG_WARNING, "the broker that was replaced did not say that it ends");
+        return 0;
 }
 
 /* Returns 0, BROKER_E_SOCKET, or a negative errno. */
@@ -476,6 +479,11 @@ int broker_run(Broker *broker) {
         return 0;
 }
 
+/* What it has is a successor's now, or still that of the one it was to replace. */
+static bool broker_is_another_s(const Broker *broker) {
+        return broker->replaced || broker->successor_of >= 0;
+}
+
 /* What is not freed is no leak. */
 __attribute__((used)) static Broker *broker_left;
 
@@ -488,8 +496,8 @@ static void broker_leave(Broker *broker) {
 
         broker_left = broker;
         if (broker->listener)
-                listener_leave(broker->listener, broker->replaced);
-        if (broker->replaced)
+                listener_leave(broker->listener, broker_is_another_s(broker));
+        if (broker_is_another_s(broker))
                 return;
         services_settle(services);
         fd_store_flush(services->state.store);
@@ -511,12 +519,11 @@ static void broker_give_up(const Services *services) {
 Broker *broker_free(Broker *broker) {
         if (!broker)
                 return NULL;
-        if (broker->replaced || (broker->owns && broker->services.state.store)) {
+        if (broker_is_another_s(broker) || (broker->owns && broker->services.state.store)) {
                 broker_leave(broker);
                 return NULL;
         }
         broker_give_up(&broker->services);
-        fd_close(broker->successor_of);
         fd_close(broker->services.handover_fd);
         watchdog_deinit(&broker->watchdog);
         listener_free(broker->listener);

@@ -11,7 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-#include "tests/integration/acquire-kit.h"
+#include "tests/integration/resume-kit.h"
 
 TestSuite(recovery, .timeout = 60);
 
@@ -44,39 +44,6 @@ static void expect_status(int control, const char *what, long long n) {
 
         snprintf(path, sizeof(path), "parameters.%s", what);
         cr_assert(eq(llong, kit_number(reply, path), n), "%s", what);
-}
-
-/* Says Resume for @held; returns whether it was resumed, and not lost. */
-static bool resume(int control, const KitSocket *held) {
-        json_auto_t *reply = kit_call(control, "Resume", "{'leases':[{'lease':'%s','cookie':'%s'}]}",
-                                      kit_lease(held), kit_text(held->reply, "cookie"));
-        size_t n = json_array_size(kit_at(reply, "parameters.resumed"));
-
-        kit_expect_success(reply);
-        cr_assert(eq(sz, n + json_array_size(kit_at(reply, "parameters.lost")), 1));
-        return n == 1;
-}
-
-static int connect_to(const KitSocket *held) {
-        struct sockaddr_in address = { .sin_family = AF_INET,
-                                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-                                       .sin_port = htons((uint16_t)kit_port(held)) };
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-        cr_assert(zero(int, connect(fd, (struct sockaddr *)&address, sizeof(address))));
-        return fd;
-}
-
-/* How many connections wait on it, taken one by one. */
-static size_t accept_all(int fd) {
-        size_t n = 0;
-        int accepted;
-
-        while ((accepted = accept4(fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
-                close(accepted);
-                n++;
-        }
-        return n;
 }
 
 static const char *state_of(int control, const KitSocket *held, char state[static 16]) {
@@ -121,7 +88,7 @@ Test(recovery, leases_of_connections_are_resumed) {
                 KIT_EXPECT_TEXT(kit_text(endpoint, "members.0.leases.0.lease"), kit_lease(&held[i]));
                 if (i == 0)
                         KIT_EXPECT_TEXT(kit_text(endpoint, "name"), "web");
-                cr_assert(resume(control, &held[i]));
+                cr_assert(kit_resume(control, &held[i]));
                 kit_release(control, &held[i]);
         }
         expect_status(control, "leases", 0);
@@ -144,18 +111,18 @@ Test(recovery, nothing_is_lost_between_the_brokers) {
         harness_kill(&kit.harness);
         close(control);
         for (size_t i = 0; i < N / 2; i++)
-                peers[i] = connect_to(&held[0]);
+                peers[i] = kit_connect_to(&held[0]);
         harness_restart(&kit.harness);
         for (size_t i = N / 2; i < N; i++)
-                peers[i] = connect_to(&held[0]);
+                peers[i] = kit_connect_to(&held[0]);
         control = harness_connect(&kit.harness);
-        cr_assert(resume(control, &held[0]));
-        cr_assert(resume(control, &held[1]));
+        cr_assert(kit_resume(control, &held[0]));
+        cr_assert(kit_resume(control, &held[1]));
         /* What one leaves goes to the other, as before. */
         kit_release(control, &held[0]);
         while (served < N) {
                 kit_wait_readable(held[1].fd);
-                served += accept_all(held[1].fd);
+                served += kit_accept_all(held[1].fd);
         }
         for (size_t i = 0; i < N; i++)
                 close(peers[i]);
@@ -175,7 +142,7 @@ Test(recovery, parked_socket_with_its_queue) {
         held = kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0'}");
         close(held.fd);
         close(control);
-        peer = connect_to(&held);
+        peer = kit_connect_to(&held);
         control = harness_connect(&kit.harness);
         while (strcmp(state_of(control, &held, state), "parked") != 0)
                 ;
@@ -186,7 +153,7 @@ Test(recovery, parked_socket_with_its_queue) {
         next = kit_acquire(control, "{'network':'tcp4','address':'%s'}", kit_address(&held));
         cr_assert(eq(int, kit_true(next.reply, "adopted"), true));
         kit_wait_readable(next.fd);
-        cr_assert(eq(sz, accept_all(next.fd), 1));
+        cr_assert(eq(sz, kit_accept_all(next.fd), 1));
         close(peer);
         kit_release(control, &next);
         json_decref(held.reply);
@@ -217,14 +184,14 @@ Test(recovery, standby_stays_so_and_weights_are_kept) {
                 cr_assert(eq(llong, kit_number(endpoint, "members.0.weight"), 3));
                 KIT_EXPECT_TEXT(kit_text(endpoint, "members.1.state"), "standby");
         }
-        cr_assert(resume(control, &live));
-        cr_assert(resume(control, &standby));
+        cr_assert(kit_resume(control, &live));
+        cr_assert(kit_resume(control, &standby));
         /* Everything comes to the one that is live. */
         for (size_t i = 0; i < 8; i++) {
-                int peer = connect_to(&live);
+                int peer = kit_connect_to(&live);
 
                 kit_wait_readable(live.fd);
-                cr_assert(eq(sz, accept_all(live.fd), 1));
+                cr_assert(eq(sz, kit_accept_all(live.fd), 1));
                 close(peer);
         }
         kit_release(control, &standby);
@@ -251,7 +218,7 @@ Test(recovery, broker_that_becomes_another_user) {
         close(control);
         control = harness_connect(&kit.harness);
         expect_status(control, "recovered", 1);
-        cr_assert(resume(control, &held));
+        cr_assert(kit_resume(control, &held));
         second = kit_acquire(control, "{'network':'tcp4','address':'%s'}", kit_address(&held));
         if (kit_is_capable(control, "steer")) {
                 json_auto_t *endpoint = kit_describe(control, &held);
@@ -319,7 +286,7 @@ Test(recovery, lease_of_a_process_goes_on_without_its_help) {
         expect_status(control, "leases", 1);
         KIT_EXPECT_TEXT(state_of(control, &held, state), "live");
         /* To say so all the same does no harm, */
-        cr_assert(resume(control, &held));
+        cr_assert(kit_resume(control, &held));
         close(control);
         control = harness_connect(&kit.harness);
         KIT_EXPECT_TEXT(state_of(control, &held, state), "live");
@@ -347,7 +314,7 @@ Test(recovery, process_that_ended_meanwhile) {
         control = harness_connect(&kit.harness);
         while (strcmp(state_of(control, &held, state), "parked") != 0)
                 ;
-        cr_assert(not(resume(control, &held)));
+        cr_assert(not(kit_resume(control, &held)));
         json_decref(held.reply);
         close(control);
         end(&kit);
@@ -363,7 +330,7 @@ Test(recovery, only_its_holder_resumes_a_lease) {
         held = kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0'}");
         /* While its connection is there, it is nobody else's. */
         other = harness_connect(&kit.harness);
-        cr_assert(not(resume(other, &held)));
+        cr_assert(not(kit_resume(other, &held)));
         close(other);
         kill_and_restart(&kit);
         close(control);
@@ -376,10 +343,10 @@ Test(recovery, only_its_holder_resumes_a_lease) {
 
                 cr_assert(eq(sz, json_array_size(kit_at(reply, "parameters.lost")), 2));
         }
-        cr_assert(resume(control, &held));
-        cr_assert(resume(control, &held), "twice is as good as once");
+        cr_assert(kit_resume(control, &held));
+        cr_assert(kit_resume(control, &held), "twice is as good as once");
         other = harness_connect(&kit.harness);
-        cr_assert(not(resume(other, &held)));
+        cr_assert(not(kit_resume(other, &held)));
         close(other);
         kit_release(control, &held);
         close(control);
@@ -401,11 +368,11 @@ Test(recovery, stop_in_good_order_keeps_everything) {
 
                 harness_terminate(&kit.harness);
                 close(control);
-                peer = connect_to(&held);
+                peer = kit_connect_to(&held);
                 harness_restart(&kit.harness);
                 control = harness_connect(&kit.harness);
-                cr_assert(resume(control, &held));
-                cr_assert(eq(sz, accept_all(held.fd), 1));
+                cr_assert(kit_resume(control, &held));
+                cr_assert(eq(sz, kit_accept_all(held.fd), 1));
                 close(peer);
         }
         kit_release(control, &held);
@@ -445,7 +412,7 @@ Test(recovery, descriptor_that_is_missing) {
         expect_status(control, "lost", 2);
         expect_status(control, "recovered", 0);
         expect_status(control, "endpoints", 0);
-        cr_assert(not(resume(control, &held)));
+        cr_assert(not(kit_resume(control, &held)));
         kit_drop(&held);
         close(control);
         end(&kit);
@@ -568,15 +535,15 @@ Test(recovery, listener_of_a_unit_is_had_by_name) {
         close(control);
         control = harness_connect(&kit.harness);
         first = kit_acquire(control, "{'network':'tcp','address':':0','name':'web'}");
-        peer = connect_to(&first);
+        peer = kit_connect_to(&first);
         kit_wait_readable(first.fd);
-        cr_assert(eq(sz, accept_all(first.fd), 1));
+        cr_assert(eq(sz, kit_accept_all(first.fd), 1));
         close(peer);
         KIT_EXPECT_TEXT(state_of(control, &first, state), "live");
         kill_and_restart(&kit);
         close(control);
         control = harness_connect(&kit.harness);
-        cr_assert(resume(control, &first));
+        cr_assert(kit_resume(control, &first));
         kit_release(control, &first);
         close(control);
         end(&kit);

@@ -2,44 +2,13 @@
 
 /* reuseportd --replace: one broker takes the place of another that runs, or nothing changes. */
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <sys/wait.h>
 
-#include "tests/integration/acquire-kit.h"
+#include "tests/integration/resume-kit.h"
 
 TestSuite(replace, .timeout = 60);
 
 #define CONFIG "[Broker]\nSocketMode=0666\nRetainSec=1h\n[Rule all]\nUser=*\nOptions=*\n"
-
-static bool resume(int control, const KitSocket *held) {
-        json_auto_t *reply = kit_call(control, "Resume", "{'leases':[{'lease':'%s','cookie':'%s'}]}",
-                                      kit_lease(held), kit_text(held->reply, "cookie"));
-
-        kit_expect_success(reply);
-        return json_array_size(kit_at(reply, "parameters.resumed")) == 1;
-}
-
-static int connect_to(const KitSocket *held) {
-        struct sockaddr_in address = { .sin_family = AF_INET,
-                                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-                                       .sin_port = htons((uint16_t)kit_port(held)) };
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-        cr_assert(zero(int, connect(fd, (struct sockaddr *)&address, sizeof(address))));
-        return fd;
-}
-
-static size_t accept_all(int fd) {
-        size_t n = 0;
-        int accepted;
-
-        while ((accepted = accept4(fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
-                close(accepted);
-                n++;
-        }
-        return n;
-}
 
 /* ---- refused --------------------------------------------------------------------------------------- */
 
@@ -130,9 +99,9 @@ Test(replace, refused_halfway_changes_nothing) {
                 take_and_leave(&kit.harness, batches);
                 /* The connection is as it was, and so are the leases, and who takes what comes. */
                 kit_ping(control);
-                peer = connect_to(&held[0]);
+                peer = kit_connect_to(&held[0]);
                 kit_wait_readable(held[0].fd);
-                cr_assert(eq(sz, accept_all(held[0].fd), 1));
+                cr_assert(eq(sz, kit_accept_all(held[0].fd), 1));
                 close(peer);
         }
         kit_release(control, &held[1]);
@@ -159,16 +128,16 @@ Test(replace, everything_goes_on) {
                 int before = control;
 
                 for (size_t k = 0; k < N; k++)
-                        peers[n++] = connect_to(&held[0]);
+                        peers[n++] = kit_connect_to(&held[0]);
                 harness_replace(&kit.harness);
                 control = harness_connect(&kit.harness);
                 close(before);
                 for (size_t k = 0; k < 3; k++)
-                        cr_assert(resume(control, &held[k]));
+                        cr_assert(kit_resume(control, &held[k]));
         }
         while (served < n) {
-                served += accept_all(held[0].fd);
-                served += accept_all(held[1].fd);
+                served += kit_accept_all(held[0].fd);
+                served += kit_accept_all(held[1].fd);
         }
         while (n > 0)
                 close(peers[--n]);

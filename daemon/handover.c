@@ -374,8 +374,9 @@ int handover_finish(int fd) {
         _cleanup_(fd_closep) int owned = fd;
         int r;
 
-        r = say(fd, WORD_TAKEN);
+        r = say(owned, WORD_TAKEN);
         if (r == 0)
-                r = await(fd, POLLIN, clock_usec(CLOCK_MONOTONIC) + HANDOVER_SEC_MAX * UINT64_C(1000000));
+                r = await(owned, POLLIN,
+                          clock_usec(CLOCK_MONOTONIC) + HANDOVER_SEC_MAX * UINT64_C(1000000));
         return error_trace(r);
 }

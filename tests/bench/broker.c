@@ -84,6 +84,8 @@ static int broker_exec(void *userdata) {
         }
         if (settings->max_fds > 0 && setrlimit(RLIMIT_NOFILE, &limit) < 0)
                 return -errno;
+        if (settings->nice != 0)
+                (void)setpriority(PRIO_PROCESS, 0, settings->nice);
         if (settings->uid != geteuid() && user_become_broker(settings->uid) < 0)
                 return -EPERM;
         fexecve(file, (char *const *)program->argv, environ);

@@ -19,6 +19,7 @@ typedef struct Broker {
 typedef struct BrokerSettings {
         const char *config; /* text of its configuration */
         uid_t uid;          /* its user, as in user_become_broker() */
+        int nice;           /* as Nice= of its unit; left out where it is not allowed */
         size_t max_fds;     /* RLIMIT_NOFILE; 0: as it is here */
         const char *log;    /* path of a file to log to; NULL: where this process writes its errors */
 } BrokerSettings;

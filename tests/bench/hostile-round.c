@@ -33,6 +33,8 @@ enum {
         /* So few that a broker of some clients has none left, or may have none more under way. */
         ROUND_FDS_FEW = 256,
         ROUND_FOES_MAX = 64,
+        /* Of the broker, as its unit has it. */
+        ROUND_NICE = -10,
         /* Between two looks at the broker. */
         ROUND_LOOK_MSEC = 20,
         /* For the attackers to be gone, while the honest client goes on: cleaning up may take long, too.
@@ -90,6 +92,7 @@ static int round_open(Round *round) {
         const RoundOrder *order = round->order;
         BrokerSettings settings = { .config = round_config,
                                     .uid = user_or_own(USER_BROKER),
+                                    .nice = ROUND_NICE,
                                     .max_fds = order_max_fds(order),
                                     .log = round->log };
         int r;

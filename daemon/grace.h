@@ -3,14 +3,21 @@
 
 /*
  * Leases that end with their connection, and lost it with an earlier broker: they wait here until their
- * clients say Resume, or so long that they are not to come back.
+ * clients say Resume, or have ended, or so long that they are not to come back.
  */
+
+#include <sys/types.h>
+#include <systemd/sd-event.h>
 
 #include "daemon/lease.h"
 #include "daemon/timer.h"
 
+typedef struct GraceClient GraceClient;
+
 typedef struct Grace {
-        LeaseOwner owner;
+        sd_event *event;
+        LeaseOwner owner; /* of leases whose clients cannot be watched */
+        LIST_HEAD(, GraceClient) clients;
         Timer timer;
         bool *timers_changed;
 } Grace;
@@ -18,8 +25,17 @@ typedef struct Grace {
 /* Returns 0 or a negative errno; grace_deinit() may follow either. */
 int grace_init(Grace *grace, sd_event *event, bool *timers_changed);
 
-/* Leases have come to grace->owner: from now on they have RESUME_GRACE_SEC. */
+/*
+ * With whom leases of the client @pid, 0 if it is not known, are to wait: they end with it, as nobody else
+ * would come. Who cannot be watched has the time that all have. NULL: there is no such process any more.
+ */
+LeaseOwner *grace_expect(Grace *grace, pid_t pid);
+
+/* All leases have come: from now on they have RESUME_GRACE_SEC. */
 void grace_begin(Grace *grace);
+
+/* A lease of @owner, which waits, was resumed; with the last one, its client is watched no longer. */
+void grace_resumed(Grace *grace, LeaseOwner *owner);
 
 /* Leaves the leases alone. */
 void grace_deinit(Grace *grace);

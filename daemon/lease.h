@@ -22,6 +22,7 @@ typedef struct Rule Rule;
 /* What leases depend on: a connection, or a process. */
 typedef struct LeaseOwner {
         LIST_HEAD(, Lease) leases;
+        bool waits; /* for a client that lost its connection with an earlier broker */
 } LeaseOwner;
 
 typedef struct LeaseRegistry {

@@ -49,6 +49,7 @@ typedef struct Recovery {
         Found *endpoints;
         Found *members;
         Found *processes;
+        Found *clients; /* by pid: with whom the leases wait */
         int map; /* of the earlier broker's steering program; -1: there is none */
 } Recovery;
 
@@ -392,18 +393,19 @@ static int find_process(Recovery *recovery, uint64_t id, Process **ret) {
         return error_trace(r);
 }
 
-/* Whether nobody is left who could come back; a number that was given again to another says nothing. */
-static bool is_gone(const SavedSubject *subject) {
-        _cleanup_(fd_closep) int pidfd = -1;
-
-        if (subject->pid == 0)
-                return false;
-        pidfd = (int)syscall(SYS_pidfd_open, (pid_t)subject->pid, 0);
-        return pidfd < 0 && errno == ESRCH;
+/* With whom leases of the connection wait: one for each process. *@ret is borrowed; NULL: it has gone, and
+ * nobody is left who could come back. */
+static int find_client(Recovery *recovery, const SavedSubject *subject, LeaseOwner **ret) {
+        *ret = found_get(recovery->clients, subject->pid);
+        if (*ret)
+                return 0;
+        *ret = grace_expect(&recovery->services->grace, (pid_t)subject->pid);
+        return *ret ? error_trace(found_add(&recovery->clients, subject->pid, *ret)) : 0;
 }
 
 static int make_lease_of(Recovery *recovery, const StateSlot *slot, const SavedLease *saved,
-                         Member *member, Process *process, StateBuffer *rest) {
+                         Member *member, Process *process, LeaseOwner *client,
+                         StateBuffer *rest) {
         Services *services = recovery->services;
         _cleanup_(subject_unrefp) Subject *subject = NULL;
         Lease *lease;
@@ -418,7 +420,7 @@ static int make_lease_of(Recovery *recovery, const StateSlot *slot, const SavedL
         r = lease_new(&services->leases, member,
                       &(LeaseTerms){ .subject = subject,
                                      .user = user,
-                                     .connection = &services->grace.owner,
+                                     .connection = client,
                                      .process = process,
                                      .id = slot->id,
                                      .since_usec = saved->since_usec,
@@ -434,6 +436,7 @@ static int make_lease_of(Recovery *recovery, const StateSlot *slot, const SavedL
 
 static int make_lease(Recovery *recovery, const StateSlot *slot, StateBuffer *rest) {
         Process *process = NULL;
+        LeaseOwner *client = NULL;
         SavedLease saved;
         Member *member;
         int r;
@@ -448,14 +451,16 @@ static int make_lease(Recovery *recovery, const StateSlot *slot, StateBuffer *re
         }
         if (saved.process > 0)
                 r = find_process(recovery, saved.process, &process);
+        else
+                r = find_client(recovery, &saved.subject, &client);
         if (r < 0)
                 return error_trace(r);
-        /* Without the descriptor it would never end. */
-        if ((saved.process > 0 && !process) || (saved.process == 0 && is_gone(&saved.subject))) {
+        /* Without the descriptor of its process it would never end. */
+        if (!process && !client) {
                 count_lost(recovery, "lease", slot->id, "its holder has gone");
                 return 1;
         }
-        return make_lease_of(recovery, slot, &saved, member, process, rest);
+        return make_lease_of(recovery, slot, &saved, member, process, client, rest);
 }
 
 /* ---- all of them ---------------------------------------------------------------------------------- */
@@ -625,6 +630,7 @@ int recovery_run(Services *services, Inherited *inherited) {
         found_clear(&recovery.endpoints);
         found_clear(&recovery.members);
         found_clear(&recovery.processes);
+        found_clear(&recovery.clients);
         /* Of which nothing is left. */
         if (recovery.map >= 0)
                 fd_store_discard(services->state.store, STATE_MAP_NAME);

@@ -28,10 +28,16 @@ static Lease *find_resumable(const Context *context, const ResumeRequest *reques
         if (strcmp(request->cookie, cookie) != 0)
                 return NULL;
         /* It waits, ends with a process whatever becomes of connections, or was resumed already. */
-        return lease->owner == &services->grace.owner || lease->process ||
-                               lease->owner == context->connection
-                       ? lease
-                       : NULL;
+        return lease->owner->waits || lease->process || lease->owner == context->connection ? lease
+                                                                                            : NULL;
+}
+
+static void resume_one(const Context *context, Lease *lease, Process *process) {
+        LeaseOwner *before = lease->owner;
+
+        lease_move(lease, context->connection, process, context->subject);
+        if (before->waits)
+                grace_resumed(&context->services->grace, before);
 }
 
 static void resume(const Context *context, const ResumeIn *in, Process *process, ResumeOut *out) {
@@ -46,7 +52,7 @@ static void resume(const Context *context, const ResumeIn *in, Process *process,
                         continue;
                 }
                 if (!lease->process)
-                        lease_move(lease, context->connection, process, context->subject);
+                        resume_one(context, lease, process);
                 resumed[out->resumed.n++] = requests[i].lease;
         }
 }

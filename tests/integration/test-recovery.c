@@ -233,8 +233,8 @@ Test(recovery, broker_that_becomes_another_user) {
 
 /* ---- lifetimes ------------------------------------------------------------------------------------ */
 
-/* A child that holds a lease of its own lifetime at @address, which it tells, and waits to be killed. */
-static pid_t start_holder(const Harness *h, KitSocket *ret) {
+/* A child that holds a lease, which it tells, and waits to be killed. */
+static pid_t start_holder(const Harness *h, const char *lifetime, KitSocket *ret) {
         int pair[2];
         pid_t pid;
 
@@ -244,13 +244,13 @@ static pid_t start_holder(const Harness *h, KitSocket *ret) {
         if (pid == 0) {
                 int control = harness_connect(h);
                 KitSocket held;
-                char *text;
+                char parameters[128], *text;
 
                 prctl(PR_SET_PDEATHSIG, SIGKILL);
-                kit_acquire_call(control,
-                                 "{'sockets':[{'network':'tcp4','address':'127.0.0.1:0'}],"
-                                 "'lifetime':'process'}",
-                                 1, &held);
+                snprintf(parameters, sizeof(parameters),
+                         "{'sockets':[{'network':'tcp4','address':'127.0.0.1:0'}],'lifetime':'%s'}",
+                         lifetime);
+                kit_acquire_call(control, parameters, 1, &held);
                 text = json_dumps(held.reply, 0);
                 send(pair[1], text, strlen(text), 0);
                 for (;;)
@@ -280,7 +280,7 @@ Test(recovery, lease_of_a_process_goes_on_without_its_help) {
         Kit kit;
 
         begin(&kit, CONFIG, 64);
-        pid = start_holder(&kit.harness, &held);
+        pid = start_holder(&kit.harness, "process", &held);
         kill_and_restart(&kit);
         control = harness_connect(&kit.harness);
         expect_status(control, "leases", 1);
@@ -307,11 +307,34 @@ Test(recovery, process_that_ended_meanwhile) {
         Kit kit;
 
         begin(&kit, CONFIG, 64);
-        pid = start_holder(&kit.harness, &held);
+        pid = start_holder(&kit.harness, "process", &held);
         harness_kill(&kit.harness);
         end_holder(pid);
         harness_restart(&kit.harness);
         control = harness_connect(&kit.harness);
+        while (strcmp(state_of(control, &held, state), "parked") != 0)
+                ;
+        cr_assert(not(kit_resume(control, &held)));
+        json_decref(held.reply);
+        close(control);
+        end(&kit);
+}
+
+/* No connection tells that it ended. */
+Test(recovery, client_that_ended_before_it_came_back) {
+        KitSocket held;
+        char state[16];
+        int control;
+        pid_t pid;
+        Kit kit;
+
+        begin(&kit, CONFIG, 64);
+        pid = start_holder(&kit.harness, "connection", &held);
+        kill_and_restart(&kit);
+        control = harness_connect(&kit.harness);
+        expect_status(control, "leases", 1);
+        KIT_EXPECT_TEXT(state_of(control, &held, state), "live");
+        end_holder(pid);
         while (strcmp(state_of(control, &held, state), "parked") != 0)
                 ;
         cr_assert(not(kit_resume(control, &held)));

@@ -19,12 +19,6 @@
 #include "proto/error.h"
 #include "tests/bench/user.h"
 
-typedef struct BrokerProgram {
-        const char *const *argv;
-        const char *notify;
-        const BrokerSettings *settings;
-} BrokerProgram;
-
 static const char broker_config[] = "[Broker]\n"
                                     "MaxLeasesPerUser=1000000\n"
                                     "[Rule bench]\n"
@@ -32,19 +26,32 @@ static const char broker_config[] = "[Broker]\n"
                                     "Network=*\n"
                                     "Sharing=*\n";
 
-/* The socket of the readiness notice. */
-static int notices_open(const char *path, int *ret_fd) {
+int broker_prepare(const char *daemon, const char *folder, const char *name,
+                   const BrokerSettings *settings, BrokerProgram *ret) {
+        char file[32];
+        int r;
+
+        *ret = (BrokerProgram){ .daemon = daemon, .settings = settings };
+        snprintf(file, sizeof(file), "%s.conf", name);
+        snprintf(ret->config, sizeof(ret->config), "%s/%s", folder, file);
+        snprintf(ret->notify, sizeof(ret->notify), "%s/%s.ready", folder, name);
+        snprintf(ret->path, sizeof(ret->path), "%s/%s", folder, name);
+        r = scratch_write(folder, file, settings->config ?: broker_config);
+        return r < 0 ? error_trace(r) : 0;
+}
+
+int broker_open_notices(const BrokerProgram *program, int *ret_fd) {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         _cleanup_(fd_closep) int fd = -1;
 
-        if ((size_t)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path) >=
+        if ((size_t)snprintf(address.sun_path, sizeof(address.sun_path), "%s", program->notify) >=
             sizeof(address.sun_path))
                 return error_origin(-ENAMETOOLONG);
         fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
         if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
                 return error_origin(-errno);
         /* The broker may be another user. */
-        if (chmod(path, 0666) < 0)
+        if (chmod(program->notify, 0666) < 0)
                 return error_origin(-errno);
         *ret_fd = fd_take(&fd);
         return 0;
@@ -67,12 +74,13 @@ static int notices_await_ready(int notices, const Child *child) {
         return 0;
 }
 
-/* In the child. Opened before the change of user are the files that may be closed to others. */
-static int broker_exec(void *userdata) {
-        const BrokerProgram *program = userdata;
+/* Opened before the change of user are the files that may be closed to others. */
+int broker_become(const BrokerProgram *program) {
         const BrokerSettings *settings = program->settings;
+        const char *const argv[] = { program->daemon, "--config",    program->config,
+                                     "--socket",      program->path, NULL };
         struct rlimit limit = { .rlim_cur = settings->max_fds, .rlim_max = settings->max_fds };
-        int file = open(program->argv[0], O_PATH | O_CLOEXEC);
+        int file = open(program->daemon, O_PATH | O_CLOEXEC);
 
         if (file < 0 || setenv("NOTIFY_SOCKET", program->notify, 1) < 0)
                 return -errno;
@@ -88,31 +96,31 @@ static int broker_exec(void *userdata) {
                 (void)setpriority(PRIO_PROCESS, 0, settings->nice);
         if (settings->uid != geteuid() && user_become_broker(settings->uid) < 0)
                 return -EPERM;
-        fexecve(file, (char *const *)program->argv, environ);
+        fexecve(file, (char *const *)argv, environ);
         return -errno;
+}
+
+static int broker_run(void *userdata) {
+        return broker_become(userdata);
 }
 
 int broker_start_with(const char *daemon, const char *folder, const char *name,
                       const BrokerSettings *settings, Broker *ret) {
-        char file[32], config[SCRATCH_PATH_MAX + 32], notify[SCRATCH_PATH_MAX + 32];
         _cleanup_(fd_closep) int notices = -1;
         Broker broker = BROKER_NONE;
-        const char *argv[] = { daemon, "--config", config, "--socket", broker.path, NULL };
-        BrokerProgram program = { .argv = argv, .notify = notify, .settings = settings };
+        BrokerProgram program;
         int r;
 
-        snprintf(file, sizeof(file), "%s.conf", name);
-        snprintf(config, sizeof(config), "%s/%s", folder, file);
-        snprintf(notify, sizeof(notify), "%s/%s.ready", folder, name);
-        snprintf(broker.path, sizeof(broker.path), "%s/%s", folder, name);
-        r = scratch_write(folder, file, settings->config);
+        r = broker_prepare(daemon, folder, name, settings, &program);
+        if (r < 0)
+                return error_trace(r);
+        strcpy(broker.path, program.path);
+        r = broker_open_notices(&program, &notices);
         if (r == 0)
-                r = notices_open(notify, &notices);
-        if (r == 0)
-                r = child_run(broker_exec, &program, &broker.child);
+                r = child_run(broker_run, &program, &broker.child);
         if (r == 0)
                 r = notices_await_ready(notices, &broker.child);
-        unlink(notify);
+        unlink(program.notify);
         if (r < 0) {
                 broker_stop(&broker);
                 return error_trace(r);
@@ -122,8 +130,7 @@ int broker_start_with(const char *daemon, const char *folder, const char *name,
 }
 
 int broker_start(const char *daemon, const char *folder, const char *name, Broker *ret) {
-        int r = broker_start_with(daemon, folder, name,
-                                  &(BrokerSettings){ .config = broker_config, .uid = geteuid() }, ret);
+        int r = broker_start_with(daemon, folder, name, &(BrokerSettings){ .uid = geteuid() }, ret);
 
         return r < 0 ? error_trace(r) : 0;
 }

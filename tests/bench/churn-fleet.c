@@ -195,6 +195,14 @@ static int fleet_await(Fleet *fleet) {
         return 0;
 }
 
+size_t fleet_replaced(const Fleet *fleet) {
+        size_t n = 0;
+
+        for (size_t place = 0; place < FLEET_PLACES; place++)
+                n += atomic_load(&fleet->hands[place].replaced);
+        return n;
+}
+
 int fleet_start(const FleetOrder *order, Fleet *fleet) {
         int r;
 

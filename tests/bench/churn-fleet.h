@@ -54,6 +54,9 @@ typedef struct Fleet {
 int fleet_start(const FleetOrder *order, Fleet *fleet);
 void fleet_stop(Fleet *fleet);
 
+/* How many sockets members had to acquire anew. */
+size_t fleet_replaced(const Fleet *fleet);
+
 /* One departure, and the arrival of the replacement. Returns 0, -ECHILD when a member ended by itself,
  * or another negative errno. */
 int fleet_turn(Fleet *fleet);

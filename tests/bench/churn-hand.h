@@ -7,6 +7,7 @@
  */
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define HAND_EMPTY UINT64_C(0)
@@ -15,7 +16,8 @@
 
 typedef struct Hand {
         _Alignas(64) _Atomic uint64_t holds;
-        _Atomic int failed; /* the member could not go on, and has said why */
+        _Atomic int failed;      /* the member could not go on, and has said why */
+        _Atomic size_t replaced; /* sockets that a broker did not know of, of all members here */
 } Hand;
 
 /* @peer: see load_peer(). */

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 
-/* A member's socket from the broker, through the public library, and the ways to give it back. */
+/*
+ * A member's socket from the broker, through the public library, and the ways to give it back. The broker
+ * may be killed meanwhile: what the library does not mend by itself is done here, as a good program would.
+ */
 
 #include <stdbool.h>
 
@@ -13,8 +16,13 @@ typedef struct Lease {
         reuse_client *client; /* the lease ends with it, at the latest */
         reuse_client *watch;  /* since lease_drain() */
         reuse_sockets *sockets;
-        int fd; /* -1: given back */
+        reuse_sockets *next; /* in place of those, which no broker knows any more; see lease_move() */
+        int fd;              /* -1: given back */
+        bool mortal;
+        bool draining;
+        bool missed; /* events were */
         bool drained;
+        size_t n_replaced; /* sockets */
 } Lease;
 
 #define LEASE_NONE ((Lease){ .fd = -1 })
@@ -24,6 +32,7 @@ typedef struct LeaseOrder {
         Kind kind;
         const char *lifetime; /* "connection", "process" */
         const char *steering; /* NULL: the broker's default */
+        bool mortal;          /* the broker may be killed: who finds none there tries again */
 } LeaseOrder;
 
 /* Returns 0 or a negative errno; the caller ends @lease with lease_release() or lease_deinit(). */
@@ -32,11 +41,19 @@ int lease_take(const LeaseOrder *order, Lease *lease);
 /* No new traffic from now on. Returns 0 or a negative errno. */
 int lease_drain(Lease *lease);
 
-/* To be polled for POLLIN after lease_drain(), and lease_listen() called then. */
+/* To be polled for POLLIN, both, and lease_listen() called then. -1: there is nothing to wait for. */
+int lease_client_fd(const Lease *lease);
 int lease_watch_fd(const Lease *lease);
 
-/* Sets @drained once the broker has said so. Returns 0 or a negative errno. */
+/* How long to poll at most before lease_listen() is called all the same; -1: without end. */
+int lease_rest_msec(const Lease *lease);
+
+/* Sets @drained once the broker has said so, and @next when there is another socket. Returns 0 or a
+ * negative errno. */
 int lease_listen(Lease *lease);
+
+/* Closes the socket, in which nothing waits, and goes on with @next. Returns 0 or a negative errno. */
+int lease_move(Lease *lease);
 
 /* Closes the socket and releases it. Returns 0 or a negative errno. */
 int lease_release(Lease *lease);

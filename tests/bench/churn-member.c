@@ -112,28 +112,45 @@ static int member_leave(Member *member) {
         return r < 0 ? error_trace(r) : 0;
 }
 
+/* To another socket, when nothing waits in this one any more. */
+static int member_move(Member *member) {
+        struct pollfd waiting = { .fd = member->lease.fd, .events = POLLIN };
+        int r = 0;
+
+        while (r == 0 && poll(&waiting, 1, 0) > 0)
+                r = member_serve(member);
+        if (r == 0)
+                r = lease_move(&member->lease);
+        return r < 0 ? error_trace(r) : 0;
+}
+
 static int member_loop(Member *member) {
-        int n, r = 0;
+        int n, rest, r = 0;
 
         while (r == 0 && !member->lease.drained) {
                 struct pollfd fds[] = {
                         { .fd = member->lease.fd, .events = POLLIN },
                         { .fd = member->leave, .events = POLLIN },
                         { .fd = lease_watch_fd(&member->lease), .events = POLLIN },
+                        { .fd = lease_client_fd(&member->lease), .events = POLLIN },
                 };
 
-                n = poll(fds, sizeof(fds) / sizeof(*fds),
-                         member->deadline_nsec ? MEMBER_DRAIN_MSEC : -1);
+                rest = lease_rest_msec(&member->lease);
+                if (member->deadline_nsec && (rest < 0 || rest > MEMBER_DRAIN_MSEC))
+                        rest = MEMBER_DRAIN_MSEC;
+                n = poll(fds, sizeof(fds) / sizeof(*fds), rest);
                 if (n < 0)
                         return error_origin(-errno);
                 if (member->deadline_nsec && clock_nsec() > member->deadline_nsec)
                         return error_origin(-ETIMEDOUT);
                 if (fds[1].revents)
                         r = member_leave(member);
-                else if (fds[2].revents)
+                else if (fds[2].revents || fds[3].revents || n == 0 || rest == 0)
                         r = lease_listen(&member->lease);
                 else
                         r = member_serve(member);
+                if (r == 0 && member->lease.next)
+                        r = member_move(member);
         }
         return r < 0 ? error_trace(r) : 0;
 }
@@ -170,6 +187,7 @@ static int member_run(void *userdata) {
         if (r == 0 && member.lease.client)
                 r = lease_release(&member.lease);
         lease_deinit(&member.lease);
+        atomic_fetch_add(&member.order->hand->replaced, member.lease.n_replaced);
         if (r < 0) {
                 atomic_store(&member.order->hand->failed, 1);
                 fprintf(stderr, "churn: a member: %s\n", error_describe(text, sizeof(text)));

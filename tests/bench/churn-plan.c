@@ -17,6 +17,7 @@
 enum {
         GAP_MSEC = 300,
         RELOAD_MSEC = 200,
+        BROKER_KILL_MSEC = 300,
 };
 
 #define SLOW_P99_MAX 0.30
@@ -32,6 +33,8 @@ typedef enum Aim {
         AIM_GAP,
         AIM_DATAGRAM,
         AIM_UNIX,
+        AIM_MORTAL,
+        AIM_MORTAL_KILL,
         AIM_SLOW_KERNEL,
         AIM_SLOW_BROKER,
         _AIM_N
@@ -67,6 +70,7 @@ typedef struct Books {
 #define PLAIN SUBJECT_PLAIN
 #define NGINX SUBJECT_NGINX
 #define HAPROXY SUBJECT_HAPROXY
+#define MORTAL .kill_msec = BROKER_KILL_MSEC, .needs = "steer"
 
 /* Of departures in good order the shares make 1000 together. With one field by its name in each row, the
  * compiler takes those left out for meant. */
@@ -99,6 +103,20 @@ static const PlanRow full_rows[] = {
         { AIM_UNIX, 40, { BROKER, KIND_UNIX, MANNER_RELEASE, 4, 10, .needs = NULL } },
         { AIM_UNIX, 40, { BROKER, KIND_UNIX, MANNER_KILL, 4, 10, .needs = NULL } },
         { AIM_UNIX, 40, { BROKER, KIND_UNIX, MANNER_KILL, 32, 10, .needs = NULL } },
+        { AIM_MORTAL, 100, { BROKER, KIND_TCP4, MANNER_RELEASE, 4, 50, MORTAL } },
+        { AIM_MORTAL, 50, { BROKER, KIND_TCP4, MANNER_RELEASE, 4, 50, MORTAL, .lifetime = "process" } },
+        { AIM_MORTAL, 50, { BROKER, KIND_TCP4, MANNER_DRAIN, 4, 50, MORTAL } },
+        { AIM_MORTAL, 50, { BROKER, KIND_TCP4, MANNER_RELEASE, 4, 10, MORTAL } },
+        /* Those that drain all watch, once there is a broker again; a user may have 8 who do. */
+        { AIM_MORTAL, 50, { BROKER, KIND_TCP6, MANNER_DRAIN, 32, 50, MORTAL } },
+        { AIM_MORTAL, 50, { BROKER, KIND_TCP4, MANNER_RELEASE, 32, 10, MORTAL } },
+        { AIM_MORTAL_KILL, 50, { BROKER, KIND_TCP4, MANNER_KILL, 4, 50, MORTAL } },
+        { AIM_MORTAL_KILL,
+          50,
+          { BROKER, KIND_TCP4, MANNER_KILL, 4, 50, MORTAL, .lifetime = "process" } },
+        { AIM_MORTAL_KILL, 20, { BROKER, KIND_TCP4, MANNER_GAP, 4, GAP_MSEC, MORTAL } },
+        { AIM_MORTAL_KILL, 30, { BROKER, KIND_UNIX, MANNER_RELEASE, 4, 10, MORTAL } },
+        { AIM_COMPARE, 30, { BROKER, KIND_UDP4, MANNER_DRAIN, 4, 50, MORTAL } },
         { AIM_COMPARE, 100, { NGINX, KIND_TCP4, MANNER_STAY, 4, 0, .needs = NULL } },
         { AIM_COMPARE, 100, { NGINX, KIND_TCP4, MANNER_RELOAD, 4, RELOAD_MSEC, .needs = NULL } },
         { AIM_COMPARE, 100, { HAPROXY, KIND_TCP4, MANNER_STAY, 4, 0, .needs = NULL } },
@@ -125,6 +143,7 @@ static const PlanRow quick_rows[] = {
         { AIM_DATAGRAM, 50, { BROKER, KIND_UDP4, MANNER_KILL, 4, 50, .needs = NULL } },
         { AIM_UNIX, 100, { BROKER, KIND_UNIX, MANNER_RELEASE, 4, 10, .needs = NULL } },
         { AIM_UNIX, 100, { BROKER, KIND_UNIX, MANNER_KILL, 4, 10, .needs = NULL } },
+        { AIM_MORTAL, 300, { BROKER, KIND_TCP4, MANNER_RELEASE, 4, 50, MORTAL } },
 };
 
 static const PlanTable tables[] = {
@@ -146,6 +165,8 @@ static const struct {
         { AIM_GAP, "no member for 300 ms: lost besides those in hand", GOAL_AT_MOST, 0 },
         { AIM_DATAGRAM, "UDP: lost besides those in hand", GOAL_AT_MOST, 0 },
         { AIM_UNIX, "UNIX: lost besides those in hand", GOAL_AT_MOST, 0 },
+        { AIM_MORTAL, "broker killed every 300 ms: lost", GOAL_AT_MOST, 0 },
+        { AIM_MORTAL_KILL, "broker and members killed: lost besides those in hand", GOAL_AT_MOST, 0 },
 };
 
 static void books_enter(Books *books, Aim aim, const Outcome *outcome) {

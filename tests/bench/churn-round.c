@@ -12,12 +12,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "proto/error.h"
 #include "tests/bench/broker.h"
 #include "tests/bench/churn-peer.h"
 #include "tests/bench/interrupt.h"
 #include "tests/bench/stats.h"
+#include "tests/bench/store.h"
 
 #define MSEC UINT64_C(1000000)
 
@@ -30,7 +32,9 @@ enum {
 
 /* What is under load: of these, the ones that the subject needs. */
 typedef struct Ground {
-        Broker broker;
+        Broker broker; /* or the store's */
+        Store store;
+        BrokerSettings broker_settings; /* the store's */
         Fleet *fleet;
         Peer peer;
 } Ground;
@@ -52,8 +56,15 @@ static bool subject_is_peer(Subject subject) {
 }
 
 void round_label(const Round *round, char ret[static ROUND_LABEL_MAX]) {
-        snprintf(ret, ROUND_LABEL_MAX, "%s %s %s%s", subjects[round->subject], kind_network(round->kind),
-                 manners[round->manner], round->one_slow ? " slow" : "");
+        snprintf(ret, ROUND_LABEL_MAX, "%s %s %s%s%s", subjects[round->subject],
+                 kind_network(round->kind), manners[round->manner], round->one_slow ? " slow" : "",
+                 round->kill_msec > 0 ? " broker kill" : "");
+}
+
+static const char *ground_path(const Ground *ground, const Round *round) {
+        if (round->subject != SUBJECT_BROKER)
+                return NULL;
+        return round->kill_msec > 0 ? ground->store.program.path : ground->broker.path;
 }
 
 static int ground_start_broker(Ground *ground, const Round *round, const RoundSettings *settings,
@@ -61,9 +72,14 @@ static int ground_start_broker(Ground *ground, const Round *round, const RoundSe
         bool able = true;
         int r;
 
-        r = broker_start(settings->daemon, settings->folder, "broker", &ground->broker);
+        ground->broker_settings = (BrokerSettings){ .uid = geteuid() };
+        if (round->kill_msec > 0)
+                r = store_start(settings->daemon, settings->folder, "broker", &ground->broker_settings,
+                                &ground->store);
+        else
+                r = broker_start(settings->daemon, settings->folder, "broker", &ground->broker);
         if (r == 0 && round->needs)
-                r = lease_broker_can(ground->broker.path, round->needs, &able);
+                r = lease_broker_can(ground_path(ground, round), round->needs, &able);
         if (r < 0)
                 return error_trace(r);
         if (!able)
@@ -74,10 +90,11 @@ static int ground_start_broker(Ground *ground, const Round *round, const RoundSe
 static int ground_start_fleet(Ground *ground, const Round *round, const RoundSettings *settings) {
         FleetOrder order = {
                 .lease = {
-                        .path = round->subject == SUBJECT_BROKER ? ground->broker.path : NULL,
+                        .path = ground_path(ground, round),
                         .kind = round->kind,
                         .lifetime = round->lifetime ?: "connection",
                         .steering = round->steering,
+                        .mortal = round->kill_msec > 0,
                 },
                 .members = round->members,
                 .manner = round->manner,
@@ -108,7 +125,7 @@ static int ground_start(Ground *ground, const Round *round, const RoundSettings 
                         const char **ret_skipped) {
         int r = 0;
 
-        *ground = (Ground){ .broker = BROKER_NONE, .peer.child = CHILD_NONE };
+        *ground = (Ground){ .broker = BROKER_NONE, .store = STORE_NONE, .peer.child = CHILD_NONE };
         if (subject_is_peer(round->subject)) {
                 r = ground_start_peer(ground, round, settings, ret_skipped);
                 return r < 0 ? error_trace(r) : 0;
@@ -126,6 +143,7 @@ static void ground_stop(Ground *ground) {
         free(ground->fleet);
         peer_stop(&ground->peer);
         broker_stop(&ground->broker);
+        store_stop(&ground->store);
 }
 
 static int ground_turn(Ground *ground, const Round *round) {
@@ -138,27 +156,44 @@ static int ground_turn(Ground *ground, const Round *round) {
         return r < 0 ? error_trace(r) : 0;
 }
 
-/* Until the load has ended. A turn that comes late is not made up for: they would pile up. */
+/* Something to be done every so often. One that comes late is not made up for: they would pile up. */
+typedef struct Beat {
+        uint64_t interval; /* nsec */
+        uint64_t next;
+} Beat;
+
+static bool beat_is_due(Beat *beat, uint64_t now) {
+        if (now < beat->next)
+                return false;
+        beat->next = (now - beat->next < beat->interval ? beat->next : now) + beat->interval;
+        return true;
+}
+
+/* Until the load has ended. */
 static int round_churn(const Round *round, Ground *ground, const Load *load) {
         struct pollfd ended = { .fd = load->child.pidfd, .events = POLLIN };
-        uint64_t interval = (round->interval_msec ?: ROUND_IDLE_MSEC) * MSEC, next = clock_nsec();
-        uint64_t now;
-        int n, r;
+        uint64_t begin = clock_nsec();
+        Beat turns = { .interval = (round->interval_msec ?: ROUND_IDLE_MSEC) * MSEC, .next = begin };
+        Beat kills = { .interval = round->kill_msec * MSEC, .next = begin + round->kill_msec * MSEC };
+        int n = 0, r = 0;
 
-        for (;;) {
-                now = clock_nsec();
-                if (now >= next) {
+        if (round->kill_msec == 0)
+                kills.next = UINT64_MAX;
+        while (r == 0 && n == 0) {
+                uint64_t now = clock_nsec(), next;
+
+                if (beat_is_due(&turns, now))
                         r = ground_turn(ground, round);
-                        if (r < 0)
-                                return error_trace(r);
-                        next = (now - next < interval ? next : now) + interval;
-                        continue;
-                }
+                if (r == 0 && beat_is_due(&kills, now))
+                        r = store_kill(&ground->store);
+                next = turns.next < kills.next ? turns.next : kills.next;
+                now = clock_nsec();
                 /* Rounded up: better a little late than a loop that is hot for the last millisecond. */
-                n = poll(&ended, 1, (int)((next - now + MSEC - 1) / MSEC));
-                if (n != 0)
-                        return n < 0 ? error_origin(-errno) : 0;
+                n = poll(&ended, 1, now < next ? (int)((next - now + MSEC - 1) / MSEC) : 0);
+                if (n < 0)
+                        r = error_origin(-errno);
         }
+        return r < 0 ? error_trace(r) : 0;
 }
 
 static int round_load(const Round *round, const RoundSettings *settings, Ground *ground, Load *load) {
@@ -191,6 +226,8 @@ static int outcome_make(const Ground *ground, const Load *load, Outcome *ret) {
         Outcome outcome = {
                 .made = result->made,
                 .departures = ground->fleet ? ground->fleet->departures : ground->peer.reloads,
+                .kills = ground->store.board ? atomic_load(&ground->store.board->kills) : 0,
+                .replaced = ground->fleet ? fleet_replaced(ground->fleet) : 0,
                 .rate = (double)result->n_answered * 1e9 /
                         (double)(result->ended_nsec - result->began_nsec),
                 .p50_msec = samples_percentile(&samples, 50) / 1000,
@@ -226,11 +263,11 @@ int round_run(const Round *round, const RoundSettings *settings, Outcome *ret) {
 }
 
 void round_print_header(Report *report) {
-        report_note(report, "%-12s %-5s %-12s %7s %9s %10s %11s %7s %8s %8s %8s %8s", "", "", "", "",
-                    "every", "", "connec-", "", "", "", "p50", "p99");
-        report_note(report, "%-12s %-5s %-12s %7s %9s %10s %11s %7s %8s %8s %8s %8s", "subject", "kind",
-                    "departure", "members", "msec", "departures", "tions", "lost", "in hand", "per sec",
-                    "msec", "msec");
+        report_note(report, "%-12s %-5s %-12s %7s %9s %10s %7s %11s %7s %8s %8s %8s %8s", "", "", "", "",
+                    "every", "", "broker", "connec-", "", "", "", "p50", "p99");
+        report_note(report, "%-12s %-5s %-12s %7s %9s %10s %7s %11s %7s %8s %8s %8s %8s", "subject",
+                    "kind", "departure", "members", "msec", "departures", "killed", "tions", "lost",
+                    "in hand", "per sec", "msec", "msec");
 }
 
 /* What all lines begin with. */
@@ -245,23 +282,33 @@ static void round_print_columns(const Round *round, char *ret, size_t size) {
                  kind_network(round->kind), departure, round->members, interval);
 }
 
-void round_print(const Round *round, const Outcome *outcome, Report *report) {
-        char columns[96], kinds[160] = "";
+/* What became of those that were lost, and of sockets. */
+static void outcome_details(const Outcome *outcome, char *ret, size_t size) {
         size_t n = 0;
+
+        *ret = '\0';
+        for (LossKind kind = 0; kind < _LOSS_KIND_N; kind++)
+                if (outcome->tally.kinds[kind] > 0)
+                        n += (size_t)snprintf(ret + n, size - n, "%s %zu %s", n > 0 ? "," : " ",
+                                              outcome->tally.kinds[kind], load_loss_name(kind));
+        if (outcome->replaced > 0)
+                snprintf(ret + n, size - n, "%s %zu sockets anew", n > 0 ? "," : " ", outcome->replaced);
+}
+
+void round_print(const Round *round, const Outcome *outcome, Report *report) {
+        char columns[96], killed[24] = "-", details[160];
 
         round_print_columns(round, columns, sizeof(columns));
         if (outcome->skipped) {
                 report_note(report, "%s skipped: %s", columns, outcome->skipped);
                 return;
         }
-        for (LossKind kind = 0; kind < _LOSS_KIND_N; kind++)
-                if (outcome->tally.kinds[kind] > 0)
-                        n += (size_t)snprintf(kinds + n, sizeof(kinds) - n, "%s %zu %s",
-                                              n > 0 ? "," : " ", outcome->tally.kinds[kind],
-                                              load_loss_name(kind));
-        report_note(report, "%s %10zu %11zu %7zu %8zu %8.0f %8.2f %8.2f%s", columns, outcome->departures,
-                    outcome->made, outcome->tally.lost, outcome->tally.in_hand, outcome->rate,
-                    outcome->p50_msec, outcome->p99_msec, kinds);
+        outcome_details(outcome, details, sizeof(details));
+        if (round->kill_msec > 0)
+                snprintf(killed, sizeof(killed), "%zu", outcome->kills);
+        report_note(report, "%s %10zu %7s %11zu %7zu %8zu %8.0f %8.2f %8.2f%s", columns,
+                    outcome->departures, killed, outcome->made, outcome->tally.lost,
+                    outcome->tally.in_hand, outcome->rate, outcome->p50_msec, outcome->p99_msec, details);
 }
 
 void round_print_failed(const Round *round, const char *trace, Report *report) {

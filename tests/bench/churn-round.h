@@ -24,6 +24,7 @@ typedef struct Round {
         Manner manner;
         size_t members;
         unsigned interval_msec; /* between two departures; 0: none */
+        unsigned kill_msec;     /* between two ends of the broker, which is kept for; 0: it lives on */
         bool one_slow;
         const char *lifetime; /* NULL: "connection" */
         const char *steering; /* NULL: the broker's default */
@@ -43,6 +44,8 @@ typedef struct RoundSettings {
 typedef struct Outcome {
         const char *skipped; /* why there is nothing else in here */
         size_t departures;
+        size_t kills;    /* of the broker */
+        size_t replaced; /* sockets that members had to acquire anew after it */
         size_t made;
         Tally tally;
         double rate; /* answered connections per second */

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "proto/error.h"
 
@@ -31,15 +32,28 @@ static int stage_add_s6(Stage *stage, const char *folder) {
         return r < 0 ? error_trace(r) : 0;
 }
 
-int stage_init(Stage *stage, const char *daemon, const char *folder) {
+static int stage_start_broker(Stage *stage, const char *daemon, const char *folder, bool kept) {
         int r;
 
-        *stage = (Stage){ .broker = BROKER_NONE, .floor = CHILD_NONE };
+        if (!kept) {
+                r = broker_start(daemon, folder, "broker", &stage->broker);
+                return r < 0 ? error_trace(r) : 0;
+        }
+        stage->settings = (BrokerSettings){ .uid = geteuid() };
+        r = store_start(daemon, folder, "broker", &stage->settings, &stage->store);
+        strcpy(stage->broker.path, stage->store.program.path);
+        return r < 0 ? error_trace(r) : 0;
+}
+
+int stage_init(Stage *stage, const char *daemon, const char *folder, bool kept) {
+        int r;
+
+        *stage = (Stage){ .broker = BROKER_NONE, .store = STORE_NONE, .floor = CHILD_NONE };
         raw_client_init(&stage->shared, stage->broker.path, "shared", "127.0.0.1:0");
         raw_client_init(&stage->group, stage->broker.path, "group", "127.0.0.1:0");
         snprintf(stage->floor_path, sizeof(stage->floor_path), "%s/floor", folder);
 
-        r = broker_start(daemon, folder, "broker", &stage->broker);
+        r = stage_start_broker(stage, daemon, folder, kept);
         if (r == 0)
                 r = endpoint_keep(&stage->shared);
         if (r == 0)
@@ -60,5 +74,6 @@ void stage_deinit(Stage *stage) {
         raw_client_deinit(&stage->shared);
         raw_client_deinit(&stage->group);
         broker_stop(&stage->broker);
+        store_stop(&stage->store);
         floor_answers_deinit(&stage->answers);
 }

@@ -398,6 +398,7 @@ static int peer_exchange(Peer *peer, uint32_t revents) {
 /* The peer may be gone afterwards. */
 static void peer_on_turn(PollItem *item, uint32_t revents) {
         Peer *peer = peer_of(item);
+        bool before;
         int r;
 
         if (peer->lingering) {
@@ -405,8 +406,15 @@ static void peer_on_turn(PollItem *item, uint32_t revents) {
                         peer_free(peer);
                 return;
         }
+        before = peer->unserved;
         r = peer_exchange(peer, revents);
         if (r == 0 && !peer->ending)
+                r = peer_serve_turn(peer);
+        /* Nothing was left of what had been read before: what has come since is not put off until epoll tells
+         * of it once more, after what others said later. */
+        if (r == 0 && before && !peer->unserved && !peer->ending)
+                r = peer_exchange(peer, revents & EPOLLIN);
+        if (r == 0 && before && peer->unserved && !peer->ending)
                 r = peer_serve_turn(peer);
         peer_settle(peer, r);
 }

@@ -434,6 +434,8 @@ static inline int kit_watch(const Kit *kit, int control) {
         /* The broker serves what was sent first, once it knows the connection. */
         kit_ping(watch);
         kit_send(watch, "Watch", ",'more':true", "{}");
+        /* A call may be put off by a turn; not by two. */
+        kit_ping(control);
         kit_ping(control);
         return watch;
 }

@@ -452,6 +452,14 @@ static int broker_run_event(Broker *broker) {
         return r;
 }
 
+/* Whether there is room for all that is to be kept is known only when it is not. */
+static void broker_review_store(Services *services) {
+        bool full = services->state.store && fd_store_count_refused(services->state.store) > 0;
+
+        if (full != services->store_was_full)
+                warnings_gather(services);
+}
+
 /* The event loop and the clients by turns: connections that come without end keep no client waiting. */
 int broker_run(Broker *broker) {
         Services *services = &broker->services;
@@ -474,6 +482,7 @@ int broker_run(Broker *broker) {
                         return error_trace(r);
                 woken = more > 0 || r > 0;
                 services_settle(services);
+                broker_review_store(services);
                 watchdog_round(&broker->watchdog);
         }
         return 0;
@@ -545,7 +554,6 @@ Broker *broker_free(Broker *broker) {
         warnings_deinit(&broker->services.warnings);
         free(broker->services.reload_error);
         config_free(broker->services.config);
-        inherited_deinit(&broker->inherited);
         free(broker);
         return NULL;
 }

@@ -24,7 +24,6 @@ enum {
         /* A list that cannot follow is tried again after a rest. */
         SETTLE_REST_USEC = 100 * 1000,
         /* Until the map of a broker that was to take over is gone. */
-        RESTORE_TRIES = 200,
         RESTORE_REST_MSEC = 5,
 };
 
@@ -332,22 +331,23 @@ int group_resume(Endpoint *endpoint, int sentinel) {
 }
 
 /* A socket is in one map only: it may take a moment until the other is gone. */
-static int group_restore(const Endpoint *endpoint, uint32_t slot, int fd) {
+static int group_restore(const Endpoint *endpoint, uint32_t slot, int fd, uint64_t deadline) {
+        const SteeringGroup *group = endpoint->group.steering;
         int r;
 
-        for (int i = 0; i < RESTORE_TRIES; i++) {
-                r = steering_member_restore(endpoint->group.steering, slot, fd);
-                if (r != -EBUSY)
-                        return r < 0 ? error_trace(r) : 0;
-                /* It never left, or will be free. */
-                if (steering_has_member(endpoint->group.steering, slot))
-                        return error_fold(r), 0;
+        while ((r = steering_member_restore(endpoint->group.steering, slot, fd)) == -EBUSY) {
+                (void)error_fold(r);
+                /* It never left. */
+                if (steering_has_member(group, slot))
+                        return 0;
+                if (clock_usec(CLOCK_MONOTONIC) >= deadline)
+                        return error_origin(-EBUSY);
                 poll(NULL, 0, RESTORE_REST_MSEC);
         }
         return error_trace(r);
 }
 
-void group_take_back(Endpoint *endpoint) {
+void group_take_back(Endpoint *endpoint, uint64_t deadline) {
         Group *group = &endpoint->group;
         Member *member;
         int r = 0;
@@ -358,10 +358,11 @@ void group_take_back(Endpoint *endpoint) {
         if (sentinel_is_open(&group->sentinel))
                 r = steering_group_attach(group->steering, group->sentinel.alarm.fd);
         if (r == 0 && sentinel_is_open(&group->sentinel))
-                r = group_restore(endpoint, group->sentinel.slot, group->sentinel.alarm.fd);
+                r = group_restore(endpoint, group->sentinel.slot, group->sentinel.alarm.fd,
+                                  deadline);
         TAILQ_FOREACH (member, &endpoint->members, entry)
                 if (r == 0 && member->steered)
-                        r = group_restore(endpoint, member->slot, member->fd);
+                        r = group_restore(endpoint, member->slot, member->fd, deadline);
         if (r == 0 && !sentinel_is_open(&group->sentinel))
                 r = sentinel_open(&group->sentinel, endpoint);
         if (r != 0)

@@ -68,8 +68,11 @@ int group_refound(Member *only);
  */
 int group_resume(Endpoint *endpoint, int sentinel);
 
-/* A successor was to take over, and did not: has the members steered by this broker's program again. */
-void group_take_back(Endpoint *endpoint);
+/*
+ * A successor was to take over, and did not: has the members steered by this broker's program again. Waits
+ * for the other's map to be gone, until @deadline (CLOCK_MONOTONIC, in microseconds).
+ */
+void group_take_back(Endpoint *endpoint, uint64_t deadline);
 
 /* It is about to be closed. */
 void group_leave(Member *member);

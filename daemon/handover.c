@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "daemon/clock.h"
+#include "daemon/listener.h"
 #include "daemon/log.h"
 #include "daemon/process.h"
 #include "daemon/state-file.h"
@@ -31,6 +32,8 @@ CLEANUP_DEFINE(Message, message_free)
 enum {
         BATCH_MAX = 128,
         TEXT_MAX = BATCH_MAX * (NAME_SIZE_MAX + 1),
+        /* For all groups together, until what the other had of them is gone. */
+        TAKE_BACK_USEC = 1000 * 1000,
         /* In place of a batch. */
         WORD_NEXT = 'n',  /* of the successor: it has the batch */
         WORD_TAKEN = 't', /* it has everything, and serves */
@@ -198,7 +201,7 @@ static int hand_over(Services *services, int fd) {
         if (r == 0 && services->steering)
                 r = batch_add(&batch, STATE_MAP_NAME, steering_get_members_fd(services->steering));
         if (r == 0)
-                r = batch_add(&batch, HANDOVER_CONTROL_NAME, services->control_fd);
+                r = batch_add(&batch, LISTENER_OWN_NAME, services->control_fd);
         for (const Endpoint *endpoint = services->endpoints.by_key; endpoint && r == 0;
              endpoint = endpoint->hh.next)
                 r = add_endpoint(&batch, endpoint, pass);
@@ -213,8 +216,10 @@ static int hand_over(Services *services, int fd) {
 
 /* The successor may have had the groups steered by its own program already. */
 static void take_back(Services *services) {
+        uint64_t deadline = clock_usec(CLOCK_MONOTONIC) + TAKE_BACK_USEC;
+
         for (Endpoint *endpoint = services->endpoints.by_key; endpoint; endpoint = endpoint->hh.next)
-                group_take_back(endpoint);
+                group_take_back(endpoint, deadline);
 }
 
 bool handover_run(Services *services, int fd) {

@@ -20,9 +20,6 @@ enum {
         HANDOVER_SEC_MAX = 10,
 };
 
-/* What the control socket is called among what is handed over; it is the broker's own, with its file. */
-#define HANDOVER_CONTROL_NAME ".control"
-
 /*
  * The side that serves: hands over by @fd, a stream of messages, which it consumes. Returns whether there is a
  * successor now: then nothing may be touched any more.

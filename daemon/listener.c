@@ -19,7 +19,6 @@
 #include <unistd.h>
 
 #include "daemon/clock.h"
-#include "daemon/handover.h"
 #include "daemon/inherited.h"
 #include "daemon/log.h"
 #include "daemon/socket-file.h"
@@ -198,7 +197,7 @@ static void listener_inherit_file(Listener *listener) {
 static int listener_open(Listener *listener, Inherited *inherited) {
         int r;
 
-        listener->fd = inherited_claim(inherited, HANDOVER_CONTROL_NAME);
+        listener->fd = inherited_claim(inherited, LISTENER_OWN_NAME);
         if (listener->fd >= 0)
                 listener_inherit_file(listener);
         if (listener->fd < 0)

@@ -14,6 +14,8 @@ typedef struct Listener Listener;
 
 /* What a .socket unit calls it: FileDescriptorName=. */
 #define LISTENER_NAME "control"
+/* The same of a broker that this one replaces, which made it: its file comes along. */
+#define LISTENER_OWN_NAME ".control"
 
 enum {
         _LISTENER_E_SUCCESS,

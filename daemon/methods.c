@@ -93,7 +93,7 @@ int method_watch(Context *context, const void *p) {
 }
 
 int method_get_status(Context *context, const void *p) {
-        Services *services = context->services;
+        const Services *services = context->services;
         const RecoveryTally *recovered = &services->recovered;
         const FdStore *store = services->state.store;
         bool succeeds = recovered->found || recovered->n_foreign > 0;
@@ -117,8 +117,6 @@ int method_get_status(Context *context, const void *p) {
         const char *capabilities[sizeof(known) / sizeof(known[0])];
         size_t n = 0;
 
-        if (store && (fd_store_count_refused(store) > 0) != services->store_was_full)
-                warnings_gather(services);
         for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
                 if (known[i].there)
                         capabilities[n++] = known[i].name;

@@ -46,8 +46,10 @@ int method_take_over(Context *context, const void *p) {
         take_over = message_allocate(context->message, sizeof(*take_over));
         if (!take_over)
                 return error_origin(-ENOMEM);
-        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
-                return refuse_failure(context, "socketpair", NULL, errno);
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0) {
+                r = refuse_failure(context, "socketpair", NULL, errno);
+                return r < 0 ? error_trace(r) : 0;
+        }
         take_over->fd = pair[0];
         context->finish_data = take_over;
         context->finish = take_over_finish;

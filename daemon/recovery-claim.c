@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* Nothing is believed for its name: each descriptor is compared with what its record says of it. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "daemon/log.h"
+#include "daemon/recovery-private.h"
+#include "proto/cleanup.h"
+
+enum {
+        /* Of what is lost, and of what is not known, so many are named. */
+        TOLD_MAX = 10,
+};
+
+/* The socket is the one of the record: its number, which the kernel never gives again, and its address. */
+static bool socket_fits(int fd, uint64_t cookie, const Endpoint *endpoint) {
+        char key[ENDPOINT_KEY_MAX];
+        struct sockaddr_storage ss = { 0 };
+        socklen_t len = sizeof(ss), size = sizeof(uint64_t);
+        Address bound = endpoint->address;
+        uint64_t have;
+        int type;
+
+        if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &have, &size) < 0 || have != cookie)
+                return false;
+        size = sizeof(type);
+        if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 ||
+            type != address_socket_type(&endpoint->address))
+                return false;
+        if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0 ||
+            ss.ss_family != address_family(&endpoint->address))
+                return false;
+        address_set_sockaddr(&bound, &ss, len);
+        return strcmp(endpoint_key(&bound, key), endpoint->key) == 0;
+}
+
+void recovery_count_lost(Recovery *recovery, const char *what, uint64_t id, const char *why) {
+        if (recovery->tally->n_lost++ >= TOLD_MAX)
+                return;
+        log_line(LOG_WARNING, "%s %" PRIu64 " of an earlier broker is lost: %s", what, id, why);
+}
+
+void recovery_count_foreign(Recovery *recovery, int fd, const char *name, const char *why) {
+        if (recovery->tally->n_foreign++ < TOLD_MAX)
+                log_line(LOG_WARNING,
+                         "the descriptor \"%s\" that was kept for the broker is closed: %s", name, why);
+        fd_store_discard(recovery->services->state.store, name);
+        fd_close(fd);
+}
+
+/* Of a process, as leases depend on it. Any other would never end, or not be watched at all. */
+static bool is_pidfd(int fd) {
+        return syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0) == 0 || errno == ESRCH || errno == EPERM;
+}
+
+Claimed recovery_claim(Recovery *recovery, uint64_t id, uint64_t cookie, const Endpoint *endpoint) {
+        Claimed claimed = { .fd = -1 };
+        char name[STATE_NAME_MAX];
+        int fd;
+
+        while ((fd = inherited_claim(recovery->inherited, state_name(id, name))) >= 0)
+                if (claimed.fd < 0 && (endpoint ? socket_fits(fd, cookie, endpoint) : is_pidfd(fd))) {
+                        claimed.fd = fd;
+                } else {
+                        recovery_count_foreign(recovery, fd, name, "it is not what was kept under this name");
+                        claimed.anew = true;
+                }
+        return claimed;
+}
+
+void recovery_keep(const Recovery *recovery, FdStoreEntry *entry, uint64_t id, int fd, bool anew) {
+        FdStore *store = recovery->services->state.store;
+        char name[STATE_NAME_MAX];
+
+        /* Of a broker that still runs nothing is in there. */
+        if (anew || recovery->services->takes_over)
+                fd_store_put(store, entry, state_name(id, name), fd);
+        else
+                fd_store_resume(store, entry, state_name(id, name), fd);
+}

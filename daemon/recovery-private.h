@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+/*
+ * What the three files of a recovery share: recovery.c has all of it done, recovery-record.c makes an object of
+ * a record, recovery-claim.c finds the descriptors.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/hash.h"
+#include "daemon/recovery.h"
+#include "daemon/state-file.h"
+
+/* An object that was made of a record. */
+typedef struct Found {
+        uint64_t id;
+        void *object;
+        UT_hash_handle hh;
+} Found;
+
+typedef struct Recovery {
+        Services *services;
+        Inherited *inherited;
+        StateFile *file;
+        RecoveryTally *tally;
+        Found *endpoints;
+        Found *members;
+        Found *processes;
+        Found *clients; /* by pid: with whom the leases wait */
+        int map; /* of the earlier broker's steering program; -1: there is none */
+} Recovery;
+
+/* ---- recovery-claim.c ---- */
+
+/* What was kept of a socket or a process, and fits its record. */
+typedef struct Claimed {
+        int fd;    /* -1: there is none */
+        bool anew; /* it is to go into the store once more */
+} Claimed;
+
+/*
+ * The descriptor of @id: the socket of @cookie in @endpoint or, if that is NULL, a process. All others that
+ * are called so are closed; the manager then gives up every one of the name.
+ */
+Claimed recovery_claim(Recovery *recovery, uint64_t id, uint64_t cookie, const Endpoint *endpoint);
+
+/* It goes on to be kept. */
+void recovery_keep(const Recovery *recovery, FdStoreEntry *entry, uint64_t id, int fd, bool anew);
+
+/* Something that was saved and cannot be had. */
+void recovery_count_lost(Recovery *recovery, const char *what, uint64_t id, const char *why);
+
+/* A descriptor that is not what its record says, or has none. Consumes it. */
+void recovery_count_foreign(Recovery *recovery, int fd, const char *name, const char *why);
+
+/* ---- recovery-record.c ---- */
+
+/* Forgets what was found; the objects are left alone. */
+void found_clear(Found **table);
+
+/*
+ * Make an object of the record at @slot. What they do not know of it is taken out of @rest. Return 0, 1 when
+ * the record is of no use, or a negative errno.
+ */
+int recovery_make_endpoint(Recovery *recovery, const StateSlot *slot, StateBuffer *rest);
+int recovery_make_member(Recovery *recovery, const StateSlot *slot, StateBuffer *rest);
+int recovery_make_lease(Recovery *recovery, const StateSlot *slot, StateBuffer *rest);

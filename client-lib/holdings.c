@@ -229,7 +229,7 @@ static int release_trim(reuse_client *client, PendingCall *call, const char *lea
         r = client_encode(client, &question);
         if (r == 0)
                 r = pending_call_new(&question, &client->buffer, &shorter);
-        if (r < 0)
+        if (r != 0)
                 return r;
         shorter->deadline = call->deadline;
         shorter->n_losses = call->n_losses;

@@ -232,7 +232,7 @@ bool handover_run(Services *services, int fd) {
         }
         log_fault(LOG_ERR, "another broker was to take over, and did not; this one serves on");
         /* Before the groups are looked at: what the other had may be free then. */
-        owned = fd_close(owned);
+        fd_close(fd_take(&owned));
         take_back(services);
         return false;
 }

@@ -57,14 +57,14 @@ void watchdog_deinit(Watchdog *watchdog) {
 }
 
 void notify_ready(const char *path, const char *failure) {
-        char status[STATUS_MAX], text[STATUS_MAX];
+        char status[STATUS_MAX], escaped[STATUS_MAX];
 
         if (failure)
                 snprintf(status, sizeof(status), "Serving %s; the configuration was not reloaded: %.*s",
                          path, (int)strcspn(failure, "\n"), failure);
         else
                 snprintf(status, sizeof(status), "Serving %s", path);
-        sd_notifyf(false, "READY=1\nSTATUS=%s", log_escape(status, text, sizeof(text)));
+        sd_notifyf(false, "READY=1\nSTATUS=%s", log_escape(status, escaped, sizeof(escaped)));
 }
 
 /* From when on what is told is about this reload: the manager may have been told of another before. */

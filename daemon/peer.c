@@ -517,7 +517,7 @@ void peer_list_flush(PeerList *list) {
         Peer *peer;
 
         LIST_FOREACH (peer, &list->peers, entry)
-                channel_flush(&peer->channel);
+                (void)channel_flush(&peer->channel);
 }
 
 void peer_list_end(PeerList *list) {

@@ -44,10 +44,11 @@ static void *found_get(Found *table, uint64_t id) {
 }
 
 void found_clear(Found **table) {
-        Found *found, *next;
+        Found *found = *table, *next;
 
-        HASH_ITER (hh, *table, found, next) {
-                HASH_DEL(*table, found);
+        HASH_CLEAR(hh, *table);
+        for (; found; found = next) {
+                next = found->hh.next;
                 free(found);
         }
 }
@@ -154,7 +155,7 @@ int recovery_make_endpoint(Recovery *recovery, const StateSlot *slot, StateBuffe
         if (r == 0)
                 r = endpoint_new(&services->endpoints, &address, saved.name, (Sharing)saved.sharing,
                                  options, saved.retain_usec, &tenant, maker, &endpoint);
-        if (r < 0)
+        if (r != 0)
                 return error_trace(r);
         endpoint->id = slot->id;
         endpoint->group.mode = (SteeringMode)saved.steering;
@@ -271,9 +272,8 @@ static int find_process(Recovery *recovery, uint64_t id, Process **ret) {
                 return error_trace(r);
         (*ret)->id = id;
         recovery_keep(recovery, &(*ret)->kept, id, (*ret)->pidfd, claimed.anew);
+        /* Should that fail, the broker ends; what is kept of the process is for the next one. */
         r = found_add(&recovery->processes, id, *ret);
-        if (r < 0)
-                *ret = process_unref(*ret);
         return error_trace(r);
 }
 
@@ -299,7 +299,7 @@ static int make_lease_of(Recovery *recovery, const StateSlot *slot, const SavedL
         r = subject_of(&saved->subject, &subject);
         if (r == 0)
                 r = accounts_user(&services->accounts, subject->uid, &user);
-        if (r < 0)
+        if (r != 0)
                 return error_trace(r);
         r = lease_new(&services->leases, member,
                       &(LeaseTerms){ .subject = subject,

@@ -23,28 +23,27 @@ static int compare_ids(const void *a, const void *b) {
         return x->id < y->id ? -1 : x->id > y->id;
 }
 
+static size_t count_records(const StateFile *file, StateKind kind) {
+        StateSlot slot = { 0 };
+        size_t n = 0;
+
+        while (state_file_next(file, &slot))
+                n += slot.kind == (uint32_t)kind;
+        return n;
+}
+
 /* All records of a kind, in the order in which the objects came to be. Returns 0 or -ENOMEM. */
 static int gather(const StateFile *file, StateKind kind, StateSlot **ret, size_t *ret_n) {
-        StateSlot *slots = NULL, slot = { 0 };
-        size_t n = 0, size = 0;
+        size_t size = count_records(file, kind), n = 0;
+        StateSlot *slots, slot = { 0 };
 
-        while (state_file_next(file, &slot)) {
-                if (slot.kind != (uint32_t)kind)
-                        continue;
-                if (n == size) {
-                        size = size * 2 ?: 64;
-                        StateSlot *more = reallocarray(slots, size, sizeof(*slots));
-
-                        if (!more) {
-                                free(slots);
-                                return error_origin(-ENOMEM);
-                        }
-                        slots = more;
-                }
-                slots[n++] = slot;
-        }
-        if (n > 0)
-                qsort(slots, n, sizeof(*slots), compare_ids);
+        slots = calloc(size ?: 1, sizeof(*slots));
+        if (!slots)
+                return error_origin(-ENOMEM);
+        while (n < size && state_file_next(file, &slot))
+                if (slot.kind == (uint32_t)kind)
+                        slots[n++] = slot;
+        qsort(slots, n, sizeof(*slots), compare_ids);
         *ret = slots;
         *ret_n = n;
         return 0;

@@ -143,6 +143,7 @@ static int append_field(StateBuffer *buffer, uint32_t tag, const void *data, siz
         return error_trace(r);
 }
 
+/* NOLINTBEGIN(misc-no-recursion): as deep as tables lie in tables above */
 static int encode(const FieldTable *table, const void *saved, StateBuffer *buffer);
 
 /* Its length is known when it is there; one without fields is left out, too. */
@@ -257,6 +258,8 @@ static int decode(const FieldTable *table, const char *data, size_t n, void *ret
         }
         return 0;
 }
+
+/* NOLINTEND(misc-no-recursion) */
 
 int state_record_decode(StateKind kind, const char *data, size_t n, void *ret, StateBuffer *rest) {
         return decode(tables[kind], data, n, ret, rest);

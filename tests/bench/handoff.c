@@ -68,22 +68,23 @@ static int number_parse(const char *text, size_t min, size_t *ret) {
         return 0;
 }
 
+enum { DAEMON = 256, CPU, ITERATIONS, CALLS, LEASES, SOCKETS, KEPT, JSON, CHECK };
+static const struct option options[] = {
+        { "daemon", required_argument, NULL, DAEMON },
+        { "cpu", required_argument, NULL, CPU },
+        { "iterations", required_argument, NULL, ITERATIONS },
+        { "calls", required_argument, NULL, CALLS },
+        { "leases", required_argument, NULL, LEASES },
+        { "sockets", required_argument, NULL, SOCKETS },
+        { "kept", no_argument, NULL, KEPT },
+        { "json", no_argument, NULL, JSON },
+        { "check", no_argument, NULL, CHECK },
+        { "help", no_argument, NULL, 'h' },
+        { 0 },
+};
+
 /* Returns 0, 1 when only help was asked for, or -EINVAL. */
 static int arguments_parse(Arguments *arguments, int argc, char **argv) {
-        enum { DAEMON = 256, CPU, ITERATIONS, CALLS, LEASES, SOCKETS, KEPT, JSON, CHECK };
-        static const struct option options[] = {
-                { "daemon", required_argument, NULL, DAEMON },
-                { "cpu", required_argument, NULL, CPU },
-                { "iterations", required_argument, NULL, ITERATIONS },
-                { "calls", required_argument, NULL, CALLS },
-                { "leases", required_argument, NULL, LEASES },
-                { "sockets", required_argument, NULL, SOCKETS },
-                { "kept", no_argument, NULL, KEPT },
-                { "json", no_argument, NULL, JSON },
-                { "check", no_argument, NULL, CHECK },
-                { "help", no_argument, NULL, 'h' },
-                { 0 },
-        };
         size_t cpu;
         int c, r = 0;
 

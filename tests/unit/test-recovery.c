@@ -270,7 +270,7 @@ Test(recovery, a_socket_that_was_not_kept_is_lost) {
 }
 
 Test(recovery, another_descriptor_in_its_place_is_closed) {
-        enum { PIPE, FILE_, LISTENER, KINDS };
+        enum { PIPE, REGULAR, LISTENER, KINDS };
 
         for (int kind = 0; kind < KINDS; kind++) {
                 Scene scene;
@@ -279,7 +279,7 @@ Test(recovery, another_descriptor_in_its_place_is_closed) {
                 lose_kept(&scene, scene.left->member[0]);
                 keep_more(&scene, scene.left->member[0],
                           kind == PIPE    ? eventfd(0, EFD_CLOEXEC)
-                          : kind == FILE_ ? open("/proc/self/exe", O_RDONLY | O_CLOEXEC)
+                          : kind == REGULAR ? open("/proc/self/exe", O_RDONLY | O_CLOEXEC)
                                           : other_listener());
                 scene_recover(&scene);
                 scene_expect_tally(&scene, 1, 0, 0, 2, 1);

@@ -116,26 +116,28 @@ static __always_inline __u16 slot_at(__u32 begin, __u32 entry) {
         return READ_ONCE(table[(begin + entry) % STEERING_TABLE_MAX]);
 }
 
+/* The better of @least and the entry @i of @n, reckoned from @first: its load, and below it its slot. */
+static __always_inline __u64 lighter(__u64 least, __u32 begin, __u32 n, __u32 first, __u32 i) {
+        __u32 entry = first + i, waiting;
+        __u16 slot;
+
+        if (i >= n)
+                return least;
+        slot = slot_at(begin, entry < n ? entry : entry - n);
+        waiting = READ_ONCE(load[slot]);
+        return waiting < least >> 32 ? (__u64)waiting << 32 | slot : least;
+}
+
 /*
- * Of the entries @i to @i + SCAN_BLOCK - 1 of @n, reckoned from @first, the least loaded: its load, and
- * below it its slot. Neither this nor pick_least() is static: so the verifier looks at each once, by
- * itself, and not again for each try.
+ * Of the entries @i to @i + SCAN_BLOCK - 1 of @n, reckoned from @first, the least loaded. Neither this
+ * nor pick_least() is static: so the verifier looks at each once, by itself, and not again for each try.
  */
 __noinline __u64 pick_of_block(__u32 begin, __u32 n, __u32 first, __u32 i) {
         __u64 least = (__u64)-1 << 32;
 
 #pragma clang loop unroll(full)
-        for (__u32 k = 0; k < SCAN_BLOCK; k++) {
-                __u32 entry = first + i + k, waiting;
-                __u16 slot;
-
-                if (i + k >= n)
-                        break;
-                slot = slot_at(begin, entry < n ? entry : entry - n);
-                waiting = READ_ONCE(load[slot]);
-                if (waiting < least >> 32)
-                        least = (__u64)waiting << 32 | slot;
-        }
+        for (__u32 k = 0; k < SCAN_BLOCK; k++)
+                least = lighter(least, begin, n, first, i + k);
         return least;
 }
 

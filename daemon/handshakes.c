@@ -1,28 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* By sock_diag: a dump of the sockets in SYN_RECV with our local port. */
+/* The sockets in SYN_RECV with our local port. */
 
 #include "daemon/handshakes.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <linux/inet_diag.h>
-#include <linux/netlink.h>
-#include <linux/sock_diag.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include "proto/cleanup.h"
+#include "daemon/socket-dump.h"
 #include "proto/error.h"
 
-enum {
-        /* What the kernel fills at most in one go. */
-        DUMP_SIZE = 32768,
-};
-
-static int handshakes_add(Handshakes *handshakes, const struct inet_diag_msg *diag) {
+static int handshakes_add(const struct inet_diag_msg *found, void *userdata) {
+        Handshakes *handshakes = userdata;
         size_t n = handshakes->n;
 
         /* Doubled at each power of two. */
@@ -33,62 +26,16 @@ static int handshakes_add(Handshakes *handshakes, const struct inet_diag_msg *di
                         return error_origin(-ENOMEM);
                 handshakes->cookies = cookies;
         }
-        memcpy(&handshakes->cookies[handshakes->n++], diag->id.idiag_cookie, sizeof(uint64_t));
+        handshakes->cookies[handshakes->n++] = socket_dump_cookie(found);
         return 0;
 }
 
-static int handshakes_ask(int fd, int family, uint16_t port) {
-        struct {
-                struct nlmsghdr header;
-                struct inet_diag_req_v2 request;
-        } message = {
-                .header = { .nlmsg_len = sizeof(message),
-                            .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-                            .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
-                .request = { .sdiag_family = (uint8_t)family,
-                             .sdiag_protocol = IPPROTO_TCP,
-                             .idiag_states = 1U << TCP_SYN_RECV,
-                             .id = { .idiag_sport = htons(port) } },
+static int handshakes_dump(int family, uint16_t port, Handshakes *handshakes) {
+        const SocketFilter filter = {
+                .family = family, .protocol = IPPROTO_TCP, .states = 1U << TCP_SYN_RECV, .port = port
         };
 
-        return send(fd, &message, sizeof(message), 0) < 0 ? error_origin(-errno) : 0;
-}
-
-/* Takes one part of the answer. Returns 1 if more follows, 0 at the end, or a negative errno. */
-static int handshakes_take(int fd, char *buffer, Handshakes *handshakes) {
-        const struct nlmsghdr *header;
-        ssize_t size = recv(fd, buffer, DUMP_SIZE, 0);
-        unsigned left;
-        int r;
-
-        if (size < 0)
-                return error_origin(-errno);
-        left = (unsigned)size;
-        for (header = (const void *)buffer; NLMSG_OK(header, left); header = NLMSG_NEXT(header, left)) {
-                if (header->nlmsg_type == NLMSG_DONE)
-                        return 0;
-                if (header->nlmsg_type == NLMSG_ERROR)
-                        return error_origin(((const struct nlmsgerr *)NLMSG_DATA(header))->error);
-                r = handshakes_add(handshakes, NLMSG_DATA(header));
-                if (r < 0)
-                        return error_trace(r);
-        }
-        return 1;
-}
-
-static int handshakes_dump(int fd, int family, uint16_t port, Handshakes *handshakes) {
-        _cleanup_(freep) char *buffer = malloc(DUMP_SIZE);
-        int r;
-
-        if (!buffer)
-                return error_origin(-ENOMEM);
-        r = handshakes_ask(fd, family, port);
-        while (r >= 0) {
-                r = handshakes_take(fd, buffer, handshakes);
-                if (r == 0)
-                        return 0;
-        }
-        return error_trace(r);
+        return error_trace(socket_dump(&filter, handshakes_add, handshakes));
 }
 
 static int compare_cookies(const void *a, const void *b) {
@@ -98,16 +45,13 @@ static int compare_cookies(const void *a, const void *b) {
 }
 
 int handshakes_read(const Address *address, Handshakes *ret) {
-        _cleanup_(fd_closep) int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
         Handshakes handshakes = { 0 };
         int r;
 
-        if (fd < 0)
-                return error_origin(-errno);
-        r = handshakes_dump(fd, address_family(address), address_port(address), &handshakes);
+        r = handshakes_dump(address_family(address), address_port(address), &handshakes);
         /* A dual-stack listener is of IPv6, what comes to it over IPv4 is not. */
         if (r == 0 && address_family(address) == AF_INET6)
-                r = handshakes_dump(fd, AF_INET, address_port(address), &handshakes);
+                r = handshakes_dump(AF_INET, address_port(address), &handshakes);
         if (r < 0) {
                 handshakes_deinit(&handshakes);
                 return error_trace(r);

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "daemon/socket-dump.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "proto/cleanup.h"
+#include "proto/error.h"
+
+enum {
+        /* What the kernel fills at most in one go. */
+        PART_SIZE = 32768,
+};
+
+/* What dump_take() says. */
+enum {
+        PART_LAST,
+        PART_MORE,
+};
+
+typedef struct Dump {
+        int fd;
+        char *buffer; /* PART_SIZE */
+        int (*on_found)(const struct inet_diag_msg *found, void *userdata);
+        void *userdata;
+        int answer; /* of on_found */
+} Dump;
+
+uint64_t socket_dump_cookie(const struct inet_diag_msg *found) {
+        uint64_t cookie;
+
+        memcpy(&cookie, found->id.idiag_cookie, sizeof(cookie));
+        return cookie;
+}
+
+static int dump_ask(const Dump *dump, const SocketFilter *filter) {
+        struct {
+                struct nlmsghdr header;
+                struct inet_diag_req_v2 request;
+        } message = {
+                .header = { .nlmsg_len = sizeof(message),
+                            .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+                            .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
+                .request = { .sdiag_family = (uint8_t)filter->family,
+                             .sdiag_protocol = (uint8_t)filter->protocol,
+                             .idiag_states = filter->states,
+                             .id = { .idiag_sport = htons(filter->port) } },
+        };
+
+        return send(dump->fd, &message, sizeof(message), 0) < 0 ? error_origin(-errno) : 0;
+}
+
+/* One part of the answer. Returns PART_MORE if another follows, PART_LAST, or a negative errno. */
+static int dump_take(Dump *dump) {
+        const struct nlmsghdr *header;
+        ssize_t size = recv(dump->fd, dump->buffer, PART_SIZE, 0);
+        unsigned left;
+
+        if (size < 0)
+                return error_origin(-errno);
+        left = (unsigned)size;
+        for (header = (const void *)dump->buffer; NLMSG_OK(header, left);
+             header = NLMSG_NEXT(header, left)) {
+                if (header->nlmsg_type == NLMSG_DONE)
+                        return PART_LAST;
+                if (header->nlmsg_type == NLMSG_ERROR)
+                        return error_origin(((const struct nlmsgerr *)NLMSG_DATA(header))->error);
+                dump->answer = dump->on_found(NLMSG_DATA(header), dump->userdata);
+                if (dump->answer != 0)
+                        return PART_LAST;
+        }
+        return PART_MORE;
+}
+
+int socket_dump(const SocketFilter *filter,
+                int (*on_found)(const struct inet_diag_msg *found, void *userdata), void *userdata) {
+        _cleanup_(fd_closep) int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+        _cleanup_(freep) char *buffer = malloc(PART_SIZE);
+        Dump dump = { .fd = fd, .buffer = buffer, .on_found = on_found, .userdata = userdata };
+        int r;
+
+        if (fd < 0)
+                return error_origin(-errno);
+        if (!buffer)
+                return error_origin(-ENOMEM);
+        r = dump_ask(&dump, filter);
+        if (r < 0)
+                return error_trace(r);
+        while ((r = dump_take(&dump)) == PART_MORE)
+                ;
+        if (r < 0)
+                return error_trace(r);
+        return dump.answer < 0 ? error_trace(dump.answer) : dump.answer;
+}

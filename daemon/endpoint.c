@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "daemon/group-resume.h"
 #include "proto/cleanup.h"
 #include "proto/error.h"
 #include "proto/message.h"
@@ -27,6 +28,8 @@ int endpoint_registry_init(EndpointRegistry *registry, const EndpointServices *s
                 .on_shut_down = services->on_shut_down,
         };
         r = group_settle_init(registry);
+        if (r == 0)
+                r = group_survivors_init(registry);
         if (r == 0)
                 r = departures_init(&registry->departures, services->event, &registry->timers_changed);
         if (r == 0)
@@ -50,6 +53,7 @@ void endpoint_registry_deinit(EndpointRegistry *registry) {
         alarm_set_deinit(&registry->alarms);
         drains_deinit(&registry->drains);
         departures_deinit(&registry->departures);
+        timer_deinit(&registry->survivors_look);
         timer_deinit(&registry->settle_rest);
 }
 

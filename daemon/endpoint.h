@@ -72,6 +72,8 @@ struct EndpointRegistry {
         HealthMonitor health;
         struct StaleGroups stale; /* see group_settle() */
         Timer settle_rest;
+        struct SurvivorGroups survivors; /* see group-resume.h; the next to be looked at first */
+        Timer survivors_look;
         /* A timer was set: the event loop must run once before it can be waited for. */
         bool timers_changed;
 };

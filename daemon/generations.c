@@ -5,7 +5,7 @@
  * one lease that cannot be had, nothing is changed.
  */
 
-#include "daemon/group.h"
+#include "daemon/group-resume.h"
 #include "daemon/lease-list.h"
 #include "daemon/methods.h"
 #include "daemon/refusal.h"
@@ -15,8 +15,11 @@
 /* Only in a steered group can a member be told apart from the others. */
 static int check_steered(Context *context, const char *feature, const LeaseList *leases) {
         for (size_t i = 0; i < leases->n; i++) {
-                const Endpoint *endpoint = leases->items[i]->member->endpoint;
+                Endpoint *endpoint = leases->items[i]->member->endpoint;
+                int r = group_look_again(endpoint);
 
+                if (r != 0)
+                        return refuse_steering(context, feature, r);
                 if (group_is_steered(endpoint))
                         continue;
                 return refuse(context, WIRE_ERROR_NOT_SUPPORTED,

@@ -7,7 +7,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -15,16 +14,16 @@
 
 #include "daemon/clock.h"
 #include "daemon/endpoint.h"
+#include "daemon/group-resume.h"
 #include "daemon/log.h"
 #include "daemon/socket-factory.h"
+#include "daemon/survivors.h"
 #include "proto/cleanup.h"
 #include "proto/error.h"
 
 enum {
         /* A list that cannot follow is tried again after a rest. */
         SETTLE_REST_USEC = 100 * 1000,
-        /* Until the map of a broker that was to take over is gone. */
-        RESTORE_REST_MSEC = 5,
 };
 
 /* Members of the best class that there is make the list. */
@@ -200,11 +199,15 @@ void group_announce(void *endpoint, uint64_t cookie) {
         steering_announce(((Endpoint *)endpoint)->group.steering, cookie);
 }
 
-/* The first member founds the group, and has the program before anybody else can join. */
+/* The first member founds the group, and has the program before anybody else can join. Returns as
+ * group_join(). */
 static int group_found(Endpoint *endpoint, const Member *first) {
         Group *group = &endpoint->group;
         int r;
 
+        r = group_meet_survivors(endpoint, first->fd);
+        if (r != 0)
+                return r < 0 ? error_trace(r) : GROUP_E_SURVIVORS;
         r = steering_group_new(endpoint->registry->steering, group->mode, endpoint, &group->steering);
         if (r != 0)
                 return r == STEERING_E_FULL ? GROUP_E_FULL : error_trace(r);
@@ -220,7 +223,7 @@ static int group_found(Endpoint *endpoint, const Member *first) {
         }
         if (r == 0)
                 health_group_begin(endpoint);
-        return error_trace(r);
+        return r > 0 ? GROUP_E_FULL : error_trace(r);
 }
 
 static int group_steer(Member *member) {
@@ -228,14 +231,17 @@ static int group_steer(Member *member) {
         Group *group = &endpoint->group;
         int r = 0;
 
+        if (group->survivors)
+                return group_look_again(endpoint);
         if (!group->steering)
                 r = group_found(endpoint, member);
         if (r == 0 && endpoint->n_members > 1 && !sentinel_is_open(&group->sentinel) &&
             sentinel_open(&group->sentinel, endpoint) != 0)
                 /* The program is there: what is missing is who would notice if it went. */
                 log_fault(LOG_WARNING, "a group goes without a sentinel");
-        if (r == 0)
-                r = steering_member_add(group->steering, member->fd, member->cookie, &member->slot);
+        if (r != 0)
+                return r < 0 ? error_trace(r) : r;
+        r = steering_member_add(group->steering, member->fd, member->cookie, &member->slot);
         if (r != 0)
                 return r > 0 ? GROUP_E_FULL : error_trace(r);
         member->steered = true;
@@ -249,124 +255,16 @@ int group_join(Member *member) {
 
         if (endpoint->sharing != SHARING_GROUP)
                 return 0;
-        if (endpoint->registry->steering) {
+        if (endpoint->registry->steering)
                 r = group_steer(member);
-                if (r != 0)
-                        return r > 0 ? r : error_trace(r);
-        }
+        else
+                r = endpoint->n_members == 1 ? survivors_mark(member->fd) : 0;
+        /* The kernel gives it flows, if nothing keeps it from doing so. */
+        if (r == GROUP_E_SURVIVORS && member->state != MEMBER_STANDBY)
+                r = 0;
+        if (r != 0)
+                return r > 0 ? r : error_trace(r);
         return error_trace(socket_factory_lock(member->fd));
-}
-
-/* All that can be on the list, before the program is asked for the first time. */
-static int group_resume_members(Endpoint *endpoint) {
-        Group *group = &endpoint->group;
-        Member *member;
-        int r;
-
-        TAILQ_FOREACH (member, &endpoint->members, entry) {
-                r = steering_member_add(group->steering, member->fd, member->cookie, &member->slot);
-                if (r != 0)
-                        return r > 0 ? GROUP_E_FULL : error_trace(r);
-                member->steered = true;
-        }
-        return 0;
-}
-
-/* Members are locked; one that was alone in its group had no sentinel. */
-static int group_resume_program(Endpoint *endpoint) {
-        Group *group = &endpoint->group;
-
-        if (sentinel_is_open(&group->sentinel))
-                return error_trace(steering_group_attach(group->steering, group->sentinel.alarm.fd));
-        return error_trace(sentinel_open(&group->sentinel, endpoint));
-}
-
-static int group_resume_steering(Endpoint *endpoint, int *sentinel) {
-        Group *group = &endpoint->group;
-        int r;
-
-        r = steering_group_new(endpoint->registry->steering, group->mode, endpoint, &group->steering);
-        if (r != 0)
-                return r == STEERING_E_FULL ? GROUP_E_FULL : error_trace(r);
-        r = group_resume_members(endpoint);
-        if (r == 0 && *sentinel >= 0)
-                r = sentinel_resume(&group->sentinel, endpoint, fd_take(sentinel));
-        if (r == 0)
-                r = group_publish(endpoint);
-        if (r == 0)
-                r = group_resume_program(endpoint);
-        if (r == 0)
-                health_group_begin(endpoint);
-        return r > 0 ? GROUP_E_FULL : error_trace(r);
-}
-
-/* The other broker's lists would be in force for ever. */
-static void group_detach(const Endpoint *endpoint, int sentinel) {
-        if (sentinel < 0 ||
-            setsockopt(sentinel, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &(int){ 0 }, sizeof(int)) == 0)
-                return;
-        if (errno != ENOENT)
-                log_line(LOG_ERR, "%s: an earlier broker's program cannot be taken off: %m",
-                         endpoint->key);
-}
-
-int group_resume(Endpoint *endpoint, int sentinel) {
-        _cleanup_(fd_closep) int owned = sentinel;
-        Member *member;
-        int r;
-
-        if (endpoint->sharing != SHARING_GROUP)
-                return 0;
-        if (!endpoint->registry->steering) {
-                group_detach(endpoint, owned);
-                return 0;
-        }
-        r = group_resume_steering(endpoint, &owned);
-        if (r == 0)
-                return 0;
-        TAILQ_FOREACH (member, &endpoint->members, entry)
-                group_leave(member);
-        group_deinit(endpoint);
-        return r > 0 ? r : error_trace(r);
-}
-
-/* A socket is in one map only: it may take a moment until the other is gone. */
-static int group_restore(const Endpoint *endpoint, uint32_t slot, int fd, uint64_t deadline) {
-        const SteeringGroup *group = endpoint->group.steering;
-        int r;
-
-        while ((r = steering_member_restore(endpoint->group.steering, slot, fd)) == -EBUSY) {
-                (void)error_fold(r);
-                /* It never left. */
-                if (steering_has_member(group, slot))
-                        return 0;
-                if (clock_usec(CLOCK_MONOTONIC) >= deadline)
-                        return error_origin(-EBUSY);
-                poll(NULL, 0, RESTORE_REST_MSEC);
-        }
-        return error_trace(r);
-}
-
-void group_take_back(Endpoint *endpoint, uint64_t deadline) {
-        Group *group = &endpoint->group;
-        Member *member;
-        int r = 0;
-
-        if (!group->steering)
-                return;
-        /* The other's program goes first, and its map with it. */
-        if (sentinel_is_open(&group->sentinel))
-                r = steering_group_attach(group->steering, group->sentinel.alarm.fd);
-        if (r == 0 && sentinel_is_open(&group->sentinel))
-                r = group_restore(endpoint, group->sentinel.slot, group->sentinel.alarm.fd,
-                                  deadline);
-        TAILQ_FOREACH (member, &endpoint->members, entry)
-                if (r == 0 && member->steered)
-                        r = group_restore(endpoint, member->slot, member->fd, deadline);
-        if (r == 0 && !sentinel_is_open(&group->sentinel))
-                r = sentinel_open(&group->sentinel, endpoint);
-        if (r != 0)
-                log_fault(LOG_ERR, "a group is steered no longer as before");
 }
 
 void group_leave(Member *member) {
@@ -427,6 +325,7 @@ void group_dissolve(Endpoint *endpoint) {
 void group_deinit(Endpoint *endpoint) {
         Group *group = &endpoint->group;
 
+        group_set_survivors(endpoint, false);
         if (!group->steering)
                 return;
         health_group_end(endpoint);

@@ -22,7 +22,8 @@
 
 enum {
         _GROUP_E_SUCCESS,
-        GROUP_E_FULL, /* the program has no room for another group or member */
+        GROUP_E_FULL,      /* the program has no room for another group or member */
+        GROUP_E_SURVIVORS, /* it cannot stand by: see group-resume.h */
 };
 
 enum {
@@ -40,17 +41,20 @@ typedef struct Group {
         TAILQ_ENTRY(Endpoint) stale_entry;
         bool stale;   /* its list is not what the states of its members ask for */
         bool failing; /* when last tried it could not be made so, which has been said */
+        TAILQ_ENTRY(Endpoint) survivors_entry;
+        bool survivors; /* clients hold sockets that this broker does not know: not steered */
 } Group;
 
 TAILQ_HEAD(StaleGroups, Endpoint);
+TAILQ_HEAD(SurvivorGroups, Endpoint);
 
 /* For SocketSpec.announce: the next member of the steered group of @endpoint. */
 void group_announce(void *endpoint, uint64_t cookie);
 
 /*
  * Makes @member, listening or bound already, one that can be on the list, and locks its socket against
- * programs of its holder's. Nothing for endpoints that are no group. Returns 0, GROUP_E_FULL, or a
- * negative errno.
+ * programs of its holder's. Nothing for endpoints that are no group. Returns 0, GROUP_E_FULL,
+ * GROUP_E_SURVIVORS, or a negative errno.
  */
 int group_join(Member *member);
 
@@ -59,20 +63,6 @@ int group_join(Member *member);
  * is in it. Returns as group_join(), and as group_publish().
  */
 int group_refound(Member *only);
-
-/*
- * Has the members of @endpoint, which an earlier broker made, steered by this one's program: it takes the
- * place of the other's when it knows them all, so that no flow meets half a list. @sentinel: that of the
- * earlier broker, -1 if there was none; it is consumed. Returns as group_join(); then the kernel spreads
- * flows in its own way.
- */
-int group_resume(Endpoint *endpoint, int sentinel);
-
-/*
- * A successor was to take over, and did not: has the members steered by this broker's program again. Waits
- * for the other's map to be gone, until @deadline (CLOCK_MONOTONIC, in microseconds).
- */
-void group_take_back(Endpoint *endpoint, uint64_t deadline);
 
 /* It is about to be closed. */
 void group_leave(Member *member);

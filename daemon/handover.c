@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "daemon/clock.h"
+#include "daemon/group-resume.h"
 #include "daemon/listener.h"
 #include "daemon/log.h"
 #include "daemon/process.h"

@@ -54,15 +54,6 @@ static int open_socket(Context *context, const SocketSpec *spec, int *ret_fd, Ad
         return r == 0 ? 0 : refuse_socket(context, &spec->address, r, &failure);
 }
 
-/* Answers that a socket cannot be steered: @r is what the group said. */
-static int refuse_steering(Context *context, int r) {
-        if (r < 0)
-                return refuse_failure(context, "steering", NULL, -r);
-        return refuse(context, WIRE_ERROR_QUOTA_EXCEEDED,
-                      &(ErrorParameters){ .resource = "sockets in steered groups",
-                                          .limit = STEERING_MEMBERS_MAX });
-}
-
 /*
  * A name belongs to one endpoint of a tenant, and nobody else gives it or learns of it. @own: the one
  * that is to have it, or NULL.
@@ -124,7 +115,7 @@ static int join_enter(Context *context, const LeaseTerms *terms, Wanted *wanted,
         if (r == 0)
                 return join_lease(context, terms, wanted, member);
         member_leave(member, MEMBER_LEAVE_UNDONE, NULL);
-        return refuse_steering(context, r);
+        return refuse_steering(context, "standby", r);
 }
 
 static int join_with_new_member(Context *context, const LeaseTerms *terms, Wanted *wanted,
@@ -213,7 +204,7 @@ static int join_parked(Context *context, const LeaseTerms *terms, Wanted *wanted
                 return error_trace(r);
         r = endpoint_change_regroup(&wanted->change, wanted->steering);
         if (r != 0)
-                return refuse_steering(context, r);
+                return refuse_steering(context, "standby", r);
         r = endpoint_change_rename(&wanted->change, request->name);
         return r < 0 ? error_trace(r) : 0;
 }

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/group-resume.h"
 #include "daemon/log.h"
 #include "daemon/passed.h"
 #include "daemon/process.h"
@@ -166,6 +167,7 @@ int recovery_make_endpoint(Recovery *recovery, const StateSlot *slot, StateBuffe
         endpoint->group.sentinel.cookie = saved.sentinel_cookie;
         take_out(recovery, saved.sentinel_place);
         mark_resume(recovery, &endpoint->saved, slot, rest);
+        group_set_survivors(endpoint, saved.survivors);
         recovery->tally->n_endpoints++;
         return error_trace(found_add(&recovery->endpoints, slot->id, endpoint));
 }
@@ -241,6 +243,8 @@ int recovery_make_member(Recovery *recovery, const StateSlot *slot, StateBuffer 
         if (claimed.fd < 0) {
                 recovery_count_lost(recovery, "socket", slot->id,
                            claimed.anew ? "another is in its place" : "it was not kept");
+                /* Its holder may serve on with it. */
+                group_set_survivors(endpoint, endpoint->sharing == SHARING_GROUP);
                 return 1;
         }
         /* Released, and kept for the moment that its last handshake took: what waits goes to the others.

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "daemon/group-resume.h"
 #include "daemon/judge.h"
 #include "daemon/log.h"
 #include "daemon/process.h"

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "daemon/describe.h"
+#include "daemon/group-resume.h"
 #include "daemon/judge.h"
 #include "proto/error.h"
 #include "proto/limits.h"
@@ -125,6 +126,17 @@ int refuse_denied(Context *context, const Wanted *wanted, const Address *address
                                     .file = rule ? rule_file(rule) : NULL,
                                     .line = rule && rule_line(rule) > 0 ? rule_line(rule) : WIRE_ABSENT,
                                     .reason = reason });
+}
+
+int refuse_steering(Context *context, const char *feature, int r) {
+        if (r < 0)
+                return refuse_failure(context, "steering", NULL, -r);
+        if (r == GROUP_E_SURVIVORS)
+                return refuse(context, WIRE_ERROR_NOT_SUPPORTED,
+                              &(ErrorParameters){ .feature = feature, .reason = group_survivors_reason });
+        return refuse(context, WIRE_ERROR_QUOTA_EXCEEDED,
+                      &(ErrorParameters){ .resource = "sockets in steered groups",
+                                          .limit = STEERING_MEMBERS_MAX });
 }
 
 int require_process(Context *context, Process **ret) {

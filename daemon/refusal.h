@@ -46,6 +46,9 @@ int refuse_rule(Context *context, const Wanted *wanted, const char *what, size_t
 int refuse_denied(Context *context, const Wanted *wanted, const Address *address,
                   const PolicyVerdict *verdict);
 
+/* A group could not be steered: @r is what it said, and not 0. @feature: what would take that. */
+int refuse_steering(Context *context, const char *feature, int r);
+
 /* The caller's process, borrowed; or answers why it cannot be had. Returns 0, CONTEXT_E_REFUSED, or a
  * negative errno. */
 int require_process(Context *context, Process **ret);

@@ -71,6 +71,7 @@ static const Field endpoint_fields[] = {
         { 14, FIELD_NUMBER, offsetof(SavedEndpoint, sentinel_cookie), NULL },
         { 15, FIELD_NUMBER, offsetof(SavedEndpoint, sentinel_place), NULL },
         { 16, FIELD_NUMBER, offsetof(SavedEndpoint, passed), NULL },
+        { 17, FIELD_NUMBER, offsetof(SavedEndpoint, survivors), NULL },
 };
 TABLE(endpoint, SavedEndpoint);
 

@@ -52,6 +52,7 @@ typedef struct SavedEndpoint {
         uint64_t sentinel_cookie;
         uint64_t sentinel_place; /* as SavedMember.place */
         uint64_t passed;
+        uint64_t survivors;
 } SavedEndpoint;
 
 typedef struct SavedMember {

@@ -69,6 +69,7 @@ static int save_endpoint(State *state, Endpoint *endpoint, StateBuffer *buffer) 
                 .file_device = endpoint->file.device,
                 .file_inode = endpoint->file.inode,
                 .passed = endpoint->passed,
+                .survivors = endpoint->group.survivors,
         };
         int r = 0;
 

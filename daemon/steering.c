@@ -298,6 +298,12 @@ static void give_back_slot(Steering *steering, uint32_t slot) {
         block_pool_give_back(steering->slots, 0, slot);
 }
 
+bool steering_knows(const Steering *steering, uint64_t cookie) {
+        struct steering_owner owner;
+
+        return bpf_map_lookup_elem(bpf_map__fd(steering->program->maps.owners), &cookie, &owner) == 0;
+}
+
 bool steering_has_member(const SteeringGroup *group, uint32_t slot) {
         uint64_t cookie;
 

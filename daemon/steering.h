@@ -99,6 +99,9 @@ void steering_member_remove(SteeringGroup *group, uint32_t slot, uint64_t cookie
  */
 int steering_member_restore(SteeringGroup *group, uint32_t slot, int fd);
 
+/* Whether the program knows the socket of @cookie, as a member or one that was until a while ago. */
+bool steering_knows(const Steering *steering, uint64_t cookie);
+
 /* Whether there is a socket under @slot. */
 bool steering_has_member(const SteeringGroup *group, uint32_t slot);
 

@@ -56,6 +56,7 @@ static const FaultRule rules[] = {
         { "poll", SYS_poll, .errors = { ENOMEM, EINTR } },
         { "pidfd_open", SYS_pidfd_open, MAKES_ONE, .errors = { EMFILE, ENOMEM, ESRCH } },
         { "bpf", SYS_bpf, ON(1, BPF_MAP_UPDATE_ELEM), .errors = { ENOMEM, E2BIG, EPERM, EBUSY } },
+        { "bpf", SYS_bpf, ON(1, BPF_MAP_LOOKUP_ELEM), .errors = { ENOENT, EPERM } },
         { "bpf", SYS_bpf, ON(1, BPF_MAP_DELETE_ELEM), .errors = { EBUSY, EPERM } },
 
         { "openat", SYS_openat, MAKES_ONE, .errors = { EMFILE, ENOENT, EACCES, EINTR } },

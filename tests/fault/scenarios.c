@@ -4,6 +4,7 @@
 
 #include "tests/fault/scenario.h"
 
+#include <linux/filter.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -178,6 +179,33 @@ static void udp_group(Play *play) {
 
         two_members(play, "{'network':'udp4','address':'127.0.0.1:4000','steering':'roundRobin'}",
                     &first, &second);
+        guest_release(first, 0);
+}
+
+/* As a broker that was killed left it with a client. */
+static int leave_survivor(void) {
+        static struct sock_filter nobody = { .code = BPF_RET | BPF_K, .k = UINT32_MAX };
+        static const struct sock_fprog mark = { .len = 1, .filter = &nobody };
+        const struct sockaddr_in address = { .sin_family = AF_INET,
+                                             .sin_port = htons(4000),
+                                             .sin_addr = { htonl(INADDR_LOOPBACK) } };
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        cr_assert(setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &(int){ 1 }, sizeof(int)) == 0, "%m");
+        cr_assert(bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0, "%m");
+        cr_assert(listen(fd, 1) == 0, "%m");
+        cr_assert(setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &mark, sizeof(mark)) == 0, "%m");
+        return fd;
+}
+
+static void survivor(Play *play) {
+        int left = leave_survivor();
+        Guest *first, *second;
+
+        two_members(play, "{'network':'tcp4','address':'127.0.0.1:4000'}", &first, &second);
+        close(left);
+        if (play->steers && first->n_leases > 0)
+                guest_call(first, "SetWeight", "{'leases':['%s'],'weight':5}", first->leases[0]);
         guest_release(first, 0);
 }
 
@@ -491,6 +519,7 @@ static const Scenario scenarios[] = {
         { "a group", .run = group },
         { "a group, not steered", .how = { .no_bpf = true }, .run = group },
         { "a group of UDP", .run = udp_group },
+        { "a survivor", .run = survivor },
         { "generations", .run = generations },
         { "a watch", .run = watched },
         { "a drain", .run = drained },

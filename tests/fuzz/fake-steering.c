@@ -159,6 +159,13 @@ int steering_member_restore(SteeringGroup *group, uint32_t slot, int fd) {
         return r > 0 ? -EBUSY : r;
 }
 
+bool steering_knows(const Steering *steering, uint64_t cookie) {
+        for (size_t i = 0; i < SLOTS; i++)
+                if (steering->slots[i].group && steering->slots[i].cookie == cookie)
+                        return true;
+        return false;
+}
+
 void steering_announce(SteeringGroup *group, uint64_t cookie) {
         fuzz_expect(group && cookie > 0);
 }

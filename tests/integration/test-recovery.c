@@ -517,6 +517,37 @@ Test(recovery, store_without_room) {
         end(&kit);
 }
 
+/* What was not kept serves on with its holder, beside what was. */
+Test(recovery, group_that_was_kept_in_part) {
+        enum { N = 40 };
+        KitSocket held[2];
+        int control, peers[N];
+        size_t served[2] = { 0 };
+        Kit kit;
+
+        begin(&kit, CONFIG, 3);
+        control = harness_connect(&kit.harness);
+        for (size_t i = 0; i < 2; i++)
+                held[i] = kit_acquire(control, "{'network':'tcp4','address':'%s'}",
+                                      i == 0 ? "127.0.0.1:0" : kit_address(&held[0]));
+        kill_and_restart(&kit);
+        close(control);
+        control = harness_connect(&kit.harness);
+        expect_status(control, "recovered", 1);
+        for (size_t i = 0; i < N; i++)
+                peers[i] = kit_connect_to(&held[0]);
+        while (served[0] + served[1] < N)
+                for (size_t i = 0; i < 2; i++)
+                        served[i] += kit_accept_all(held[i].fd);
+        cr_assert(all(ge(sz, served[0], 1), ge(sz, served[1], 1)));
+        for (size_t i = 0; i < N; i++)
+                close(peers[i]);
+        for (size_t i = 0; i < 2; i++)
+                kit_drop(&held[i]);
+        close(control);
+        end(&kit);
+}
+
 /* ---- .socket units -------------------------------------------------------------------------------- */
 
 /* As a unit's: made by somebody else. *@ret: its port. */

@@ -124,16 +124,15 @@ static const char *split_host_port(char *text, char **ret_host, char **ret_port)
         return NULL;
 }
 
+/* As Go has it, with a '+' and as many zeros in front as one likes. */
 static const char *port_parse(const char *text, uint16_t *ret) {
-        size_t n = strspn(text, DIGITS);
+        const char *digits = *text == '+' ? text + 1 : text;
         unsigned long port;
 
-        if (n == 0 || text[n] != '\0')
+        if (*digits == '\0' || digits[strspn(digits, DIGITS)] != '\0')
                 return "port is not a number; " PORT_FORM " (service names are not looked up)";
-        if (n > 5)
-                return "port has more than five digits; " PORT_FORM;
 
-        port = strtoul(text, NULL, 10);
+        port = strtoul(digits, NULL, 10);
         if (port > UINT16_MAX)
                 return "port is above 65535; " PORT_FORM;
 
@@ -268,6 +267,11 @@ static const char *host_apply(Host *host, int wanted, const AddressFamilies *fam
         bool dual;
 
         host_settle(host, wanted, families);
+        /* As in Go, "::" is the wildcard of IPv4 on a network that ends in 4; 0.0.0.0 is that of IPv4 only. */
+        if (wanted == AF_INET && host_is_wildcard(host)) {
+                host->family = AF_INET;
+                host->in.s_addr = htonl(INADDR_ANY);
+        }
         if (wanted == AF_INET && host->family == AF_INET6)
                 return "an IPv6 address on a network of IPv4; give an IPv4 address, or a network that "
                        "ends in 6";
@@ -310,7 +314,8 @@ static const char *ip_parse(const char *text, int wanted, const AddressFamilies 
 
         if (strlen(text) >= sizeof(buffer))
                 return "address is too long for an IP address; " FORMS;
-        strcpy(buffer, text);
+        /* To Go an address that is empty is a wildcard without a port. */
+        strcpy(buffer, *text != '\0' ? text : ":");
 
         reason = split_host_port(buffer, &host_text, &port_text);
         if (!reason)

@@ -130,7 +130,6 @@ Test(refusals, addresses_invalid) {
                 const char *network;
                 const char *address;
         } table[] = {
-                { "tcp4", "" },
                 { "tcp4", "127.0.0.1" },
                 { "tcp4", "127.0.0.1:http" },
                 { "tcp4", "127.0.0.1:65536" },

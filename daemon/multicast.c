@@ -17,34 +17,66 @@ typedef struct Group {
         int family; /* AF_UNSPEC: not a multicast address */
         struct in_addr in;
         struct in6_addr in6;
-        const char *interface; /* NULL: none named */
+        char interface[IFNAMSIZ]; /* empty: none named */
+        int source_family;        /* AF_UNSPEC: any source */
+        struct in_addr source_in;
+        struct in6_addr source_in6;
 } Group;
 
-static Group group_parse(const char *text) {
-        Group group = { .family = AF_UNSPEC };
-        char host[INET6_ADDRSTRLEN];
-        size_t n = strcspn(text, "%");
+static const char *group_parse_source(const char *text, Group *group) {
+        if (inet_pton(AF_INET, text, &group->source_in) == 1 &&
+            group->source_in.s_addr != htonl(INADDR_ANY) &&
+            !IN_MULTICAST(ntohl(group->source_in.s_addr)))
+                group->source_family = AF_INET;
+        else if (inet_pton(AF_INET6, text, &group->source_in6) == 1 &&
+                 !IN6_IS_ADDR_UNSPECIFIED(&group->source_in6) &&
+                 !IN6_IS_ADDR_MULTICAST(&group->source_in6))
+                group->source_family = AF_INET6;
+        else
+                return "a source is an address of one host";
+        return group->source_family != group->family ? "a source of another family than the group"
+                                                     : NULL;
+}
 
-        if (n >= sizeof(host))
-                return group;
-        memcpy(host, text, n);
-        host[n] = '\0';
-        if (text[n] == '%')
-                group.interface = text + n + 1;
+/* ADDRESS[%INTERFACE][@SOURCE]. Returns NULL, or why it is not. */
+static const char *group_parse(const char *text, Group *ret) {
+        size_t n = strcspn(text, "%@"), n_interface = 0;
+        Group group = { .family = AF_UNSPEC };
+        char host[INET6_ADDRSTRLEN] = "";
+
+        if (n < sizeof(host))
+                memcpy(host, text, n);
         if (inet_pton(AF_INET, host, &group.in) == 1 && IN_MULTICAST(ntohl(group.in.s_addr)))
                 group.family = AF_INET;
         else if (inet_pton(AF_INET6, host, &group.in6) == 1 && IN6_IS_ADDR_MULTICAST(&group.in6))
                 group.family = AF_INET6;
-        return group;
+        else
+                return "not a multicast address, ADDRESS[%INTERFACE][@SOURCE]";
+        text += n;
+        if (*text == '%') {
+                n_interface = strcspn(++text, "@");
+                if (n_interface == 0 || n_interface >= IFNAMSIZ)
+                        return "an interface has a name of 1 to 15 bytes";
+                memcpy(group.interface, text, n_interface);
+                text += n_interface;
+        }
+        if (*text == '@') {
+                const char *reason = group_parse_source(text + 1, &group);
+
+                if (reason)
+                        return reason;
+        }
+        *ret = group;
+        return NULL;
 }
 
 static const char *group_check(const char *text, const Address *address) {
-        Group group = group_parse(text);
+        const char *reason;
+        Group group;
 
-        if (group.family == AF_UNSPEC)
-                return "not a multicast address, ADDRESS or ADDRESS%INTERFACE";
-        if (group.interface && (!*group.interface || strlen(group.interface) >= IFNAMSIZ))
-                return "an interface has a name of 1 to 15 bytes";
+        reason = group_parse(text, &group);
+        if (reason)
+                return reason;
         if (group.family == AF_INET6 && address_family(address) == AF_INET)
                 return "an IPv6 group on an IPv4 socket";
         if (group.family == AF_INET && address_family(address) == AF_INET6 && address->ipv6_only)
@@ -66,33 +98,63 @@ const char *multicast_groups_check(const WireList *groups, const Address *addres
         return NULL;
 }
 
-static int set_membership(int fd, const char *group, const char *interface, int optname4, int optname6) {
-        Group parsed = group_parse(group);
-        unsigned index = 0;
-        int r;
+static void to_sockaddr(int family, const struct in_addr *in, const struct in6_addr *in6,
+                        struct sockaddr_storage *ret) {
+        memset(ret, 0, sizeof(*ret));
+        if (family == AF_INET)
+                *(struct sockaddr_in *)ret =
+                        (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr = *in };
+        else
+                *(struct sockaddr_in6 *)ret =
+                        (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_addr = *in6 };
+}
 
-        if (parsed.interface)
-                interface = parsed.interface;
-        if (interface && (index = if_nametoindex(interface)) == 0)
+/* Whatever the family and the source, in the one form that the kernel has for all. */
+static int set_membership(int fd, const char *text, const char *interface, int any_source,
+                          int one_source) {
+        struct group_source_req request = { 0 };
+        struct group_req any = { 0 };
+        int level, r;
+        Group group;
+
+        if (group_parse(text, &group))
+                return EINVAL;
+        if (group.interface[0])
+                interface = group.interface;
+        if (interface && (request.gsr_interface = if_nametoindex(interface)) == 0)
                 return errno;
-        if (parsed.family == AF_INET) {
-                struct ip_mreqn request = { .imr_multiaddr = parsed.in, .imr_ifindex = (int)index };
-
-                r = setsockopt(fd, IPPROTO_IP, optname4, &request, sizeof(request));
+        level = group.family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
+        to_sockaddr(group.family, &group.in, &group.in6, &request.gsr_group);
+        if (group.source_family != AF_UNSPEC) {
+                to_sockaddr(group.source_family, &group.source_in, &group.source_in6,
+                            &request.gsr_source);
+                r = setsockopt(fd, level, one_source, &request, sizeof(request));
         } else {
-                struct ipv6_mreq request = { .ipv6mr_multiaddr = parsed.in6, .ipv6mr_interface = index };
-
-                r = setsockopt(fd, IPPROTO_IPV6, optname6, &request, sizeof(request));
+                any = (struct group_req){ .gr_interface = request.gsr_interface,
+                                          .gr_group = request.gsr_group };
+                r = setsockopt(fd, level, any_source, &any, sizeof(any));
         }
         return r < 0 ? errno : 0;
 }
 
 int multicast_join(int fd, const char *group, const char *interface) {
-        return set_membership(fd, group, interface, IP_ADD_MEMBERSHIP, IPV6_JOIN_GROUP);
+        return set_membership(fd, group, interface, MCAST_JOIN_GROUP, MCAST_JOIN_SOURCE_GROUP);
 }
 
 int multicast_leave(int fd, const char *group, const char *interface) {
-        return set_membership(fd, group, interface, IP_DROP_MEMBERSHIP, IPV6_LEAVE_GROUP);
+        return set_membership(fd, group, interface, MCAST_LEAVE_GROUP, MCAST_LEAVE_SOURCE_GROUP);
+}
+
+int multicast_take_all(int fd, bool all, const Address *address) {
+        int value = all;
+
+        if (address_family(address) == AF_INET6 &&
+            setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_ALL, &value, sizeof(value)) < 0)
+                return errno;
+        if (!address->ipv6_only &&
+            setsockopt(fd, IPPROTO_IP, IP_MULTICAST_ALL, &value, sizeof(value)) < 0)
+                return errno;
+        return 0;
 }
 
 int multicast_set_interface(int fd, const char *interface, const Address *address) {

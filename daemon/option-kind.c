@@ -261,12 +261,14 @@ static int groups_set(const OptionRow *row, int fd, const Options *options, cons
                         return error;
                 }
         }
-        return 0;
+        /* Who names groups wants these, and not also what others on this host have joined. */
+        return multicast_take_all(fd, options->multicast_groups.n == 0, address);
 }
 
 static void groups_reset(const OptionRow *row, int fd, const Options *changes,
                          const OptionsReadBack *before, const Address *address) {
         groups_leave(fd, changes, changes->multicast_groups.n);
+        (void)multicast_take_all(fd, before->options.multicast_groups.n == 0, address);
 }
 
 static void groups_read(const OptionRow *row, int fd, const Address *address, const Options *requested,

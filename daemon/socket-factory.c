@@ -6,7 +6,8 @@
  * SO_REUSEPORT makes a group member and nothing else does; other sockets do without (it costs 2 kB).
  *
  * SO_REUSEADDR on UDP would let any local user take the datagrams, and on a TCP socket that is bound
- * but not yet listening, the port. But a TCP listener that never had it leaves a port that cannot be
+ * but not yet listening, the port. Only what is bound to a multicast group has it, as what is sent there is
+ * for all who want it. But a TCP listener that never had it leaves a port that cannot be
  * opened again for as long as a connection accepted from it lives or is in TIME_WAIT: the kernel takes
  * such a connection for another user of the port, unless both it and the newcomer have SO_REUSEADDR,
  * or both SO_REUSEPORT and one owner. The owner of a connection is who accepted it, so not even the next
@@ -73,6 +74,12 @@ static bool is_tcp(const SocketSpec *spec) {
         return spec->address.transport == TRANSPORT_TCP;
 }
 
+/* Nothing that is sent to one host can be taken by who shares the address of a group: it is for all. */
+static bool shares_multicast(const SocketSpec *spec) {
+        return spec->address.transport == TRANSPORT_UDP && address_is_multicast(&spec->address) &&
+               spec->sharing != SHARING_EXCLUSIVE && !(spec->options && spec->options->reuse_address == 0);
+}
+
 static int prepare(int fd, const SocketSpec *spec, bool reuse_address, SocketFailure *failure) {
         const Address *address = &spec->address;
         int r = 0;
@@ -83,7 +90,7 @@ static int prepare(int fd, const SocketSpec *spec, bool reuse_address, SocketFai
                 return fail(failure, "setsockopt", "ipv6Only");
         if (address->transport == TRANSPORT_UDP)
                 r = switch_on(fd, SO_BROADCAST, "broadcast", failure);
-        if (r == 0 && reuse_address)
+        if (r == 0 && (reuse_address || shares_multicast(spec)))
                 r = switch_on(fd, SO_REUSEADDR, "reuseAddress", failure);
         if (r == 0 && is_group(spec) && !spec->unused_port)
                 r = switch_on(fd, SO_REUSEPORT, NULL, failure);

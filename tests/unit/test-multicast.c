@@ -34,11 +34,28 @@ static const Case cases[] = {
         { "udp6", "[ff02::1]", "not a multicast address" },
         { "udp4", "239.1.1.1%", "an interface has a name" },
         { "udp6", "ff02::1%0123456789abcdef", "an interface has a name" },
+        { "udp4", "239.1.1.1%@10.0.0.1", "an interface has a name" },
+        { "udp4", "@10.0.0.1", "not a multicast address" },
+        { "udp4", "239.1.1.1@", "a source is an address of one host" },
+        { "udp4", "239.1.1.1@host", "a source is an address of one host" },
+        { "udp4", "239.1.1.1@0.0.0.0", "a source is an address of one host" },
+        { "udp4", "239.1.1.1@239.1.1.2", "a source is an address of one host" },
+        { "udp4", "239.1.1.1@10.0.0.1%lo", "a source is an address of one host" },
+        { "udp4", "239.1.1.1@10.0.0.1@10.0.0.2", "a source is an address of one host" },
+        { "udp6", "ff02::1@::", "a source is an address of one host" },
+        { "udp6", "ff02::1@ff02::2", "a source is an address of one host" },
+        { "udp4", "239.1.1.1@fd00::1", "a source of another family" },
+        { "udp6", "ff02::1%lo@10.0.0.1", "a source of another family" },
+        { "udp4", "ff02::1@fd00::1", "an IPv6 group on an IPv4 socket" },
         { "udp4", "ff02::1", "an IPv6 group on an IPv4 socket" },
         { "udp6", "239.1.1.1", "an IPv4 group on an IPv6 socket" },
         { "udp4", "239.1.1.1", NULL },
         { "udp4", "224.0.0.251%lo", NULL },
         { "udp6", "ff02::fb%lo", NULL },
+        { "udp4", "232.1.1.1@10.0.0.1", NULL },
+        { "udp4", "232.1.1.1%lo@10.0.0.1", NULL },
+        { "udp6", "ff35::4242%lo@fd00::1", NULL },
+        { "udp", "232.1.1.1%lo@10.0.0.1", NULL },
         { "udp", "ff02::fb", NULL },
         { "udp", "239.1.1.1", NULL },
 };
@@ -63,14 +80,17 @@ static int open_socket(Address *address) {
         return fd;
 }
 
-/* Sends a byte to the IPv4 @group on lo, and says whether @fd got it. */
+/* Sends a byte from 127.0.0.1 to the IPv4 @group on lo, and says whether @fd got it. */
 static bool reaches(int fd, const char *group, uint16_t port) {
         struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(port) };
+        const struct sockaddr_in from = { .sin_family = AF_INET,
+                                          .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
         struct ip_mreqn by_lo = { .imr_ifindex = (int)if_nametoindex("lo") };
         _cleanup_(fd_closep) int sender = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
         char byte = 0;
 
         cr_assert(eq(int, inet_pton(AF_INET, group, &to.sin_addr), 1));
+        cr_assert(zero(int, bind(sender, (const struct sockaddr *)&from, sizeof(from))));
         cr_assert(zero(int, setsockopt(sender, SOL_IP, IP_MULTICAST_IF, &by_lo, sizeof(by_lo))));
         cr_assert(eq(int, (int)sendto(sender, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)), 1));
         return recv(fd, &byte, 1, MSG_DONTWAIT) == 1;
@@ -148,6 +168,41 @@ Test(multicast, only_what_is_joined_arrives) {
                 cr_assert(not(reaches(fd, "239.1.1.2", port)));
                 close(fd);
         }
+}
+
+Test(multicast, only_from_one_source) {
+        Address address = wildcard("udp");
+        int fd;
+
+        if (!kit_own_network())
+                cr_skip_test("needs root, for a network namespace");
+        fd = open_socket(&address);
+        cr_assert(zero(int, multicast_join(fd, "239.1.1.1%lo@127.0.0.9", NULL)));
+        cr_assert(zero(int, multicast_take_all(fd, false, &address)));
+        cr_assert(not(reaches(fd, "239.1.1.1", address_port(&address))));
+        cr_assert(eq(int, multicast_join(fd, "239.1.1.1%lo@127.0.0.9", NULL), EADDRNOTAVAIL));
+        cr_assert(zero(int, multicast_leave(fd, "239.1.1.1%lo@127.0.0.9", NULL)));
+        cr_assert(zero(int, multicast_join(fd, "239.1.1.1@127.0.0.1", "lo")));
+        cr_assert(reaches(fd, "239.1.1.1", address_port(&address)));
+        close(fd);
+}
+
+Test(multicast, of_others_is_taken_by_default) {
+        Address address = wildcard("udp4");
+        int fd, other;
+
+        if (!kit_own_network())
+                cr_skip_test("needs root, for a network namespace");
+        fd = open_socket(&address);
+        other = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        cr_assert(zero(int, multicast_join(other, "239.1.1.1%lo", NULL)));
+        cr_assert(reaches(fd, "239.1.1.1", address_port(&address)));
+        cr_assert(zero(int, multicast_take_all(fd, false, &address)));
+        cr_assert(not(reaches(fd, "239.1.1.1", address_port(&address))));
+        cr_assert(zero(int, multicast_take_all(fd, true, &address)));
+        cr_assert(reaches(fd, "239.1.1.1", address_port(&address)));
+        close(other);
+        close(fd);
 }
 
 Test(multicast, the_interface_is_set_for_both_families) {

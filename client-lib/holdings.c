@@ -188,6 +188,7 @@ int holding_request(const Holding *holding, Message **ret_message, SocketRequest
         /* Where it was, and not at some other port: others have been told of that one. */
         ret->network = holding->socket->network;
         ret->address = holding->socket->address;
+        ret->same_port_as = WIRE_ABSENT;
         if (holding->ready)
                 ret->standby = TRISTATE_ABSENT;
         if (holding->weight != WIRE_ABSENT)

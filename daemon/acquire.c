@@ -11,6 +11,7 @@
 #include <errno.h>
 
 #include "daemon/describe.h"
+#include "daemon/join.h"
 #include "daemon/methods.h"
 #include "daemon/place.h"
 #include "daemon/process.h"
@@ -47,6 +48,24 @@ static int acquire_terms(Context *context, const AcquireIn *in, LeaseTerms *ret)
         return in->lifetime == LIFETIME_PROCESS ? require_process(context, &ret->process) : 0;
 }
 
+/* A leader of a leader leads all. */
+static int acquire_follow(Context *context, Wanted *wanted, size_t index) {
+        Wanted *follower = &wanted[index], *leader;
+
+        if (follower->request->same_port_as == WIRE_ABSENT)
+                return 0;
+        leader = &wanted[follower->request->same_port_as];
+        if (!address_is_ip(&follower->address) || !address_is_ip(&leader->address) ||
+            follower->address.port_last > 0)
+                return refuse_parameter(context, "samePortAs", index);
+        if (leader->leader)
+                leader = leader->leader;
+        follower->leader = leader;
+        follower->next_follower = leader->followers;
+        leader->followers = follower;
+        return 0;
+}
+
 static int acquire_check(Context *context, const AcquireIn *in, Wanted *wanted) {
         const SocketRequest *requests = in->sockets.items;
         int r;
@@ -56,6 +75,9 @@ static int acquire_check(Context *context, const AcquireIn *in, Wanted *wanted) 
                 if (r != 0)
                         return r;
                 wanted[i].before = i > 0 ? &wanted[i - 1] : NULL;
+                r = acquire_follow(context, wanted, i);
+                if (r != 0)
+                        return r;
         }
         /* What is wrong with the form of any comes before what policy says of another. */
         for (size_t i = 0; i < in->sockets.n; i++) {
@@ -80,10 +102,7 @@ static void acquire_finish(Context *context, bool delivered) {
                 endpoint_change_commit(&acquired->wanted[i].change);
         }
         for (size_t i = acquired->n; i > 0 && !delivered; i--)
-                if (acquired->wanted[i - 1].lease) {
-                        endpoint_change_undo(&acquired->wanted[i - 1].change);
-                        lease_end(acquired->wanted[i - 1].lease, MEMBER_LEAVE_UNDONE, NULL);
-                }
+                join_undo(&acquired->wanted[i - 1]);
 }
 
 int method_acquire(Context *context, const void *p) {

@@ -73,6 +73,7 @@ static int explain_decide(Context *context, const Policy *policy, PolicyQuery *q
         if (r < 0)
                 return error_trace(r);
         *ret = (PolicyVerdict){};
+        port_pool_begin(context->services->ports);
         for (size_t i = 0; i < n && !ret->allowed; i++) {
                 address_set_port(address, first > 0 ? (uint16_t)(first + i)
                                                     : port_pool_next(context->services->ports));

@@ -276,3 +276,12 @@ int join_existing(Context *context, const LeaseTerms *terms, Wanted *wanted, End
         r = endpoint_change_rename(&wanted->change, wanted->request->name);
         return r < 0 ? error_trace(r) : 0;
 }
+
+void join_undo(Wanted *wanted) {
+        if (!wanted->lease)
+                return;
+        endpoint_change_undo(&wanted->change);
+        lease_end(wanted->lease, MEMBER_LEAVE_UNDONE, NULL);
+        wanted->lease = NULL;
+        wanted->adopted = false;
+}

@@ -19,6 +19,9 @@ enum {
  */
 int join_new_endpoint(Context *context, const LeaseTerms *terms, Wanted *wanted, bool unused_port);
 
+/* Takes back what was acquired, and is not handed over; nothing, if nothing was. */
+void join_undo(Wanted *wanted);
+
 /* A member of an endpoint that the client may share: its own, one that is left over, or the one of all.
  */
 int join_existing(Context *context, const LeaseTerms *terms, Wanted *wanted, Endpoint *endpoint);

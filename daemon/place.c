@@ -18,6 +18,11 @@
 #include "proto/error.h"
 #include "proto/limits.h"
 
+enum {
+        /* Beside JOIN_E_TAKEN: policy does not give the port, which another may be. */
+        PLACE_E_DENIED = 3,
+};
+
 static const Policy *policy_of(const Context *context) {
         return context->services->config->policy;
 }
@@ -65,6 +70,47 @@ static int place_at(Context *context, const LeaseTerms *terms, Wanted *wanted) {
         return join_existing(context, terms, wanted, endpoint);
 }
 
+/*
+ * The port of its leader, which was just found to be unused; nobody may have it here, either. Returns
+ * also JOIN_E_TAKEN, and PLACE_E_DENIED with *@ret.
+ */
+static int place_follower(Context *context, const LeaseTerms *terms, Wanted *wanted, uint16_t port,
+                          PolicyVerdict *ret) {
+        char key[ENDPOINT_KEY_MAX];
+        int r;
+
+        address_set_port(&wanted->address, port);
+        place_judge(context, wanted, &wanted->address, ret);
+        if (!ret->allowed)
+                return PLACE_E_DENIED;
+        r = place_under_rule(context, wanted, ret);
+        if (r != 0)
+                return r;
+        if (endpoint_find(&context->services->endpoints, endpoint_key(&wanted->address, key)))
+                return JOIN_E_TAKEN;
+        return join_new_endpoint(context, terms, wanted, true);
+}
+
+/* All of them, or none, and the leader is undone as well. Returns as place_follower(). */
+static int place_followers(Context *context, const LeaseTerms *terms, Wanted *leader,
+                           Wanted **ret_denied, PolicyVerdict *ret_verdict) {
+        Wanted *follower;
+        int r = 0;
+
+        for (follower = leader->followers; follower && r == 0; follower = follower->next_follower) {
+                r = place_follower(context, terms, follower, address_port(&leader->address),
+                                   ret_verdict);
+                if (r == PLACE_E_DENIED)
+                        *ret_denied = follower;
+        }
+        if (r != JOIN_E_TAKEN && r != PLACE_E_DENIED)
+                return r;
+        for (follower = leader->followers; follower; follower = follower->next_follower)
+                join_undo(follower);
+        join_undo(leader);
+        return r;
+}
+
 /* Of the ports of its range how many are of no use, as was found for the same before it. */
 static size_t place_ports_known(const Wanted *wanted) {
         const Wanted *before = wanted->before;
@@ -83,10 +129,12 @@ static int place_at_one_of(Context *context, const LeaseTerms *terms, Wanted *wa
         uint16_t first = wanted->address.port_first;
         const size_t n_known = place_ports_known(wanted);
         char key[ENDPOINT_KEY_MAX];
-        PolicyVerdict verdict;
+        PolicyVerdict verdict, denial;
+        Wanted *denied = NULL;
         bool allowed = n_known > 0;
         int r;
 
+        port_pool_begin(context->services->ports);
         for (size_t i = n_known; i < n && context->n_port_tries < PORT_TRIES_MAX; i++) {
                 address_set_port(&wanted->address, first > 0 ? (uint16_t)(first + i)
                                                              : port_pool_next(context->services->ports));
@@ -100,12 +148,16 @@ static int place_at_one_of(Context *context, const LeaseTerms *terms, Wanted *wa
                 if (endpoint_find(&context->services->endpoints, endpoint_key(&wanted->address, key)))
                         continue;
                 r = join_new_endpoint(context, terms, wanted, true);
-                if (r != JOIN_E_TAKEN) {
+                if (r == 0)
+                        r = place_followers(context, terms, wanted, &denied, &denial);
+                if (r != JOIN_E_TAKEN && r != PLACE_E_DENIED) {
                         wanted->n_ports_passed = first > 0 ? i + 1 : 0;
                         return r;
                 }
                 context->n_port_tries++;
         }
+        if (denied)
+                return refuse_denied(context, denied, &denied->address, &denial);
         if (!allowed && n > 0 && context->n_port_tries < PORT_TRIES_MAX)
                 return refuse_denied(context, wanted, &wanted->address, &verdict);
         return refuse_in_use(context, wanted->request->address, NULL);
@@ -184,11 +236,17 @@ int place_check(Context *context, const Wanted *wanted) {
 }
 
 int place_socket(Context *context, const LeaseTerms *terms, Wanted *wanted) {
-        bool fixed = place_is_fixed(wanted);
-        Endpoint *named = wanted->request->name ? place_find_named(context, wanted) : NULL;
+        Endpoint *named;
         char text[ADDRESS_TEXT_MAX];
+        bool fixed;
         int r;
 
+        if (wanted->lease)
+                return 0; /* with its leader */
+        if (wanted->leader)
+                address_set_port(&wanted->address, address_port(&wanted->leader->address));
+        fixed = place_is_fixed(wanted);
+        named = wanted->request->name ? place_find_named(context, wanted) : NULL;
         if (named) {
                 /* Port 0 or a range under a name in use means the port that name has. */
                 wanted->address = named->address;

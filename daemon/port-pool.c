@@ -2,8 +2,9 @@
 
 /*
  * The broker picks the port for "port 0" itself: once thousands of ports are held the kernel's own
- * search takes milliseconds, and of a group it may return a port that is taken already. All candidates
- * are shuffled once; a cursor then goes round, so a search over the whole pool never meets a port twice.
+ * search takes milliseconds, and of a group it may return a port that is taken already. Each search draws
+ * lots among the ports that it has not tried: no order lasts, in which those that were given out one after
+ * the other would lie side by side, for later searches to walk through.
  */
 
 #include "daemon/port-pool.h"
@@ -28,8 +29,9 @@ enum {
 };
 
 struct PortPool {
+        unsigned short seed[3];
         size_t n;
-        size_t next;
+        size_t n_tried; /* in this search; they come first */
         uint16_t ports[];
 };
 
@@ -68,20 +70,11 @@ static void reserved_parse(const char *text, bool reserved[static PORTS]) {
         }
 }
 
-static void shuffle(uint16_t *ports, size_t n) {
-        unsigned short seed[3] = { 0 };
-
+static void seed(PortPool *pool) {
         /* The order need not be secret, only different each time: should there be no random bits, any
          * will do. */
-        if (getrandom(seed, sizeof(seed), GRND_NONBLOCK) < 0)
-                seed[0] = (unsigned short)getpid();
-        for (size_t i = n; i > 1; i--) {
-                size_t j = (size_t)nrand48(seed) % i;
-                uint16_t port = ports[i - 1];
-
-                ports[i - 1] = ports[j];
-                ports[j] = port;
-        }
+        if (getrandom(pool->seed, sizeof(pool->seed), GRND_NONBLOCK) < 0)
+                pool->seed[0] = (unsigned short)getpid();
 }
 
 int port_pool_new(PortPool **ret) {
@@ -110,7 +103,7 @@ int port_pool_new(PortPool **ret) {
         for (unsigned port = first; port <= last; port++)
                 if (!reserved[port])
                         pool->ports[pool->n++] = (uint16_t)port;
-        shuffle(pool->ports, pool->n);
+        seed(pool);
 
         *ret = ptr_take(pool);
         return 0;
@@ -125,10 +118,20 @@ size_t port_pool_size(const PortPool *pool) {
         return pool->n;
 }
 
+void port_pool_begin(PortPool *pool) {
+        pool->n_tried = 0;
+}
+
 uint16_t port_pool_next(PortPool *pool) {
-        if (pool->n == 0)
+        size_t at = pool->n_tried, drawn;
+        uint16_t port;
+
+        if (at == pool->n)
                 return 0;
-        if (pool->next == pool->n)
-                pool->next = 0;
-        return pool->ports[pool->next++];
+        drawn = at + (size_t)nrand48(pool->seed) % (pool->n - at);
+        port = pool->ports[drawn];
+        pool->ports[drawn] = pool->ports[at];
+        pool->ports[at] = port;
+        pool->n_tried++;
+        return port;
 }

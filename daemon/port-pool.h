@@ -3,7 +3,7 @@
 
 /*
  * Ports to try for "port 0": the kernel's ip_local_port_range less ip_local_reserved_ports, in an order
- * nobody can guess.
+ * nobody can guess, another for each search.
  */
 
 #include <stddef.h>
@@ -20,8 +20,11 @@ int port_pool_new(PortPool **ret);
 /* Takes NULL; returns NULL. */
 PortPool *port_pool_free(PortPool *pool);
 
-/* How many ports there are: so many calls of port_pool_next() show each once. */
+/* How many ports there are. */
 size_t port_pool_size(const PortPool *pool);
 
-/* The next port to try: each once before any twice. 0 if the pool is empty: every port is reserved. */
+/* A new search: none was tried yet. */
+void port_pool_begin(PortPool *pool);
+
+/* The next port to try, each once in a search. 0 when all were tried. */
 uint16_t port_pool_next(PortPool *pool);

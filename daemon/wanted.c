@@ -116,6 +116,11 @@ int wanted_check(Context *context, const SocketRequest *request, size_t index, W
         if (request->retain_sec != WIRE_ABSENT &&
             (request->retain_sec < 0 || request->retain_sec > RETAIN_SEC_MAX))
                 return refuse_parameter(context, "retainSec", index);
+        /* Which socket it is only the call knows. */
+        if (request->same_port_as != WIRE_ABSENT &&
+            (index == REFUSE_NO_INDEX || request->same_port_as < 0 ||
+             request->same_port_as >= (int64_t)index))
+                return refuse_parameter(context, "samePortAs", index);
         if (request->weight != WIRE_ABSENT &&
             (request->weight < 0 || request->weight > STEERING_WEIGHT_MAX))
                 return refuse_parameter(context, "weight", index);

@@ -17,6 +17,9 @@ typedef struct Wanted Wanted;
 struct Wanted {
         const SocketRequest *request;
         const Wanted *before; /* in the same call; NULL: it is the first */
+        Wanted *leader;       /* whose port it is to have; NULL: any */
+        Wanted *followers;    /* those that are to have the port of this one, */
+        Wanted *next_follower;
         Address address;
         Sharing sharing;
         unsigned rights; /* PolicyRight bits that its options need */

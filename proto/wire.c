@@ -105,6 +105,7 @@ static const Field wire_socket_request_fields[] = {
         BOOL_OR_NULL(SocketRequest, standby, "standby"),
         INT_OR_NULL(SocketRequest, retain_sec, "retainSec"),
         STRING_OR_NULL(SocketRequest, network_namespace, "networkNamespace"),
+        INT_OR_NULL(SocketRequest, same_port_as, "samePortAs"),
         RECORD_OR_NULL(SocketRequest, options, "options", &wire_options),
 };
 DEFINE(wire_socket_request, "SocketRequest", SocketRequest);

@@ -132,6 +132,7 @@ typedef struct SocketRequest {
         Tristate standby;
         int64_t retain_sec;
         const char *network_namespace;
+        int64_t same_port_as;
         Options *options;
 } SocketRequest;
 

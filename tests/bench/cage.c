@@ -42,6 +42,10 @@ static int loopback_up(void) {
         return 0;
 }
 
+int cage_own_network(void) {
+        return unshare(CLONE_NEWNET) < 0 ? CAGE_E_NOT_ALLOWED : loopback_up();
+}
+
 /* @parent: a pipe that hangs up with the parent, whose number means nothing in here. */
 static int cage_settle(int parent) {
         struct pollfd hangup = { .fd = parent };

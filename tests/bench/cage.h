@@ -8,6 +8,10 @@ enum {
         CAGE_E_NOT_ALLOWED, /* this user, or this container, may not make namespaces */
 };
 
+/* A network of its own, where only the loopback is, for this process and those that it starts from now on.
+ * Returns 0, CAGE_E_NOT_ALLOWED, or a negative errno. */
+int cage_own_network(void);
+
 /*
  * Runs @function in a process of its own, with its own network, where only the loopback is, its own
  * process numbers and its own /proc. When it returns, or this process ends in whichever way, all

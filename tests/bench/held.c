@@ -26,11 +26,17 @@ enum {
 typedef struct Holder {
         Broker broker;
         RawClient client;
+        const HeldKind *kind;
         unsigned network;
 } Holder;
 
 /* The address of the @i-th lease: a few in turn for shared endpoints, for others a new one each time. */
 static void holder_aim(Holder *holder, size_t i) {
+        if (holder->kind->any_port) {
+                snprintf(holder->client.address, sizeof(holder->client.address), "127.%u.0.1:0",
+                         holder->network);
+                return;
+        }
         if (strcmp(holder->client.sharing, "shared") == 0)
                 i %= HELD_SHARED_ENDPOINTS;
         snprintf(holder->client.address, sizeof(holder->client.address), "127.%u.0.%zu:%zu",
@@ -54,12 +60,32 @@ static int holder_fill(Holder *holder, size_t first, size_t end) {
         return 0;
 }
 
+/* A step of the contest: the client has been told a port before. */
+static int step_any_port(void *userdata) {
+        Holder *holder = userdata;
+
+        holder_aim(holder, 0);
+        return raw_client_acquire(&holder->client);
+}
+
+static int step_told_port(void *userdata) {
+        Holder *holder = userdata;
+
+        return raw_client_acquire(&holder->client);
+}
+
+static int step_release(void *userdata) {
+        Holder *holder = userdata;
+
+        return raw_client_release(&holder->client);
+}
+
 static int holder_start(Holder *holder, const char *daemon, const char *folder, const char *name,
-                        const char *sharing, unsigned network) {
+                        const HeldKind *kind, unsigned network) {
         int r;
 
-        *holder = (Holder){ .broker = BROKER_NONE, .network = network };
-        raw_client_init(&holder->client, holder->broker.path, sharing, "");
+        *holder = (Holder){ .broker = BROKER_NONE, .kind = kind, .network = network };
+        raw_client_init(&holder->client, holder->broker.path, kind->sharing, "");
         r = broker_start(daemon, folder, name, &holder->broker);
         if (r == 0)
                 r = raw_client_connect(&holder->client);
@@ -88,26 +114,25 @@ static int held_fill(Holder *many, size_t n, double *ret_bytes) {
         return 0;
 }
 
-int held_measure(const char *daemon, const char *folder, const char *sharing, size_t n,
-                 size_t iterations, Contest *contest, double *ret_bytes) {
+int held_measure(const char *daemon, const char *folder, const HeldKind *kind, size_t iterations,
+                 Contest *contest, double *ret_bytes) {
         Holder few = { .broker = BROKER_NONE }, many = { .broker = BROKER_NONE };
+        int (*step)(void *userdata) = kind->any_port ? step_any_port : step_told_port;
         double bytes = 0;
         int r;
 
-        raw_client_init(&few.client, "", sharing, "");
-        raw_client_init(&many.client, "", sharing, "");
-        r = holder_start(&few, daemon, folder, "few", sharing, HELD_NETWORK_FIRST);
+        raw_client_init(&few.client, "", kind->sharing, "");
+        raw_client_init(&many.client, "", kind->sharing, "");
+        r = holder_start(&few, daemon, folder, "few", kind, HELD_NETWORK_FIRST);
         if (r == 0)
-                r = holder_start(&many, daemon, folder, "many", sharing, HELD_NETWORK_FIRST + 1);
+                r = holder_start(&many, daemon, folder, "many", kind, HELD_NETWORK_FIRST + 1);
         if (r == 0)
-                r = held_fill(&many, n, &bytes);
+                r = held_fill(&many, kind->n, &bytes);
         if (r == 0) {
-                holder_aim(&few, n);
-                holder_aim(&many, n);
-                contest_add(contest, HELD_NAME_FEW, raw_client_step_acquire, raw_client_step_release,
-                            &few.client);
-                contest_add(contest, HELD_NAME_MANY, raw_client_step_acquire, raw_client_step_release,
-                            &many.client);
+                holder_aim(&few, kind->n);
+                holder_aim(&many, kind->n);
+                contest_add(contest, HELD_NAME_FEW, step, step_release, &few);
+                contest_add(contest, HELD_NAME_MANY, step, step_release, &many);
                 r = contest_run(contest, iterations);
                 if (r < 0)
                         contest_deinit(contest);

@@ -85,6 +85,17 @@ static void all_or_none(Play *play) {
         play_expect_alone(play, 1);
 }
 
+/* The first of the two ports is taken for the second socket: by the first's own kind. */
+static void same_port(Play *play) {
+        Guest *guest = play_guest(play);
+
+        guest_acquire(guest, "{'network':'udp4','address':'127.0.0.1:4000'}");
+        guest_acquire(guest, "{'network':'tcp4','address':'127.0.0.1:4000-4001'},"
+                             "{'network':'udp4','address':'127.0.0.1:0','samePortAs':0}");
+        for (size_t i = 0; i < 3; i++)
+                guest_release(guest, i);
+}
+
 static bool acquire_for_process(Guest *guest) {
         guest_send(guest, "Acquire", "", "%s",
                    "{'sockets':[{'network':'tcp4','address':'127.0.0.1:4000'}],'lifetime':'process'}");
@@ -509,6 +520,7 @@ static const Scenario scenarios[] = {
         { "options", .run = options },
         { "multicast", .run = multicast },
         { "three sockets", .run = all_or_none },
+        { "one port for two", .run = same_port },
         { "lifetime process", .run = process },
         { "process, by number", .how = { .no_peer_pidfd = true }, .run = process },
         { "a process that exits", .run = process_exits },

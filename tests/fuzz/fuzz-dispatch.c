@@ -85,6 +85,7 @@ struct PortPool {
 int __wrap_port_pool_new(PortPool **ret);
 PortPool *__wrap_port_pool_free(PortPool *pool);
 size_t __wrap_port_pool_size(const PortPool *pool);
+void __wrap_port_pool_begin(PortPool *pool);
 uint16_t __wrap_port_pool_next(PortPool *pool);
 
 int __wrap_port_pool_new(PortPool **ret) {
@@ -100,6 +101,9 @@ PortPool *__wrap_port_pool_free(PortPool *pool) {
 
 size_t __wrap_port_pool_size(const PortPool *pool) {
         return POOL_N;
+}
+
+void __wrap_port_pool_begin(PortPool *pool) {
 }
 
 uint16_t __wrap_port_pool_next(PortPool *pool) {

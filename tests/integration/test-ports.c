@@ -238,3 +238,37 @@ Test(ports, zero_finds_what_policy_gives) {
         close(control);
         kit_stop(&kit);
 }
+
+/* The kernel would give a port of UDP several times over, to who says SO_REUSEPORT or SO_REUSEADDR before. */
+Test(ports, d7_ports_of_datagrams_are_unique) {
+        enum { FIRST = 7000, N_PORTS = 10, N = 30 };
+        static const char *const addresses[] = { "127.0.0.1:7000-7009", "127.0.0.1:0" };
+        Kit kit;
+        int control;
+
+        harness_private_network();
+        write_sysctl("ip_local_port_range", "7000 7009");
+        kit_start(&kit, KIT_CONFIG);
+        control = harness_connect(&kit.harness);
+        for (size_t i = 0; i < 2; i++) {
+                KitSocket held[N_PORTS];
+                bool seen[N_PORTS] = { false };
+
+                for (size_t n = 0; n < N; n++) {
+                        if (n >= N_PORTS) {
+                                json_decref(kit_refused(control, "AddressInUse",
+                                                        "{'network':'udp4','address':'%s'}", addresses[i]));
+                                continue;
+                        }
+                        held[n] = kit_acquire(control, "{'network':'udp4','address':'%s'}", addresses[i]);
+                        cr_assert(all(ge(int, kit_port(&held[n]), FIRST),
+                                      lt(int, kit_port(&held[n]), FIRST + N_PORTS)));
+                        cr_assert(not(seen[kit_port(&held[n]) - FIRST]), "%d twice", kit_port(&held[n]));
+                        seen[kit_port(&held[n]) - FIRST] = true;
+                }
+                for (size_t n = 0; n < N_PORTS; n++)
+                        kit_release(control, &held[n]);
+        }
+        close(control);
+        kit_stop(&kit);
+}

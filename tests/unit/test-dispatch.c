@@ -315,6 +315,8 @@ static const char *const parameters[][2] = {
           "sockets[0].name" },
         { ACQUIRE("{\"network\":\"tcp4\",\"address\":\"127.0.0.1:0\",\"retainSec\":-1}"),
           "sockets[0].retainSec" },
+        { ACQUIRE("{\"network\":\"tcp4\",\"address\":\"127.0.0.1:0\",\"samePortAs\":0}"),
+          "sockets[0].samePortAs" },
 };
 
 Test(dispatch, parameters_are_refused_by_name) {

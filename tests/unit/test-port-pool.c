@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* What the sysctls say is what the pool has, and each round shows every port once. */
+/* What the sysctls say is what the pool has, and each search shows every port once. */
 
 #include "daemon/port-pool.h"
 
@@ -52,16 +52,18 @@ static void sysctl_write(const char *path, const char *text) {
         }
 }
 
-static const char *round_format(PortPool *pool, char *buffer) {
+static const char *search_format(PortPool *pool, char *buffer) {
         bool seen[PORTS] = { false };
         char *end = buffer;
 
+        port_pool_begin(pool);
         for (size_t i = 0; i < port_pool_size(pool); i++) {
                 uint16_t port = port_pool_next(pool);
 
-                cr_assert(not(seen[port]), "port %d twice in a round", port);
+                cr_assert(not(seen[port]), "port %d twice in a search", port);
                 seen[port] = true;
         }
+        cr_assert(zero(int, port_pool_next(pool)));
         *end = '\0';
         for (int port = 0; port < PORTS; port++)
                 if (seen[port])
@@ -108,7 +110,7 @@ Test(port_pool, the_longest_reserved_list_is_read_whole) {
         pool = port_pool_free(pool);
 }
 
-Test(port_pool, range_less_reserved_each_once_a_round) {
+Test(port_pool, range_less_reserved_each_once_a_search) {
         char buffer[512];
 
         if (!kit_own_network())
@@ -120,7 +122,7 @@ Test(port_pool, range_less_reserved_each_once_a_round) {
                 sysctl_write(RESERVED_PATH, cases[i].reserved);
                 cr_assert(zero(int, port_pool_new(&pool)));
                 for (int round = 0; round < 3; round++)
-                        KIT_EXPECT_TEXT(round_format(pool, buffer), cases[i].ports);
+                        KIT_EXPECT_TEXT(search_format(pool, buffer), cases[i].ports);
                 pool = port_pool_free(pool);
         }
 }
@@ -142,5 +144,29 @@ Test(port_pool, the_host_s_own_range_shuffled) {
                 last = port;
         }
         cr_assert(lt(sz, n_ascending, n / 2 + 1));
+        pool = port_pool_free(pool);
+}
+
+/* However many ports are held, and in whatever order they were given out: where a third is free, nobody looks
+ * at a hundred that are not. */
+Test(port_pool, what_is_held_is_in_nobody_s_way) {
+        _cleanup_(freep) bool *held = calloc(PORTS, sizeof(*held));
+        PortPool *pool;
+        size_t n;
+
+        cr_assert(zero(int, port_pool_new(&pool)));
+        n = port_pool_size(pool);
+        for (size_t i = 0; i < n; i++) {
+                size_t n_tries = 0;
+                uint16_t port;
+
+                port_pool_begin(pool);
+                do
+                        port = port_pool_next(pool);
+                while (held[port] && ++n_tries < 100);
+                cr_assert(not(held[port]), "after %zu of %zu", i, n);
+                /* What is beyond two thirds is given back. */
+                held[port] = i < n / 3 * 2;
+        }
         pool = port_pool_free(pool);
 }

@@ -215,7 +215,7 @@ Test(request, every_type_of_value) {
         cr_assert(zero(int,
                        reuse_request_add_spec(request,
                                               "udp:224.0.0.1:80,sharing=exclusive,steering=cpu,weight=7,"
-                                              "standby=on,retainSec=-1,networkNamespace=blue,noDelay=0,"
+                                              "standby=on,retainSec=-1,networkNamespace=blue,samePortAs=3,noDelay=0,"
                                               "priority=9223372036854775807,broadcast=false,"
                                               "multicastGroups=224.0.0.1+224.0.0.2,raw=1:-2:00fF+3:4:",
                                               NULL)));
@@ -226,6 +226,7 @@ Test(request, every_type_of_value) {
         cr_assert(eq(int, socket->standby, 1));
         cr_assert(eq(i64, socket->retain_sec, -1));
         expect_text(socket->network_namespace, "blue");
+        cr_assert(eq(i64, socket->same_port_as, 3));
         cr_assert(zero(int, socket->options->no_delay));
         cr_assert(zero(int, socket->options->broadcast));
         cr_assert(eq(int, socket->options->keep_alive, TRISTATE_ABSENT));
@@ -267,7 +268,7 @@ Test(request, every_key) {
                                   field->name);
                         n++;
                 }
-        cr_assert(eq(int, n, 37));
+        cr_assert(eq(int, n, 38));
         cr_assert(zero(int, reuse_request_set_lifetime(request, "process")));
         cr_assert(eq(int, request->lifetime, LIFETIME_PROCESS));
         cr_assert(zero(int, reuse_request_set_lifetime(request, "connection")));

@@ -72,6 +72,7 @@ static const Member socket_request[] = {
         MEMBER(SocketRequest, standby),
         MEMBER(SocketRequest, retain_sec),
         MEMBER(SocketRequest, network_namespace),
+        MEMBER(SocketRequest, same_port_as),
         MEMBER(SocketRequest, options),
 };
 

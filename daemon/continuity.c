@@ -21,6 +21,9 @@ static bool has_company(const Endpoint *endpoint) {
 static Continuity of_company(const Endpoint *endpoint) {
         bool tcp = endpoint->address.transport == TRANSPORT_TCP;
 
+        if (!group_can_be_steered(&endpoint->address))
+                return NONE("what waits on a member that leaves is lost: the kernel has steering for TCP and "
+                            "UDP alone");
         if (tcp && group_is_steered(endpoint))
                 return MIGRATE("the steering program moves what waits to the other members");
         if (tcp && group_migrate_req())

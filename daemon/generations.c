@@ -12,6 +12,12 @@
 #include "daemon/steering.h"
 #include "proto/error.h"
 
+static const char *why_unsteered(const Context *context, const Endpoint *endpoint) {
+        if (endpoint->sharing != SHARING_GROUP)
+                return "only the members of a group are steered";
+        return group_can_be_steered(&endpoint->address) ? context->services->no_steering : group_kernel_reason;
+}
+
 /* Only in a steered group can a member be told apart from the others. */
 static int check_steered(Context *context, const char *feature, const LeaseList *leases) {
         for (size_t i = 0; i < leases->n; i++) {
@@ -23,12 +29,8 @@ static int check_steered(Context *context, const char *feature, const LeaseList 
                 if (group_is_steered(endpoint))
                         continue;
                 return refuse(context, WIRE_ERROR_NOT_SUPPORTED,
-                              &(ErrorParameters){
-                                      .feature = feature,
-                                      .reason = endpoint->sharing == SHARING_GROUP
-                                                        ? context->services->no_steering
-                                                        : "only the members of a group are steered",
-                              });
+                              &(ErrorParameters){ .feature = feature,
+                                                  .reason = why_unsteered(context, endpoint) });
         }
         return 0;
 }

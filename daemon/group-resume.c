@@ -99,7 +99,7 @@ int group_resume(Endpoint *endpoint, int sentinel) {
         _cleanup_(fd_closep) int owned = sentinel;
         int r = 0;
 
-        if (endpoint->sharing != SHARING_GROUP)
+        if (endpoint->sharing != SHARING_GROUP || !group_can_be_steered(&endpoint->address))
                 return 0;
         if (endpoint->registry->steering && endpoint->group.survivors)
                 r = survivors_look(endpoint);

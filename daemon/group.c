@@ -55,6 +55,13 @@ bool group_migrate_req(void) {
         return fd >= 0 && read(fd, &value, 1) == 1 && value == '1';
 }
 
+/* The kernel's map of sockets takes no others. */
+bool group_can_be_steered(const Address *address) {
+        return address->transport == TRANSPORT_TCP || address->transport == TRANSPORT_UDP;
+}
+
+const char group_kernel_reason[] = "the kernel has steering for TCP and UDP alone";
+
 bool group_is_steered(const Endpoint *endpoint) {
         return endpoint->group.steering;
 }
@@ -255,7 +262,9 @@ int group_join(Member *member) {
 
         if (endpoint->sharing != SHARING_GROUP)
                 return 0;
-        if (endpoint->registry->steering)
+        if (!group_can_be_steered(&endpoint->address))
+                r = 0;
+        else if (endpoint->registry->steering)
                 r = group_steer(member);
         else
                 r = endpoint->n_members == 1 ? survivors_mark(member->fd) : 0;

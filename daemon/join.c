@@ -32,6 +32,10 @@ static int refuse_socket(Context *context, const Address *address, int outcome,
         case SOCKET_FACTORY_E_NOT_LOCAL:
                 return refuse(context, WIRE_ERROR_ADDRESS_UNAVAILABLE,
                               &(ErrorParameters){ .address = address_format(address, text) });
+        case SOCKET_FACTORY_E_NOT_SUPPORTED:
+                return refuse(context, WIRE_ERROR_NOT_SUPPORTED,
+                              &(ErrorParameters){ .feature = address_network(address),
+                                                  .reason = failure->refusal.reason });
         case SOCKET_FACTORY_E_PATH:
                 return refuse(context, WIRE_ERROR_ADDRESS_INVALID,
                               &(ErrorParameters){ .address = address_format(address, text),

@@ -112,10 +112,10 @@ void member_close(Member *member) {
          * back into a group, whose sockets are all the broker's.
          */
         if (!endpoint->passed && member->last_holder && member->last_holder->uid != geteuid() &&
-            endpoint->address.transport == TRANSPORT_TCP)
+            address_is_tcp(&endpoint->address))
                 (void)!fchown(member->fd, member->last_holder->uid, member->last_holder->gid);
         /* Of no effect on UDP, where a stray holder goes on to receive. */
-        if (endpoint->address.transport != TRANSPORT_UDP && !endpoint->passed)
+        if (!address_is_udp(&endpoint->address) && !endpoint->passed)
                 shutdown(member->fd, SHUT_RDWR);
         fd_store_remove(&member->kept);
         socket_close(member->fd);
@@ -393,12 +393,14 @@ void member_read_queue(const Member *member, int64_t *ret_length, int64_t *ret_l
         *ret_length = *ret_limit = *ret_drops = WIRE_ABSENT;
         switch (member->endpoint->address.transport) {
         case TRANSPORT_TCP:
+        case TRANSPORT_MPTCP:
                 if (member_read_listener(member, &info)) {
                         *ret_length = info.tcpi_unacked;
                         *ret_limit = info.tcpi_sacked;
                 }
                 break;
         case TRANSPORT_UDP:
+        case TRANSPORT_UDPLITE:
                 if (member_read_memory(member, memory))
                         *ret_drops = memory[SK_MEMINFO_DROPS];
                 break;

@@ -28,7 +28,7 @@ bool overlap_between(const Address *a, const Address *b) {
         /* A file is of one socket, of whatever kind; of a name there is one for each kind. */
         if (address_is_path(a))
                 return is_same(a, b);
-        if (a->transport != b->transport)
+        if (a->transport != b->transport && !(address_is_tcp(a) && address_is_tcp(b)))
                 return false;
         if (!address_is_ip(a))
                 return is_same(a, b);
@@ -39,15 +39,19 @@ bool overlap_between(const Address *a, const Address *b) {
         return is_same(a, b);
 }
 
+/* TCP and MPTCP at one port would be one group to the kernel: also of one tenant, one of them is in the way. */
 static bool counts(const Endpoint *endpoint, const Address *address, const Tenant *except) {
-        return endpoint && !(except && tenant_equal(&endpoint->tenant, except)) &&
-               overlap_between(&endpoint->address, address);
+        if (!endpoint || !overlap_between(&endpoint->address, address))
+                return false;
+        if (address_is_ip(address) && endpoint->address.transport != address->transport)
+                return true;
+        return !(except && tenant_equal(&endpoint->tenant, except));
 }
 
-/* The endpoint at a wildcard with the transport and port of @address. */
-static Endpoint *find_wildcard(const EndpointRegistry *registry, const Address *address, int family,
-                               bool ipv6_only) {
-        Address wildcard = { .transport = address->transport, .ipv6_only = ipv6_only };
+/* The endpoint at a wildcard of @transport with the port of @address. */
+static Endpoint *find_wildcard(const EndpointRegistry *registry, const Address *address, Transport transport,
+                               int family, bool ipv6_only) {
+        Address wildcard = { .transport = transport, .ipv6_only = ipv6_only };
         char key[ENDPOINT_KEY_MAX];
 
         wildcard.u.sa.sa_family = (sa_family_t)family;
@@ -73,6 +77,30 @@ static Endpoint *find_path(const EndpointRegistry *registry, const Address *addr
         return NULL;
 }
 
+/* One of @transport that overlaps a specific address: a wildcard, or the same address of another kind. */
+static Endpoint *find_of(const EndpointRegistry *registry, const Address *address, Transport transport,
+                         const Tenant *except) {
+        static const struct {
+                int family;
+                bool ipv6_only;
+        } wildcards[] = { { AF_INET, false }, { AF_INET6, false }, { AF_INET6, true } };
+        Address same = *address;
+        char key[ENDPOINT_KEY_MAX];
+        Endpoint *endpoint;
+
+        for (size_t i = 0; i < sizeof(wildcards) / sizeof(wildcards[0]); i++) {
+                endpoint = find_wildcard(registry, address, transport, wildcards[i].family,
+                                         wildcards[i].ipv6_only);
+                if (counts(endpoint, address, except))
+                        return endpoint;
+        }
+        if (transport == address->transport)
+                return NULL;
+        same.transport = transport;
+        endpoint = endpoint_find(registry, endpoint_key(&same, key));
+        return counts(endpoint, address, except) ? endpoint : NULL;
+}
+
 Endpoint *overlap_find(const EndpointRegistry *registry, const Address *address, const Tenant *except) {
         Endpoint *endpoint;
 
@@ -82,12 +110,12 @@ Endpoint *overlap_find(const EndpointRegistry *registry, const Address *address,
                 return NULL;
         /* An interface can be renamed, and the key of an address of its link with it. */
         if (!address_is_wildcard(address) && address_zone(address) == 0) {
-                endpoint = find_wildcard(registry, address, AF_INET, false);
-                if (!counts(endpoint, address, except))
-                        endpoint = find_wildcard(registry, address, AF_INET6, false);
-                if (!counts(endpoint, address, except))
-                        endpoint = find_wildcard(registry, address, AF_INET6, true);
-                return counts(endpoint, address, except) ? endpoint : NULL;
+                endpoint = find_of(registry, address, address->transport, except);
+                if (!endpoint && address_is_tcp(address))
+                        endpoint = find_of(registry, address,
+                                           address->transport == TRANSPORT_TCP ? TRANSPORT_MPTCP : TRANSPORT_TCP,
+                                           except);
+                return endpoint;
         }
         for (endpoint = registry->by_key; endpoint; endpoint = endpoint->hh.next)
                 if (counts(endpoint, address, except))

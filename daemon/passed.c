@@ -26,21 +26,15 @@ static int int_option(int fd, int name, int *ret) {
         return getsockopt(fd, SOL_SOCKET, name, ret, &size);
 }
 
-static bool transport_of(int family, int type, Transport *ret) {
-        static const struct {
-                int family;
-                int type;
-                Transport transport;
-        } known[] = {
-                { AF_INET, SOCK_STREAM, TRANSPORT_TCP },       { AF_INET6, SOCK_STREAM, TRANSPORT_TCP },
-                { AF_INET, SOCK_DGRAM, TRANSPORT_UDP },        { AF_INET6, SOCK_DGRAM, TRANSPORT_UDP },
-                { AF_UNIX, SOCK_STREAM, TRANSPORT_UNIX },      { AF_UNIX, SOCK_DGRAM, TRANSPORT_UNIXGRAM },
-                { AF_UNIX, SOCK_SEQPACKET, TRANSPORT_UNIXPACKET },
-        };
+static bool transport_of(int family, int type, int protocol, Transport *ret) {
+        Address address = {};
 
-        for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-                if (known[i].family == family && known[i].type == type) {
-                        *ret = known[i].transport;
+        if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
+                return false;
+        for (address.transport = 0; address.transport < _TRANSPORT_N; address.transport++)
+                if ((family == AF_UNIX) == (address.transport >= TRANSPORT_UNIX) &&
+                    address_socket_type(&address) == type && address_protocol(&address) == protocol) {
+                        *ret = address.transport;
                         return true;
                 }
         return false;
@@ -50,12 +44,13 @@ static bool transport_of(int family, int type, Transport *ret) {
 static const char *describe(int fd, Address *ret) {
         struct sockaddr_storage ss = { 0 };
         socklen_t len = sizeof(ss), size = sizeof(int);
-        int family, type, listens = 0, only = 0;
+        int family, type, protocol, listens = 0, only = 0;
 
         *ret = (Address){ 0 };
-        if (int_option(fd, SO_DOMAIN, &family) < 0 || int_option(fd, SO_TYPE, &type) < 0)
+        if (int_option(fd, SO_DOMAIN, &family) < 0 || int_option(fd, SO_TYPE, &type) < 0 ||
+            int_option(fd, SO_PROTOCOL, &protocol) < 0)
                 return "it is no socket";
-        if (!transport_of(family, type, &ret->transport))
+        if (!transport_of(family, type, protocol, &ret->transport))
                 return "it is of a kind that the broker does not give";
         if (type != SOCK_DGRAM && (int_option(fd, SO_ACCEPTCONN, &listens) < 0 || !listens))
                 return "it does not listen";

@@ -244,13 +244,14 @@ int recovery_make_member(Recovery *recovery, const StateSlot *slot, StateBuffer 
                 recovery_count_lost(recovery, "socket", slot->id,
                            claimed.anew ? "another is in its place" : "it was not kept");
                 /* Its holder may serve on with it. */
-                group_set_survivors(endpoint, endpoint->sharing == SHARING_GROUP);
+                group_set_survivors(endpoint,
+                                    endpoint->sharing == SHARING_GROUP && group_can_be_steered(&endpoint->address));
                 return 1;
         }
         /* Released, and kept for the moment that its last handshake took: what waits goes to the others.
          */
         if (saved.departs && saved.orphan == MEMBER_ORPHAN_NOT) {
-                if (endpoint->address.transport != TRANSPORT_UDP)
+                if (!address_is_udp(&endpoint->address))
                         shutdown(claimed.fd, SHUT_RDWR);
                 fd_store_discard(recovery->services->state.store, state_name(slot->id, name));
                 fd_close(claimed.fd);

@@ -156,7 +156,10 @@ static unsigned network_of(Transport transport, int family) {
                 unsigned ipv4, other;
         } networks[_TRANSPORT_N] = {
                 [TRANSPORT_TCP] = { NETWORK_TCP4, NETWORK_TCP6 },
+                [TRANSPORT_MPTCP] = { NETWORK_MPTCP4, NETWORK_MPTCP6 },
+                [TRANSPORT_SCTP] = { NETWORK_SCTP4, NETWORK_SCTP6 },
                 [TRANSPORT_UDP] = { NETWORK_UDP4, NETWORK_UDP6 },
+                [TRANSPORT_UDPLITE] = { NETWORK_UDPLITE4, NETWORK_UDPLITE6 },
                 [TRANSPORT_UNIX] = { 0, NETWORK_UNIX },
                 [TRANSPORT_UNIXGRAM] = { 0, NETWORK_UNIXGRAM },
                 [TRANSPORT_UNIXPACKET] = { 0, NETWORK_UNIXPACKET },

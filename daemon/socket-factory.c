@@ -45,6 +45,23 @@ static int fail(SocketFailure *failure, const char *step, const char *option) {
         }
 }
 
+/* What not every kernel has, or has switched on. */
+static int fail_to_make(SocketFailure *failure) {
+        int r = fail(failure, "socket", NULL);
+
+        switch (failure->refusal.error) {
+        case EPROTONOSUPPORT:
+        case ESOCKTNOSUPPORT:
+                failure->refusal.reason = "this kernel has no such protocol, or its module is not loaded";
+                return SOCKET_FACTORY_E_NOT_SUPPORTED;
+        case ENOPROTOOPT:
+                failure->refusal.reason = "this kernel has the protocol, and it is switched off: see sysctl(8)";
+                return SOCKET_FACTORY_E_NOT_SUPPORTED;
+        default:
+                return r;
+        }
+}
+
 static int switch_on(int fd, int optname, const char *option, SocketFailure *failure) {
         if (setsockopt(fd, SOL_SOCKET, optname, &(int){ 1 }, sizeof(int)) < 0)
                 return fail(failure, "setsockopt", option);
@@ -71,12 +88,12 @@ static bool is_group(const SocketSpec *spec) {
 }
 
 static bool is_tcp(const SocketSpec *spec) {
-        return spec->address.transport == TRANSPORT_TCP;
+        return address_is_tcp(&spec->address);
 }
 
 /* Nothing that is sent to one host can be taken by who shares the address of a group: it is for all. */
 static bool shares_multicast(const SocketSpec *spec) {
-        return spec->address.transport == TRANSPORT_UDP && address_is_multicast(&spec->address) &&
+        return address_is_udp(&spec->address) && address_is_multicast(&spec->address) &&
                spec->sharing != SHARING_EXCLUSIVE && !(spec->options && spec->options->reuse_address == 0);
 }
 
@@ -88,7 +105,7 @@ static int prepare(int fd, const SocketSpec *spec, bool reuse_address, SocketFai
         if (address_family(address) == AF_INET6 &&
             setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, &(int){ address->ipv6_only }, sizeof(int)) < 0)
                 return fail(failure, "setsockopt", "ipv6Only");
-        if (address->transport == TRANSPORT_UDP)
+        if (address_is_udp(address))
                 r = switch_on(fd, SO_BROADCAST, "broadcast", failure);
         if (r == 0 && (reuse_address || shares_multicast(spec)))
                 r = switch_on(fd, SO_REUSEADDR, "reuseAddress", failure);
@@ -166,9 +183,9 @@ static int attempt(const SocketSpec *spec, bool reuse_address, int *ret_fd, Addr
         int r;
 
         fd = socket(address_family(address), address_socket_type(address) | SOCK_CLOEXEC | SOCK_NONBLOCK,
-                    0);
+                    address_protocol(address));
         if (fd < 0)
-                return fail(failure, "socket", NULL);
+                return fail_to_make(failure);
         r = prepare(fd, spec, reuse_address, failure);
         if (r == 0)
                 r = announce(fd, spec, failure);
@@ -231,9 +248,10 @@ int socket_factory_reshape(int fd, const SocketSpec *spec, SocketFailure *ret_fa
 }
 
 int socket_factory_lock(int fd) {
-        return setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &(int){ 1 }, sizeof(int)) < 0
-                       ? error_origin(-errno)
-                       : 0;
+        if (setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &(int){ 1 }, sizeof(int)) == 0)
+                return 0;
+        /* MPTCP takes no programs, so that there is nothing to lock. */
+        return errno == EOPNOTSUPP ? 0 : error_origin(-errno);
 }
 
 int socket_factory_listen_again(int fd, const SocketSpec *spec, SocketFailure *ret_failure) {

@@ -37,6 +37,7 @@ enum {
         SOCKET_FACTORY_E_IN_USE,
         SOCKET_FACTORY_E_NOT_LOCAL,      /* no interface of this host has the address */
         SOCKET_FACTORY_E_OPTION_INVALID, /* refusal.option, refusal.reason */
+        SOCKET_FACTORY_E_NOT_SUPPORTED,  /* the kernel makes no sockets of this network: refusal.reason */
         SOCKET_FACTORY_E_PATH,           /* where the path leads is not for the client alone: reason */
         SOCKET_FACTORY_E_SYSTEM, /* the kernel refused: step, refusal.error, maybe refusal.option */
 };

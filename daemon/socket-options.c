@@ -27,12 +27,16 @@ enum {
         ON_UNIX = 1 << 4,
         ON_UNIXGRAM = 1 << 5,
         ON_UNIXPACKET = 1 << 6,
+        ON_SCTP4 = 1 << 7,
+        ON_SCTP6 = 1 << 8,
+        /* MPTCP and UDP-Lite have the options of TCP and UDP; the kernel says which it does not. */
         ON_TCP = ON_TCP4 | ON_TCP6,
         ON_UDP = ON_UDP4 | ON_UDP6,
-        ON_IP6 = ON_TCP6 | ON_UDP6,
-        ON_IP = ON_TCP | ON_UDP,
+        ON_SCTP = ON_SCTP4 | ON_SCTP6,
+        ON_IP6 = ON_TCP6 | ON_UDP6 | ON_SCTP6,
+        ON_IP = ON_TCP | ON_UDP | ON_SCTP,
         ON_ANY_UNIX = ON_UNIX | ON_UNIXGRAM | ON_UNIXPACKET,
-        ON_LISTENERS = ON_TCP | ON_UNIX | ON_UNIXPACKET,
+        ON_LISTENERS = ON_TCP | ON_SCTP | ON_UNIX | ON_UNIXPACKET,
         ON_ALL = ON_IP | ON_ANY_UNIX,
 };
 
@@ -72,7 +76,7 @@ static const OptionRow rows[] = {
           RANGE(0, 2147483647) },
         { INT("timeToLive", time_to_live), .on = ON_IP, KERNEL(SOL_IP, IP_TTL),
           KERNEL6(IPV6_UNICAST_HOPS), .dual = true, RANGE(1, 255) },
-        { BOOL("keepAlive", keep_alive), .on = ON_TCP, KERNEL(SOL_SOCKET, SO_KEEPALIVE) },
+        { BOOL("keepAlive", keep_alive), .on = ON_TCP | ON_SCTP, KERNEL(SOL_SOCKET, SO_KEEPALIVE) },
         { INT("keepAliveIdleSec", keep_alive_idle_sec), .on = ON_TCP, KERNEL(SOL_TCP, TCP_KEEPIDLE),
           RANGE(1, 32767) },
         { INT("keepAliveIntervalSec", keep_alive_interval_sec), .on = ON_TCP,
@@ -86,7 +90,7 @@ static const OptionRow rows[] = {
           RANGE(0, 2147483647) },
         { INT("userTimeoutMsec", user_timeout_msec), .on = ON_TCP, KERNEL(SOL_TCP, TCP_USER_TIMEOUT),
           RANGE(0, 2147483647) },
-        { FIELD("lingerSec", linger_sec), .kind = &option_kind_linger, .on = ON_TCP, RANGE(-1, 65535) },
+        { FIELD("lingerSec", linger_sec), .kind = &option_kind_linger, .on = ON_TCP | ON_SCTP, RANGE(-1, 65535) },
         { BUFFER("receiveBuffer", receive_buffer), .on = ON_ALL, KERNEL(SOL_SOCKET, SO_RCVBUF),
           RANGE(1, 1073741823) },
         { BUFFER("sendBuffer", send_buffer), .on = ON_ALL, KERNEL(SOL_SOCKET, SO_SNDBUF),
@@ -115,7 +119,10 @@ static bool row_exists(const OptionRow *row, const Address *address) {
         bool v6 = address_family(address) == AF_INET6;
         const unsigned bits[_TRANSPORT_N] = {
                 [TRANSPORT_TCP] = v6 ? ON_TCP6 : ON_TCP4,
+                [TRANSPORT_MPTCP] = v6 ? ON_TCP6 : ON_TCP4,
+                [TRANSPORT_SCTP] = v6 ? ON_SCTP6 : ON_SCTP4,
                 [TRANSPORT_UDP] = v6 ? ON_UDP6 : ON_UDP4,
+                [TRANSPORT_UDPLITE] = v6 ? ON_UDP6 : ON_UDP4,
                 [TRANSPORT_UNIX] = ON_UNIX,
                 [TRANSPORT_UNIXGRAM] = ON_UNIXGRAM,
                 [TRANSPORT_UNIXPACKET] = ON_UNIXPACKET,
@@ -126,7 +133,7 @@ static bool row_exists(const OptionRow *row, const Address *address) {
 
 /* A socket that never listens would never come to the last stage: there it is set before bind. */
 static OptionStage row_stage(const OptionRow *row, const Address *address) {
-        if (row->stage == OPTION_AFTER_LISTEN && address->transport != TRANSPORT_TCP)
+        if (row->stage == OPTION_AFTER_LISTEN && !address_is_tcp(address))
                 return OPTION_BEFORE_BIND;
         return row->stage;
 }

@@ -7,6 +7,7 @@
 #include <net/if.h>
 #include <string.h>
 
+#include "daemon/group.h"
 #include "daemon/policy.h"
 #include "daemon/refusal.h"
 #include "daemon/socket-options.h"
@@ -29,7 +30,8 @@ static int check_steering(Context *context, Wanted *wanted) {
                               : request->standby == true       ? "standby"
                                                                : NULL;
         const char *reason = wanted->sharing != SHARING_GROUP ? "only the members of a group are steered"
-                                                              : context->services->no_steering;
+                             : !group_can_be_steered(&wanted->address) ? group_kernel_reason
+                                                                       : context->services->no_steering;
 
         wanted->steering = request->steering >= 0 ? (SteeringMode)request->steering : STEERING_HASH;
         wanted->weight =

@@ -14,6 +14,7 @@
 #include <assert.h>
 #include <limits.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,8 @@
 
 #define FORMS "give HOST:PORT, [IPV6]:PORT or :PORT"
 #define PORT_FORM "give a decimal number from 0 to 65535, or FIRST-LAST"
+
+#define NETWORKS "tcp[46], udp[46], unix, unixgram, unixpacket, mptcp[46], sctp[46] or udplite[46]"
 
 static_assert(PORT_RANGE_MAX == 4096, "the reason for a refusal names the number");
 
@@ -46,24 +49,37 @@ static const Network networks[] = {
         { "tcp", TRANSPORT_TCP, AF_UNSPEC },
         { "tcp4", TRANSPORT_TCP, AF_INET },
         { "tcp6", TRANSPORT_TCP, AF_INET6 },
+        { "mptcp", TRANSPORT_MPTCP, AF_UNSPEC },
+        { "mptcp4", TRANSPORT_MPTCP, AF_INET },
+        { "mptcp6", TRANSPORT_MPTCP, AF_INET6 },
+        { "sctp", TRANSPORT_SCTP, AF_UNSPEC },
+        { "sctp4", TRANSPORT_SCTP, AF_INET },
+        { "sctp6", TRANSPORT_SCTP, AF_INET6 },
         { "udp", TRANSPORT_UDP, AF_UNSPEC },
         { "udp4", TRANSPORT_UDP, AF_INET },
         { "udp6", TRANSPORT_UDP, AF_INET6 },
+        { "udplite", TRANSPORT_UDPLITE, AF_UNSPEC },
+        { "udplite4", TRANSPORT_UDPLITE, AF_INET },
+        { "udplite6", TRANSPORT_UDPLITE, AF_INET6 },
         { "unix", TRANSPORT_UNIX, AF_UNIX },
         { "unixgram", TRANSPORT_UNIXGRAM, AF_UNIX },
         { "unixpacket", TRANSPORT_UNIXPACKET, AF_UNIX },
 };
 
 /* Of the protocol, but not of this version. Behind a colon there must be a protocol. */
-static const char *const networks_not_built[] = {
-        "mptcp",    "mptcp4",   "mptcp6", "sctp", "sctp4", "sctp6", "udplite",
-        "udplite4", "udplite6", "vsock",  "ip:",  "ip4:",  "ip6:",
-};
+static const char *const networks_not_built[] = { "vsock", "ip:", "ip4:", "ip6:" };
 
-static const int socket_types[_TRANSPORT_N] = {
-        [TRANSPORT_TCP] = SOCK_STREAM,           [TRANSPORT_UDP] = SOCK_DGRAM,
-        [TRANSPORT_UNIX] = SOCK_STREAM,          [TRANSPORT_UNIXGRAM] = SOCK_DGRAM,
-        [TRANSPORT_UNIXPACKET] = SOCK_SEQPACKET,
+static const struct {
+        int type, protocol;
+} sockets[_TRANSPORT_N] = {
+        [TRANSPORT_TCP] = { SOCK_STREAM, IPPROTO_TCP },
+        [TRANSPORT_MPTCP] = { SOCK_STREAM, IPPROTO_MPTCP },
+        [TRANSPORT_SCTP] = { SOCK_STREAM, IPPROTO_SCTP },
+        [TRANSPORT_UDP] = { SOCK_DGRAM, IPPROTO_UDP },
+        [TRANSPORT_UDPLITE] = { SOCK_DGRAM, IPPROTO_UDPLITE },
+        [TRANSPORT_UNIX] = { SOCK_STREAM, 0 },
+        [TRANSPORT_UNIXGRAM] = { SOCK_DGRAM, 0 },
+        [TRANSPORT_UNIXPACKET] = { SOCK_SEQPACKET, 0 },
 };
 
 /* What stands before the port, before the network has its say about the family. */
@@ -386,11 +402,10 @@ int address_parse(const char *network, const char *address, const AddressFamilie
         if (!found) {
                 if (network_is_not_built(network)) {
                         *ret_reason =
-                                "this version does not make sockets of this network; give tcp[46], "
-                                "udp[46], unix, unixgram or unixpacket";
+                                "this version does not make sockets of this network; give " NETWORKS;
                         return ADDRESS_E_NETWORK_NOT_BUILT;
                 }
-                *ret_reason = "unknown network; give tcp[46], udp[46], unix, unixgram or unixpacket";
+                *ret_reason = "unknown network; give " NETWORKS;
                 return ADDRESS_E_NETWORK_UNKNOWN;
         }
 
@@ -469,7 +484,19 @@ const char *address_format(const Address *address, char buffer[static ADDRESS_TE
 }
 
 int address_socket_type(const Address *address) {
-        return socket_types[address->transport];
+        return sockets[address->transport].type;
+}
+
+int address_protocol(const Address *address) {
+        return sockets[address->transport].protocol;
+}
+
+bool address_is_tcp(const Address *address) {
+        return address->transport == TRANSPORT_TCP || address->transport == TRANSPORT_MPTCP;
+}
+
+bool address_is_udp(const Address *address) {
+        return address->transport == TRANSPORT_UDP || address->transport == TRANSPORT_UDPLITE;
 }
 
 bool address_is_ip(const Address *address) {

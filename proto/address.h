@@ -16,7 +16,11 @@
 
 typedef enum Transport {
         TRANSPORT_TCP,
+        TRANSPORT_MPTCP,
+        TRANSPORT_SCTP, /* one association for each socket, as with TCP */
         TRANSPORT_UDP,
+        TRANSPORT_UDPLITE,
+        /* From here on those without IP. */
         TRANSPORT_UNIX,
         TRANSPORT_UNIXGRAM,
         TRANSPORT_UNIXPACKET,
@@ -58,7 +62,7 @@ enum {
         _ADDRESS_E_SUCCESS,
         /* No such network. */
         ADDRESS_E_NETWORK_UNKNOWN,
-        /* A network of the protocol that this version does not make (mptcp, sctp, udplite, vsock, ip:N).
+        /* A network of the protocol that this version does not make (vsock, ip:N).
          */
         ADDRESS_E_NETWORK_NOT_BUILT,
         /* The address does not fit the network; the reason says why. */
@@ -91,6 +95,15 @@ static inline int address_family(const Address *address) {
 
 /* SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET. */
 int address_socket_type(const Address *address);
+
+/* IPPROTO_..., as for socket(2); 0 for AF_UNIX. */
+int address_protocol(const Address *address);
+
+/* TCP and what shares its ports: a socket of MPTCP is one of TCP underneath. */
+bool address_is_tcp(const Address *address);
+
+/* UDP and UDP-Lite. */
+bool address_is_udp(const Address *address);
 
 /* Everything but AF_UNIX. */
 bool address_is_ip(const Address *address);

@@ -68,8 +68,7 @@ static const NetworkRefusal networks_refused[] = {
           { "", "ip", "ip4", "ip:", "ip4:", "ip5:1", "TCP", "tcp ", " tcp", "tcp:80", "tcp5", "tcp46",
             "tc", "unix4", "vsock4", "mptcp:", HUNDRED HUNDRED HUNDRED } },
         { ADDRESS_E_NETWORK_NOT_BUILT,
-          { "mptcp", "mptcp4", "mptcp6", "sctp", "sctp4", "sctp6", "udplite", "udplite4", "udplite6",
-            "vsock", "ip:1", "ip4:icmp", "ip6:ipv6-icmp" } },
+          { "vsock", "ip:1", "ip4:icmp", "ip6:ipv6-icmp" } },
 };
 
 static const Refusal ip_refused[] = {
@@ -207,6 +206,12 @@ static const Acceptance accepted[] = {
         { "udp6", "[ff02::fb%2147483647]:5353", "udp6", "[ff02::fb%2147483647]:5353", 5353, 5353 },
         { "udp", "[ff05::2]:5353", "udp6", "[ff05::2]:5353", 5353, 5353 },
         { "udp", "239.255.255.250:1900", "udp4", "239.255.255.250:1900", 1900, 1900 },
+        { "mptcp", "127.0.0.1:80", "mptcp4", "127.0.0.1:80", 80, 80 },
+        { "mptcp6", ":80", "mptcp6", "[::]:80", 80, 80 },
+        { "sctp", ":80", "sctp", "[::]:80", 80, 80 },
+        { "sctp4", "127.0.0.1:80-81", "sctp4", "127.0.0.1:0", 80, 81 },
+        { "udplite", "[::1]:80", "udplite6", "[::1]:80", 80, 80 },
+        { "udplite4", ":", "udplite4", "0.0.0.0:0", 0, 0 },
         { "unix", "/run/x", "unix", "/run/x", 0, 0 },
         { "unix", "/x", "unix", "/x", 0, 0 },
         { "unix", "/run/.hidden/..x/...", "unix", "/run/.hidden/..x/...", 0, 0 },

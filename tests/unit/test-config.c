@@ -194,7 +194,7 @@ Test(config, refusals_name_file_and_line) {
                 /* Values of [Rule]. */
                 { "[Rule x]\nUser=no-such-user\n", "2: ", "User=: there is no user \"no-such-user\"" },
                 { "[Rule x]\nUser=*\nGroup=no-such-group\n", "3: ", "Group=: there is no group" },
-                { "[Rule x]\nUser=*\nNetwork=sctp\n", "3: ", "Network=: \"sctp\" is none of tcp" },
+                { "[Rule x]\nUser=*\nNetwork=quic\n", "3: ", "Network=: \"quic\" is none of tcp" },
                 { "[Rule x]\nUser=*\n\n\nAddress=10.0.0.1/8\n",
                   "5: ", "Address=: 10.0.0.1/8 has bits set" },
                 { "[Rule x]\nUser=*\nPort=http\n", "3: ", "Port=: \"http\" is no port" },

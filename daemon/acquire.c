@@ -12,16 +12,29 @@
 
 #include "daemon/describe.h"
 #include "daemon/join.h"
+#include "daemon/lifeline.h"
 #include "daemon/methods.h"
 #include "daemon/place.h"
 #include "daemon/process.h"
 #include "daemon/refusal.h"
 #include "daemon/wanted.h"
+#include "proto/cleanup.h"
 #include "proto/error.h"
 #include "proto/limits.h"
 
-static int acquire_all(Context *context, const LeaseTerms *terms, Wanted *wanted, size_t n) {
+typedef struct Acquired {
+        Wanted *wanted;
+        size_t n;
+        Process *lifeline; /* for the lifetime "descriptor"; the leases have references of their own */
+        int lifeline_fd;   /* the client's end; -1: there is none */
+} Acquired;
+
+static int acquire_all(Context *context, const LeaseTerms *terms, Acquired *acquired) {
+        size_t n = acquired->n;
+        Wanted *wanted = acquired->wanted;
         SocketReply *sockets = message_allocate(context->message, n * sizeof(*sockets));
+        AcquireOut out = { .sockets = { .items = sockets, .n = n },
+                           .lifetime_file_descriptor = WIRE_ABSENT };
         int r;
 
         if (!sockets)
@@ -38,14 +51,43 @@ static int acquire_all(Context *context, const LeaseTerms *terms, Wanted *wanted
                 sockets[i].socket_file_descriptor = (int64_t)i;
                 sockets[i].adopted = (Tristate)wanted[i].adopted;
         }
-        return context_reply(context, &(AcquireOut){ .sockets = { .items = sockets, .n = n } });
+        if (acquired->lifeline) {
+                out.lifetime_file_descriptor = (int64_t)n;
+                r = fdlist_add(&context->fds, acquired->lifeline_fd);
+                if (r < 0)
+                        return error_trace(r);
+        }
+        return context_reply(context, &out);
 }
 
-static int acquire_terms(Context *context, const AcquireIn *in, LeaseTerms *ret) {
+static int acquire_lifeline(Context *context, Acquired *acquired) {
+        _cleanup_(charge_deinit) Charge charge = {};
+        int r;
+
+        r = user_charge(context->user, RESOURCE_DESCRIPTORS, 1, &charge);
+        if (r != 0)
+                return refuse_quota(context, NULL, RESOURCE_DESCRIPTORS, r);
+        r = lifeline_new(context->services->event, &acquired->lifeline_fd, &acquired->lifeline);
+        if (r > 0)
+                return refuse_failure(context, "pipe", NULL, errno);
+        if (r < 0)
+                return error_trace(r);
+        acquired->lifeline->charge = charge_take(&charge);
+        return 0;
+}
+
+static int acquire_terms(Context *context, const AcquireIn *in, Acquired *acquired, LeaseTerms *ret) {
+        int r = 0;
+
         *ret = (LeaseTerms){ .subject = context->subject,
                              .user = context->user,
                              .connection = context->connection };
-        return in->lifetime == LIFETIME_PROCESS ? require_process(context, &ret->process) : 0;
+        if (in->lifetime == LIFETIME_PROCESS)
+                return require_process(context, &ret->process);
+        if (in->lifetime == LIFETIME_DESCRIPTOR)
+                r = acquire_lifeline(context, acquired);
+        ret->process = acquired->lifeline;
+        return r;
 }
 
 /* A leader of a leader leads all. */
@@ -88,14 +130,9 @@ static int acquire_check(Context *context, const AcquireIn *in, Wanted *wanted) 
         return 0;
 }
 
-typedef struct Acquired {
-        Wanted *wanted;
-        size_t n;
-} Acquired;
-
 /* Undone in reverse: the last thing done is the first to go. */
 static void acquire_finish(Context *context, bool delivered) {
-        const Acquired *acquired = context->finish_data;
+        Acquired *acquired = context->finish_data;
 
         for (size_t i = 0; i < acquired->n && delivered; i++) {
                 lease_commit(acquired->wanted[i].lease, acquired->wanted[i].adopted);
@@ -103,6 +140,9 @@ static void acquire_finish(Context *context, bool delivered) {
         }
         for (size_t i = acquired->n; i > 0 && !delivered; i--)
                 join_undo(&acquired->wanted[i - 1]);
+        /* What was sent is on its way, and keeps them. */
+        acquired->lifeline = process_unref(acquired->lifeline);
+        acquired->lifeline_fd = fd_close(acquired->lifeline_fd);
 }
 
 int method_acquire(Context *context, const void *p) {
@@ -124,17 +164,18 @@ int method_acquire(Context *context, const void *p) {
         acquired = message_allocate(context->message, sizeof(*acquired));
         if (!acquired)
                 return error_origin(-ENOMEM);
-        *acquired =
-                (Acquired){ .wanted = message_allocate(context->message, n * sizeof(Wanted)), .n = n };
+        *acquired = (Acquired){ .wanted = message_allocate(context->message, n * sizeof(Wanted)),
+                                .n = n,
+                                .lifeline_fd = -1 };
         if (!acquired->wanted)
                 return error_origin(-ENOMEM);
         context->fds = FDLIST_BORROWING; /* the endpoints own them */
         context->finish_data = acquired;
         r = acquire_check(context, in, acquired->wanted);
         if (r == 0)
-                r = acquire_terms(context, in, &terms);
+                r = acquire_terms(context, in, acquired, &terms);
         if (r == 0)
-                r = acquire_all(context, &terms, acquired->wanted, n);
+                r = acquire_all(context, &terms, acquired);
         else
                 acquired->n = 0; /* nothing was done yet */
         if (r == 0) {

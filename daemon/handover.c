@@ -154,7 +154,7 @@ static int add_processes(Batch *batch, const Member *member, uint64_t pass) {
                 if (!lease->process || lease->process->handed == pass)
                         continue;
                 lease->process->handed = pass;
-                r = batch_add_id(batch, lease->process->id, lease->process->pidfd);
+                r = batch_add_id(batch, lease->process->id, lease->process->fd);
                 if (r < 0)
                         break;
         }

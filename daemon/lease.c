@@ -160,5 +160,7 @@ Lease *lease_find(const LeaseRegistry *registry, const IdSource *ids, const char
 }
 
 Lifetime lease_lifetime(const Lease *lease) {
-        return lease->process ? LIFETIME_PROCESS : LIFETIME_CONNECTION;
+        if (!lease->process)
+                return LIFETIME_CONNECTION;
+        return lease->process->lifeline > 0 ? LIFETIME_DESCRIPTOR : LIFETIME_PROCESS;
 }

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * One client's hold on one member, and the three ways it ends: Release, the end of its connection, the
- * exit of its process.
+ * One client's hold on one member, and the ways it ends: Release, the end of its connection, the exit of
+ * its process, the last close of its descriptor.
  */
 
 #include <stdbool.h>
@@ -19,7 +19,7 @@
 typedef struct Process Process;
 typedef struct Rule Rule;
 
-/* What leases depend on: a connection, or a process. */
+/* What leases depend on: a connection, or a process or descriptor (process.h). */
 typedef struct LeaseOwner {
         LIST_HEAD(, Lease) leases;
         bool waits; /* for a client that lost its connection with an earlier broker */
@@ -50,7 +50,7 @@ typedef struct LeaseTerms {
         Subject *subject;
         User *user;
         LeaseOwner *connection;
-        Process *process; /* for lifetime process, else NULL */
+        Process *process; /* for lifetime process and descriptor, else NULL */
         const Rule *rule; /* that gives it; NULL: none is counted */
         /* Of a lease that an earlier broker gave. It is charged whatever the limits are by now. */
         uint64_t id; /* 0: it is a new one */

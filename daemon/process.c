@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* A pidfd becomes readable when its process has exited; exec does not change it. */
+/*
+ * A pidfd becomes readable when its process has exited; exec does not change it. The writing end of a
+ * pipe is in error once nobody has the reading end, which epoll tells unasked.
+ */
 
 #include "daemon/process.h"
 
@@ -16,29 +19,37 @@ static int process_exited(sd_event_source *source, int fd, uint32_t events, void
 
         sd_event_source_set_enabled(source, SD_EVENT_OFF);
         process_ref(process); /* the leases hold the other references */
-        lease_owner_end(&process->owner, MEMBER_LEAVE_LOST, "the process has exited");
+        lease_owner_end(&process->owner, MEMBER_LEAVE_LOST,
+                        process->lifeline > 0 ? "every copy of its descriptor is closed"
+                                              : "the process has exited");
         process_unref(process);
         return 0;
 }
 
-int process_new(sd_event *event, int pidfd, Process **ret) {
+int process_new_lifeline(sd_event *event, int fd, uint64_t lifeline, Process **ret) {
         Process *process = calloc(1, sizeof(*process));
         int r;
 
         if (!process) {
-                fd_close(pidfd);
+                fd_close(fd);
                 return error_origin(-ENOMEM);
         }
         process->n_refs = 1;
-        process->pidfd = pidfd;
+        process->fd = fd;
+        process->lifeline = lifeline;
         LIST_INIT(&process->owner.leases);
-        r = sd_event_add_io(event, &process->exit_source, pidfd, EPOLLIN, process_exited, process);
+        r = sd_event_add_io(event, &process->exit_source, fd, lifeline > 0 ? 0 : EPOLLIN, process_exited,
+                            process);
         if (r < 0) {
                 process_unref(process);
                 return error_origin(r);
         }
         *ret = process;
         return 0;
+}
+
+int process_new(sd_event *event, int pidfd, Process **ret) {
+        return error_trace(process_new_lifeline(event, pidfd, 0, ret));
 }
 
 Process *process_ref(Process *process) {
@@ -50,7 +61,7 @@ Process *process_unref(Process *process) {
         if (process && --process->n_refs == 0) {
                 sd_event_source_disable_unref(process->exit_source);
                 fd_store_remove(&process->kept);
-                fd_close(process->pidfd);
+                fd_close(process->fd);
                 charge_deinit(&process->charge);
                 free(process);
         }

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "daemon/lifeline.h"
 #include "daemon/log.h"
 #include "daemon/recovery-private.h"
 #include "proto/cleanup.h"
@@ -59,13 +60,19 @@ static bool is_pidfd(int fd) {
         return syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0) == 0 || errno == ESRCH || errno == EPERM;
 }
 
+static bool fits(int fd, uint64_t cookie, const Endpoint *endpoint) {
+        if (endpoint)
+                return socket_fits(fd, cookie, endpoint);
+        return cookie > 0 ? lifeline_fits(fd, cookie) : is_pidfd(fd);
+}
+
 Claimed recovery_claim(Recovery *recovery, uint64_t id, uint64_t cookie, const Endpoint *endpoint) {
         Claimed claimed = { .fd = -1 };
         char name[STATE_NAME_MAX];
         int fd;
 
         while ((fd = inherited_claim(recovery->inherited, state_name(id, name))) >= 0)
-                if (claimed.fd < 0 && (endpoint ? socket_fits(fd, cookie, endpoint) : is_pidfd(fd))) {
+                if (claimed.fd < 0 && fits(fd, cookie, endpoint)) {
                         claimed.fd = fd;
                 } else {
                         recovery_count_foreign(recovery, fd, name, "it is not what was kept under this name");

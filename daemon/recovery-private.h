@@ -41,8 +41,9 @@ typedef struct Claimed {
 } Claimed;
 
 /*
- * The descriptor of @id: the socket of @cookie in @endpoint or, if that is NULL, a process. All others that
- * are called so are closed; the manager then gives up every one of the name.
+ * The descriptor of @id: the socket of @cookie in @endpoint or, if that is NULL, the pipe of that
+ * number, or, if that is 0, a process. All others that are called so are closed; the manager then gives
+ * up every one of the name.
  */
 Claimed recovery_claim(Recovery *recovery, uint64_t id, uint64_t cookie, const Endpoint *endpoint);
 

@@ -260,23 +260,23 @@ int recovery_make_member(Recovery *recovery, const StateSlot *slot, StateBuffer 
         return make_member_of(recovery, slot, &saved, endpoint, claimed, rest);
 }
 
-/* A process that leases depend on, by the descriptor that was kept of it. *@ret is borrowed; NULL: it
- * cannot be had. */
-static int find_process(Recovery *recovery, uint64_t id, Process **ret) {
+/* What leases depend on, a process or a pipe, by the descriptor that was kept of it. *@ret is borrowed;
+ * NULL: it cannot be had. */
+static int find_process(Recovery *recovery, uint64_t id, uint64_t lifeline, Process **ret) {
         Claimed claimed;
         int r;
 
         *ret = found_get(recovery->processes, id);
         if (*ret)
                 return 0;
-        claimed = recovery_claim(recovery, id, 0, NULL);
+        claimed = recovery_claim(recovery, id, lifeline, NULL);
         if (claimed.fd < 0)
                 return 0;
-        r = process_new(recovery->services->event, claimed.fd, ret);
+        r = process_new_lifeline(recovery->services->event, claimed.fd, lifeline, ret);
         if (r < 0)
                 return error_trace(r);
         (*ret)->id = id;
-        recovery_keep(recovery, &(*ret)->kept, id, (*ret)->pidfd, claimed.anew);
+        recovery_keep(recovery, &(*ret)->kept, id, (*ret)->fd, claimed.anew);
         /* Should that fail, the broker ends; what is kept of the process is for the next one. */
         r = found_add(&recovery->processes, id, *ret);
         return error_trace(r);
@@ -315,6 +315,8 @@ static int make_lease_of(Recovery *recovery, const StateSlot *slot, const SavedL
                                      .since_usec = saved->since_usec,
                                      .rule_name = saved->rule },
                       &lease);
+        if (r == 0 && process && !process->charge.user)
+                user_charge_anyway(user, RESOURCE_DESCRIPTORS, 1, &process->charge);
         user_unref(user);
         if (r < 0)
                 return error_trace(r);
@@ -339,7 +341,7 @@ int recovery_make_lease(Recovery *recovery, const StateSlot *slot, StateBuffer *
                 return 1;
         }
         if (saved.process > 0)
-                r = find_process(recovery, saved.process, &process);
+                r = find_process(recovery, saved.process, saved.lifeline, &process);
         else
                 r = find_client(recovery, &saved.subject, &client);
         if (r < 0)

@@ -16,8 +16,8 @@
 #include "proto/error.h"
 #include "proto/limits.h"
 
-/* The lease, if it is there for this client; else NULL. */
-static Lease *find_resumable(const Context *context, const ResumeRequest *request) {
+/* The lease, if it is there for this client, and may have @lifetime; else NULL. */
+static Lease *find_resumable(const Context *context, const ResumeRequest *request, int lifetime) {
         const Services *services = context->services;
         Lease *lease = lease_find(&services->leases, &services->ids, request->lease);
         char cookie[ID_TEXT_MAX];
@@ -27,9 +27,14 @@ static Lease *find_resumable(const Context *context, const ResumeRequest *reques
         id_format_decimal(lease->member->cookie, cookie);
         if (strcmp(request->cookie, cookie) != 0)
                 return NULL;
-        /* It waits, ends with a process whatever becomes of connections, or was resumed already. */
-        return lease->owner->waits || lease->process || lease->owner == context->connection ? lease
-                                                                                            : NULL;
+        /* It ends with a process or a descriptor, whatever becomes of connections. */
+        if (lease->process)
+                return lease;
+        /* It waits, or was resumed already; there is no descriptor to give. */
+        return (lease->owner->waits || lease->owner == context->connection) &&
+                               lifetime != LIFETIME_DESCRIPTOR
+                       ? lease
+                       : NULL;
 }
 
 static void resume_one(const Context *context, Lease *lease, Process *process) {
@@ -45,7 +50,7 @@ static void resume(const Context *context, const ResumeIn *in, Process *process,
         const char **resumed = out->resumed.items, **lost = out->lost.items;
 
         for (size_t i = 0; i < in->leases.n; i++) {
-                Lease *lease = find_resumable(context, &requests[i]);
+                Lease *lease = find_resumable(context, &requests[i], in->lifetime);
 
                 if (!lease) {
                         lost[out->lost.n++] = requests[i].lease;

@@ -97,6 +97,7 @@ static const Field lease_fields[] = {
         { 3, FIELD_NESTED, offsetof(SavedLease, subject), &subject },
         { 4, FIELD_NUMBER, offsetof(SavedLease, process), NULL },
         { 5, FIELD_TEXT, offsetof(SavedLease, rule), NULL },
+        { 6, FIELD_NUMBER, offsetof(SavedLease, lifeline), NULL },
 };
 TABLE(lease, SavedLease);
 

@@ -76,6 +76,7 @@ typedef struct SavedLease {
         SavedSubject subject;
         uint64_t process; /* its id; 0: the lease ends with the connection */
         const char *rule; /* NULL: none is counted */
+        uint64_t lifeline; /* the number of the pipe that it is; 0: it is a process */
 } SavedLease;
 
 /* Text to be grown. Empty when zeroed; freed by state_buffer_deinit(). */

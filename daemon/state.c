@@ -131,10 +131,11 @@ static int save_lease(State *state, Lease *lease, StateBuffer *buffer) {
                 if (process->id == 0)
                         process->id = id_next(state->ids);
                 saved.process = process->id;
+                saved.lifeline = process->lifeline;
         }
         r = state_record_encode(STATE_LEASE, &saved, buffer);
         if (r == 0 && process)
-                keep(state, &process->kept, process->id, process->pidfd);
+                keep(state, &process->kept, process->id, process->fd);
         return error_trace(r);
 }
 

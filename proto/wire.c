@@ -48,7 +48,7 @@
                              .n_fields = ELEMENTS(var##_fields) }
 
 const char *const wire_sharing[] = { "exclusive", "shared", "group", NULL };
-const char *const wire_lifetime[] = { "connection", "process", NULL };
+const char *const wire_lifetime[] = { "connection", "process", "descriptor", NULL };
 const char *const wire_steering[] = { "hash", "roundRobin", "leastLoad", "cpu", "source", NULL };
 const char *const wire_member_state[] = { "standby", "live", "draining", "parked", NULL };
 
@@ -194,6 +194,7 @@ static DEFINE(acquire_in, "", AcquireIn);
 
 static const Field acquire_out_fields[] = {
         RECORDS(AcquireOut, sockets, "sockets", &wire_socket),
+        INT_OR_NULL(AcquireOut, lifetime_file_descriptor, "lifetimeFileDescriptor"),
 };
 static DEFINE(acquire_out, "", AcquireOut);
 

@@ -69,7 +69,12 @@ typedef enum SteeringMode {
         STEERING_SOURCE,
         _STEERING_N
 } SteeringMode;
-typedef enum Lifetime { LIFETIME_CONNECTION, LIFETIME_PROCESS, _LIFETIME_N } Lifetime;
+typedef enum Lifetime {
+        LIFETIME_CONNECTION,
+        LIFETIME_PROCESS,
+        LIFETIME_DESCRIPTOR,
+        _LIFETIME_N
+} Lifetime;
 typedef enum MemberState {
         MEMBER_STANDBY,
         MEMBER_LIVE,
@@ -212,6 +217,7 @@ typedef struct AcquireIn {
 
 typedef struct AcquireOut {
         WireList sockets; /* SocketReply */
+        int64_t lifetime_file_descriptor;
 } AcquireOut;
 
 /* Release, Ready, Drain. */

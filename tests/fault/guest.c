@@ -74,7 +74,7 @@ static void guest_come_as_another(Guest *guest, const Harness *harness) {
 }
 
 void guest_come(Guest *guest, const Harness *harness, bool foreign) {
-        *guest = (Guest){ .control = -1 };
+        *guest = (Guest){ .control = -1, .lifeline = -1 };
         if (foreign)
                 guest_come_as_another(guest, harness);
         else
@@ -163,6 +163,13 @@ bool guest_take_sockets(Guest *guest) {
                 snprintf(guest->addresses[n], GUEST_TEXT_MAX, "%s",
                          json_string_value(json_object_get(item, "address")));
         }
+        item = json_object_get(json_object_get(json, "parameters"), "lifetimeFileDescriptor");
+        if (item) {
+                cr_assert(json_integer_value(item) == (json_int_t)i && i < reply.n_fds, "%s",
+                          reply.text);
+                fd_close(guest->lifeline);
+                guest->lifeline = reply.fds[i++];
+        }
         cr_assert(i == reply.n_fds, "%zu descriptors with %s", reply.n_fds, reply.text);
         return true;
 }
@@ -194,6 +201,7 @@ bool guest_release(Guest *guest, size_t i) {
 void guest_leave(Guest *guest) {
         for (size_t i = 0; i < guest->n_leases; i++)
                 guest->fds[i] = fd_close(guest->fds[i]);
+        guest->lifeline = fd_close(guest->lifeline);
         guest->control = fd_close(guest->control);
         if (guest->process > 0) {
                 kill(guest->process, SIGKILL);

@@ -37,6 +37,7 @@ typedef struct Guest {
         char leases[GUEST_LEASES_MAX][GUEST_TEXT_MAX];
         char addresses[GUEST_LEASES_MAX][GUEST_TEXT_MAX];
         int fds[GUEST_LEASES_MAX];
+        int lifeline; /* on which leases depend; -1: none */
 } Guest;
 
 /* From this process, or if @foreign, as another one, which exits when the guest leaves. */

@@ -55,6 +55,7 @@ static const FaultRule rules[] = {
         { "epoll_pwait", SYS_epoll_pwait, .errors = { EINTR } },
         { "poll", SYS_poll, .errors = { ENOMEM, EINTR } },
         { "pidfd_open", SYS_pidfd_open, MAKES_ONE, .errors = { EMFILE, ENOMEM, ESRCH } },
+        { "pipe2", SYS_pipe2, MAKES_ONE, .errors = { EMFILE, ENFILE, ENOMEM } },
         { "bpf", SYS_bpf, ON(1, BPF_MAP_UPDATE_ELEM), .errors = { ENOMEM, E2BIG, EPERM, EBUSY } },
         { "bpf", SYS_bpf, ON(1, BPF_MAP_LOOKUP_ELEM), .errors = { ENOENT, EPERM } },
         { "bpf", SYS_bpf, ON(1, BPF_MAP_DELETE_ELEM), .errors = { EBUSY, EPERM } },

@@ -96,21 +96,39 @@ static void same_port(Play *play) {
                 guest_release(guest, i);
 }
 
-static bool acquire_for_process(Guest *guest) {
-        guest_send(guest, "Acquire", "", "%s",
-                   "{'sockets':[{'network':'tcp4','address':'127.0.0.1:4000'}],'lifetime':'process'}");
+static bool acquire_for(Guest *guest, const char *lifetime) {
+        guest_send(guest, "Acquire", "",
+                   "{'sockets':[{'network':'tcp4','address':'127.0.0.1:4000'}],'lifetime':'%s'}",
+                   lifetime);
         return guest_take_sockets(guest);
 }
 
 static void process(Play *play) {
         Guest *guest = play_foreign_guest(play);
 
-        if (acquire_for_process(guest))
+        if (acquire_for(guest, "process"))
                 guest_release(guest, 0);
 }
 
 static void process_exits(Play *play) {
-        acquire_for_process(play_foreign_guest(play));
+        acquire_for(play_foreign_guest(play), "process");
+}
+
+static void descriptor(Play *play) {
+        Guest *guest = play_guest(play);
+
+        if (acquire_for(guest, "descriptor"))
+                guest_release(guest, 0);
+}
+
+/* While the connection is still there. */
+static void descriptor_closes(Play *play) {
+        Guest *guest = play_guest(play);
+        size_t mark = play_mark(play);
+
+        acquire_for(guest, "descriptor");
+        guest->lifeline = fd_close(guest->lifeline);
+        play_linger(play, mark);
 }
 
 static void list(Play *play) {
@@ -524,6 +542,8 @@ static const Scenario scenarios[] = {
         { "lifetime process", .run = process },
         { "process, by number", .how = { .no_peer_pidfd = true }, .run = process },
         { "a process that exits", .run = process_exits },
+        { "lifetime descriptor", .run = descriptor },
+        { "a descriptor that is closed", .run = descriptor_closes },
         { "a list", .run = list },
         { "a slow reader", .prepare = read_nothing, .run = read_late },
         { "a malformed call", .run = malformed, .outcome = OUTCOME_HUNG_UP },

@@ -9,6 +9,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <net/if.h>
@@ -129,6 +130,8 @@ static Socket *socket_of(int fd) {
 /* ---- sockets ------------------------------------------------------------------------------------ */
 
 int __wrap_socket(int family, int type, int protocol);
+int __wrap_pipe2(int ends[2], int flags);
+int __real_pipe2(int ends[2], int flags);
 int __wrap_close(int fd);
 int __real_close(int fd);
 int __wrap_bind(int fd, const struct sockaddr *address, socklen_t n);
@@ -151,6 +154,14 @@ int __wrap_socket(int family, int type, int protocol) {
                                        .type = type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK),
                                        .cookie = ++kernel.last_cookie };
         return fd;
+}
+
+/* That nobody has one end is told by the real one. */
+int __wrap_pipe2(int ends[2], int flags) {
+        if (fake_kernel_fails())
+                return -1;
+        fuzz_expect(flags & O_CLOEXEC);
+        return __real_pipe2(ends, flags);
 }
 
 int __wrap_close(int fd) {

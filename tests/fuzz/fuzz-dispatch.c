@@ -21,11 +21,13 @@
 
 #include "daemon/dispatch.h"
 
+#include <fcntl.h>
 #include <jansson.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/config.h"
@@ -56,6 +58,7 @@ typedef struct Client {
         User *user;
         LeaseOwner leases;
         Process *process;
+        int lifeline; /* the last descriptor that leases depend on; -1: none */
         Watcher watcher;
         bool watching;
 } Client;
@@ -130,7 +133,7 @@ static void client_begin(Broker *broker, Client *client) {
 
         fuzz_expect(subject);
         *subject = (Subject){ .n_refs = 1, .uid = uid, .gid = uid };
-        *client = (Client){ .broker = broker, .subject = subject };
+        *client = (Client){ .broker = broker, .subject = subject, .lifeline = -1 };
         client->watcher.notify = client_notify;
         LIST_INIT(&client->leases.leases);
         fuzz_expect(accounts_user(&broker->services.accounts, uid, &client->user) == 0);
@@ -141,6 +144,7 @@ static void client_end(Client *client) {
                 LIST_REMOVE(&client->watcher, entry);
         lease_owner_end(&client->leases, MEMBER_LEAVE_LOST, "the connection has ended");
         process_unref(client->process);
+        client->lifeline = fd_close(client->lifeline);
         user_unref(client->user);
         subject_unref(client->subject);
 }
@@ -312,6 +316,19 @@ static void reconnect(Broker *broker) {
         client_begin(broker, broker->speaker);
 }
 
+static bool is_pipe(int fd) {
+        struct stat st;
+
+        return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
+}
+
+/* Leases that depend on the one before end in the next turn. */
+static void client_keep(Client *client, int fd) {
+        fd_close(client->lifeline);
+        client->lifeline = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        fuzz_expect(client->lifeline >= 0);
+}
+
 static void step_call(Broker *broker, FuzzInput line) {
         Client *client = broker->speaker;
         uid_t other = FIRST_UID + (client->subject->uid - FIRST_UID + 1) % USERS;
@@ -328,7 +345,7 @@ static void step_call(Broker *broker, FuzzInput line) {
                 .peer = client,
         };
         bool delivered = !broker->undeliverable;
-        size_t n_fds;
+        size_t n_fds, n_leases;
         char *frame;
         int r;
 
@@ -338,9 +355,14 @@ static void step_call(Broker *broker, FuzzInput line) {
         r = dispatch_call(&context, frame, line.n);
         if (r >= 0)
                 expect_answer(&context);
-        n_fds = context.fds.n;
+        n_fds = n_leases = context.fds.n;
+        if (n_fds > 0 && is_pipe(context.fds.fds[n_fds - 1])) {
+                n_leases--;
+                if (delivered)
+                        client_keep(client, context.fds.fds[n_fds - 1]);
+        }
         if (n_fds > 0) {
-                fuzz_expect(count_leases(broker, client->subject->uid) == n_own + n_fds);
+                fuzz_expect(count_leases(broker, client->subject->uid) == n_own + n_leases);
                 broker->undeliverable = false;
         }
         context_finish(&context, r >= 0 && delivered);
@@ -366,7 +388,7 @@ static void step_reconnect(Broker *broker, FuzzInput line) {
 
 static void step_exit(Broker *broker, FuzzInput line) {
         if (broker->speaker->process)
-                fuzz_expect(eventfd_write(broker->speaker->process->pidfd, 1) == 0);
+                fuzz_expect(eventfd_write(broker->speaker->process->fd, 1) == 0);
 }
 
 static void step_time(Broker *broker, FuzzInput line) {

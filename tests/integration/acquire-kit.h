@@ -238,14 +238,19 @@ static inline unsigned long long kit_cookie(int fd) {
         return cookie;
 }
 
-/* The reply to an Acquire: all @n sockets go to @ret, each checked by its cookie. */
-static inline void kit_acquire_receive(int control, size_t n, KitSocket *ret) {
+/* The reply to an Acquire: all @n sockets go to @ret, each checked by its cookie. *@ret_lifetime: the
+ * descriptor that the leases depend on; NULL: there is to be none. */
+static inline void kit_acquire_receive_with(int control, size_t n, KitSocket *ret, int *ret_lifetime) {
         int fds[HARNESS_FDS_MAX];
         size_t n_fds;
         json_t *reply = kit_receive(control, fds, &n_fds);
 
         kit_expect_success(reply);
-        cr_assert(eq(sz, n_fds, n));
+        cr_assert(eq(sz, n_fds, n + (ret_lifetime != NULL)));
+        if (ret_lifetime)
+                *ret_lifetime = fds[kit_number(reply, "parameters.lifetimeFileDescriptor")];
+        else
+                cr_assert(kit_at(reply, "parameters.lifetimeFileDescriptor") == NULL);
         cr_assert(eq(sz, json_array_size(kit_at(reply, "parameters.sockets")), n));
         for (size_t i = 0; i < n; i++) {
                 json_t *socket = json_array_get(kit_at(reply, "parameters.sockets"), i);
@@ -256,6 +261,10 @@ static inline void kit_acquire_receive(int control, size_t n, KitSocket *ret) {
                              strtoull(kit_text(socket, "cookie"), NULL, 10)));
         }
         json_decref(reply);
+}
+
+static inline void kit_acquire_receive(int control, size_t n, KitSocket *ret) {
+        kit_acquire_receive_with(control, n, ret, NULL);
 }
 
 static inline void kit_acquire_call(int control, const char *parameters, size_t n, KitSocket *ret) {
@@ -275,6 +284,17 @@ __attribute__((format(printf, 2, 3))) static inline KitSocket kit_acquire(int co
         va_end(args);
         snprintf(parameters, sizeof(parameters), "{'sockets':[%s]}", request);
         kit_acquire_call(control, parameters, 1, &socket);
+        return socket;
+}
+
+/* One socket, by @request, whose lease lasts as long as *@ret_lifetime. */
+static inline KitSocket kit_acquire_by_descriptor(int control, const char *request, int *ret_lifetime) {
+        char parameters[512];
+        KitSocket socket;
+
+        snprintf(parameters, sizeof(parameters), "{'sockets':[%s],'lifetime':'descriptor'}", request);
+        kit_send(control, "Acquire", "", parameters);
+        kit_acquire_receive_with(control, 1, &socket, ret_lifetime);
         return socket;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* The ways a lease ends without being released: with its connection, or with its process. */
+/* The ways a lease ends without being released: with its connection, its process, or its descriptor. */
 
 #include <linux/sched.h>
 #include <sched.h>
@@ -174,6 +174,70 @@ Test(lifetime, process_has_exited_before) {
         kit_stop(&kit);
 }
 
+Test(lifetime, what_is_no_lifetime) {
+        static const char *const lifetimes[] = { "tree", "Descriptor", "descriptors", "" };
+        Kit kit;
+        int control;
+
+        kit_start(&kit, KIT_CONFIG);
+        control = harness_connect(&kit.harness);
+        for (size_t i = 0; i < sizeof(lifetimes) / sizeof(lifetimes[0]); i++) {
+                json_auto_t *reply = kit_expect_error(kit_call(control, "Acquire",
+                                                               "{'sockets':[{'network':'tcp4','address':"
+                                                               "'127.0.0.1:0'}],'lifetime':'%s'}",
+                                                               lifetimes[i]),
+                                                      "org.varlink.service.InvalidParameter");
+
+                KIT_EXPECT_TEXT(kit_text(reply, "parameters.parameter"), "lifetime");
+        }
+        expect_leases(control, 0);
+        close(control);
+        kit_stop(&kit);
+}
+
+/* With the error comes no descriptor, and of what was made before nothing is left. */
+Test(lifetime, descriptor_of_what_is_refused) {
+        Kit kit;
+        int control;
+
+        kit_start(&kit, KIT_CONFIG);
+        control = harness_connect(&kit.harness);
+        json_decref(kit_expect_error(
+                kit_call(control, "Acquire",
+                         "{'sockets':[{'network':'tcp4','address':'127.0.0.1:0'},"
+                         "{'network':'tcp4','address':'192.0.2.1:0'}],'lifetime':'descriptor'}"),
+                "AddressUnavailable"));
+        json_decref(
+                kit_expect_error(kit_call(control, "Acquire", "{'sockets':[],'lifetime':'descriptor'}"),
+                                 "org.varlink.service.InvalidParameter"));
+        expect_leases(control, 0);
+        harness_expect_broker_fds(&kit.harness, kit.n_broker_fds + 1);
+        close(control);
+        kit_stop(&kit);
+}
+
+/* Nobody ever had it: what was sent goes with the connection. */
+Test(lifetime, descriptor_that_is_never_received) {
+        Kit kit;
+        int control, other, watch;
+
+        kit_start(&kit, KIT_CONFIG);
+        other = harness_connect(&kit.harness);
+        watch = kit_watch(&kit, other);
+        control = harness_connect(&kit.harness);
+        kit_send(control, "Acquire", "",
+                 "{'sockets':[{'network':'tcp4','address':'127.0.0.1:0'}],'lifetime':'descriptor'}");
+        json_decref(kit_event(watch, "acquired"));
+        kit_wait_readable(control);
+        close(control);
+        json_decref(kit_event(watch, "released"));
+        json_decref(kit_event(watch, "closed"));
+        expect_leases(other, 0);
+        close(watch);
+        close(other);
+        kit_stop(&kit);
+}
+
 /* A child with this very number, which stays until it is killed. Returns whether it could be had. */
 static bool take_number(pid_t number) {
         struct clone_args args = { .exit_signal = SIGCHLD,
@@ -339,5 +403,169 @@ Test(lifetime, both_on_one_connection) {
         kit_drop(&connection);
         close(watch);
         close(other);
+        kit_stop(&kit);
+}
+
+/* ---- the descriptor ------------------------------------------------------------------------------- */
+
+static void expect_lifetime(int control, const KitSocket *held, const char *lifetime) {
+        json_auto_t *endpoint = kit_describe(control, held);
+
+        KIT_EXPECT_TEXT(kit_text(endpoint, "members.0.leases.0.lifetime"), lifetime);
+}
+
+static void expect_released(int watch, const char *reason) {
+        json_auto_t *event = kit_event(watch, "released");
+
+        KIT_EXPECT_TEXT(kit_text(event, "reason"), reason);
+}
+
+Test(lifetime, last_copy_of_the_descriptor_ends_its_leases) {
+        KitSocket held[2];
+        int control, other, watch, fd, copy;
+        Kit kit;
+
+        kit_start(&kit, KIT_CONFIG);
+        other = harness_connect(&kit.harness);
+        watch = kit_watch(&kit, other);
+        control = harness_connect(&kit.harness);
+        kit_send(control, "Acquire", "",
+                 "{'sockets':[{'network':'tcp4','address':'127.0.0.1:0'},"
+                 "{'network':'tcp4','address':'127.0.0.1:0'}],'lifetime':'descriptor'}");
+        kit_acquire_receive_with(control, 2, held, &fd);
+        json_decref(kit_event(watch, "acquired"));
+        json_decref(kit_event(watch, "acquired"));
+        expect_lifetime(other, &held[0], "descriptor");
+        expect_lifetime(other, &held[1], "descriptor");
+        close(control);
+        /* Two sockets, one pipe; and the watcher's two connections. */
+        harness_expect_broker_fds(&kit.harness, kit.n_broker_fds + 2 + 3);
+        copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        close(fd);
+        kit_expect_served(held[0].fd);
+        expect_leases(other, 2);
+        cr_assert(zero(int, kit_is_readable(watch)));
+        close(copy);
+        expect_released(watch, "every copy of its descriptor is closed");
+        json_decref(kit_event(watch, "closed"));
+        expect_released(watch, "every copy of its descriptor is closed");
+        json_decref(kit_event(watch, "closed"));
+        expect_leases(other, 0);
+        kit_drop(&held[0]);
+        kit_drop(&held[1]);
+        close(watch);
+        close(other);
+        kit_stop(&kit);
+}
+
+/* Becomes another program after all: it keeps the descriptor, and nothing else of the broker's. */
+static void become_cat(int input, int lifetime_fd) {
+        dup2(input, STDIN_FILENO);
+        fcntl(lifetime_fd, F_SETFD, 0);
+        execlp("cat", "cat", (char *)NULL);
+        _exit(1);
+}
+
+/* Asks, and exits when its child has everything. */
+static void acquire_and_leave(const Kit *kit, int input) {
+        int fd;
+
+        kit_acquire_by_descriptor(harness_connect(&kit->harness),
+                                  "{'network':'tcp4','address':'127.0.0.1:0'}", &fd);
+        if (fork() == 0)
+                become_cat(input, fd);
+        _exit(0);
+}
+
+Test(lifetime, descriptor_is_kept_by_a_grandchild) {
+        int control, watch, input[2];
+        Kit kit;
+        pid_t pid;
+
+        kit_start(&kit, KIT_CONFIG);
+        control = harness_connect(&kit.harness);
+        watch = kit_watch(&kit, control);
+        cr_assert(zero(int, pipe2(input, O_CLOEXEC)));
+        pid = fork();
+        cr_assert(ge(int, pid, 0));
+        if (pid == 0)
+                acquire_and_leave(&kit, input[0]);
+        close(input[0]);
+        expect_held_by(kit_event(watch, "acquired"), &(Holder){ .pid = pid });
+        cr_assert(eq(int, waitpid(pid, NULL, 0), pid));
+        /* Who asked is gone, with its connection, and so is every copy of the socket but the broker's.
+         */
+        harness_expect_broker_fds(&kit.harness, kit.n_broker_fds + 2 + 2);
+        expect_leases(control, 1);
+        cr_assert(zero(int, kit_is_readable(watch)));
+        close(input[1]);
+        expect_released(watch, "every copy of its descriptor is closed");
+        json_decref(kit_event(watch, "closed"));
+        close(watch);
+        close(control);
+        kit_stop(&kit);
+}
+
+/* Whatever they depend on, they are the user's. */
+Test(lifetime, lease_of_a_descriptor_is_its_users) {
+        struct pollfd pollfd = { .events = POLLIN };
+        KitSocket held;
+        int control, other;
+        Kit kit;
+
+        kit_start(&kit, KIT_CONFIG);
+        control = harness_connect(&kit.harness);
+        held = kit_acquire_by_descriptor(control, "{'network':'tcp4','address':'127.0.0.1:0'}",
+                                         &pollfd.fd);
+        close(control);
+        control = harness_connect(&kit.harness);
+        if (geteuid() == 0) {
+                other = kit_connect_as(&kit, KIT_UID, 0);
+                json_decref(kit_expect_error(
+                        kit_call(other, "Release", "{'leases':['%s']}", kit_lease(&held)),
+                        "NoSuchLease"));
+                close(other);
+        }
+        if (kit_is_capable(control, "steer")) {
+                json_auto_t *drained = kit_call(control, "Drain", "{'leases':['%s']}", kit_lease(&held));
+                json_auto_t *ready = kit_call(control, "Ready", "{'leases':['%s']}", kit_lease(&held));
+
+                kit_expect_success(drained);
+                kit_expect_success(ready);
+        }
+        cr_assert(zero(int, poll(&pollfd, 1, 0)));
+        kit_release(control, &held);
+        /* Its holder, whoever that is, learns of it. */
+        cr_assert(eq(int, poll(&pollfd, 1, KIT_PATIENCE_MSEC), 1));
+        cr_assert(eq(int, pollfd.revents, POLLHUP));
+        close(pollfd.fd);
+        close(control);
+        kit_stop(&kit);
+}
+
+/* Each on its own. */
+Test(lifetime, two_descriptors_of_one_connection) {
+        KitSocket held[2];
+        int control, fds[2];
+        long long n;
+        Kit kit;
+
+        kit_start(&kit, KIT_CONFIG);
+        control = harness_connect(&kit.harness);
+        for (int i = 0; i < 2; i++)
+                held[i] = kit_acquire_by_descriptor(
+                        control, "{'network':'tcp4','address':'127.0.0.1:0'}", &fds[i]);
+        close(fds[0]);
+        do {
+                json_auto_t *reply = kit_call(control, "GetStatus", "{}");
+
+                n = kit_number(reply, "parameters.leases");
+        } while (n == 2);
+        expect_lifetime(control, &held[1], "descriptor");
+        kit_expect_served(held[1].fd);
+        close(fds[1]);
+        kit_drop(&held[0]);
+        kit_drop(&held[1]);
+        close(control);
         kit_stop(&kit);
 }

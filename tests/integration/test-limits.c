@@ -408,6 +408,50 @@ Test(limits, t5_descriptors_of_one_user) {
         scene_end(&scene);
 }
 
+/* One for the socket, and one for what its lease depends on; what is refused costs nothing. */
+Test(limits, t5_descriptors_that_leases_depend_on) {
+        KitSocket held[BROKER_FDS], own;
+        int fds[BROKER_FDS], newcomer;
+        size_t n = 0;
+
+        kit_require_root();
+        scene_begin_limited(&scene, KIT_CONFIG, KIT_OTHER_UID, BROKER_FDS);
+        for (;;) {
+                json_auto_t *reply = NULL;
+                size_t n_fds;
+                int received[HARNESS_FDS_MAX];
+
+                kit_send(scene.honest, "Acquire", "",
+                         "{'sockets':[{'network':'udp4','address':'127.0.0.1:0','sharing':'exclusive'}],"
+                         "'lifetime':'descriptor'}");
+                reply = kit_receive(scene.honest, received, &n_fds);
+                if (n_fds == 0) {
+                        json_decref(kit_expect_error(json_incref(reply), "QuotaExceeded"));
+                        KIT_EXPECT_TEXT(kit_text(reply, "parameters.resource"), "descriptors");
+                        break;
+                }
+                held[n].reply = json_incref(kit_at(reply, "parameters.sockets.0"));
+                held[n].fd = received[0];
+                fds[n++] = received[1];
+        }
+        cr_assert(ge(llong, (long long)n, BROKER_FDS * 3 / 16 - 2));
+        cr_assert(le(llong, (long long)n, BROKER_FDS * 3 / 16));
+        scene_expect_count(&scene, "leases", (long long)n);
+        newcomer = kit_connect_as(&scene.kit, KIT_UID, 0);
+        own = kit_acquire(newcomer, "{'network':'tcp','address':'127.0.0.1:0'}");
+        kit_release(newcomer, &own);
+        close(newcomer);
+        while (n > 0) {
+                close(fds[--n]);
+                kit_drop(&held[n]);
+        }
+        scene_expect_count(&scene, "leases", 0);
+        own = kit_acquire_by_descriptor(scene.honest, "{'network':'tcp','address':'127.0.0.1:0'}", fds);
+        kit_release(scene.honest, &own);
+        close(fds[0]);
+        scene_end(&scene);
+}
+
 /* Who adopts what another left pays for it, and the other has its descriptors again. */
 Test(limits, descriptors_of_what_was_adopted) {
         int before, after[2], heir;

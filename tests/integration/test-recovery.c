@@ -320,6 +320,89 @@ Test(recovery, process_that_ended_meanwhile) {
         end(&kit);
 }
 
+Test(recovery, lease_of_a_descriptor_goes_on_without_its_help) {
+        KitSocket held;
+        char state[16];
+        int control, fd;
+        Kit kit;
+
+        begin(&kit, CONFIG, 64);
+        control = harness_connect(&kit.harness);
+        held = kit_acquire_by_descriptor(control, "{'network':'tcp4','address':'127.0.0.1:0'}", &fd);
+        close(control);
+        for (int i = 0; i < 3; i++) {
+                json_t *endpoint;
+
+                kill_and_restart(&kit);
+                control = harness_connect(&kit.harness);
+                expect_status(control, "leases", 1);
+                expect_status(control, "lost", 0);
+                expect_status(control, "foreign", 0);
+                KIT_EXPECT_TEXT(state_of(control, &held, state), "live");
+                /* It is what it was, and waits for nobody. */
+                endpoint = kit_describe(control, &held);
+                KIT_EXPECT_TEXT(kit_text(endpoint, "members.0.leases.0.lifetime"), "descriptor");
+                json_decref(endpoint);
+                /* To say so all the same does no harm, */
+                cr_assert(kit_resume(control, &held));
+                close(control);
+        }
+        control = harness_connect(&kit.harness);
+        kit_expect_served(held.fd);
+        KIT_EXPECT_TEXT(state_of(control, &held, state), "live");
+        /* and it still ends with the descriptor. */
+        close(fd);
+        while (strcmp(state_of(control, &held, state), "parked") != 0)
+                ;
+        kit_drop(&held);
+        close(control);
+        end(&kit);
+}
+
+Test(recovery, descriptor_that_was_closed_meanwhile) {
+        KitSocket held;
+        char state[16];
+        int control, fd;
+        Kit kit;
+
+        begin(&kit, CONFIG, 64);
+        control = harness_connect(&kit.harness);
+        held = kit_acquire_by_descriptor(control, "{'network':'tcp4','address':'127.0.0.1:0'}", &fd);
+        close(control);
+        harness_kill(&kit.harness);
+        close(fd);
+        harness_restart(&kit.harness);
+        control = harness_connect(&kit.harness);
+        while (strcmp(state_of(control, &held, state), "parked") != 0)
+                ;
+        cr_assert(not(kit_resume(control, &held)));
+        kit_drop(&held);
+        close(control);
+        end(&kit);
+}
+
+/* It is one end of a pipe that the manager keeps: a stop in good order leaves it there, too. */
+Test(recovery, descriptor_after_a_stop_in_good_order) {
+        KitSocket held;
+        char state[16];
+        int control, fd;
+        Kit kit;
+
+        begin(&kit, CONFIG, 64);
+        control = harness_connect(&kit.harness);
+        held = kit_acquire_by_descriptor(control, "{'network':'tcp4','address':'127.0.0.1:0'}", &fd);
+        harness_terminate(&kit.harness);
+        close(control);
+        harness_restart(&kit.harness);
+        control = harness_connect(&kit.harness);
+        KIT_EXPECT_TEXT(state_of(control, &held, state), "live");
+        cr_assert(zero(int, kit_is_readable(fd)));
+        kit_release(control, &held);
+        close(fd);
+        close(control);
+        end(&kit);
+}
+
 /* No connection tells that it ended. */
 Test(recovery, client_that_ended_before_it_came_back) {
         KitSocket held;

@@ -149,6 +149,43 @@ Test(replace, everything_goes_on) {
         leaks_expect_fds(kit.n_fds);
 }
 
+Test(replace, leases_of_descriptors_go_on) {
+        KitSocket held[2];
+        int control, fds[2];
+        Kit kit;
+
+        kit_start(&kit, CONFIG);
+        control = harness_connect(&kit.harness);
+        for (int i = 0; i < 2; i++)
+                held[i] = kit_acquire_by_descriptor(
+                        control, "{'network':'tcp4','address':'127.0.0.1:0'}", &fds[i]);
+        close(control);
+        for (int i = 0; i < 2; i++) {
+                harness_replace(&kit.harness);
+                control = harness_connect(&kit.harness);
+                for (int k = 0; k < 2; k++) {
+                        json_auto_t *endpoint = kit_describe(control, &held[k]);
+
+                        KIT_EXPECT_TEXT(kit_text(endpoint, "members.0.leases.0.lifetime"), "descriptor");
+                }
+                close(control);
+        }
+        control = harness_connect(&kit.harness);
+        close(fds[0]);
+        for (bool parked = false; !parked;) {
+                json_auto_t *endpoint = kit_describe(control, &held[0]);
+
+                parked = strcmp(kit_text(endpoint, "members.0.state"), "parked") == 0;
+        }
+        kit_release(control, &held[1]);
+        kit_wait_readable(fds[1]); /* it has hung up */
+        close(fds[1]);
+        kit_drop(&held[0]);
+        close(control);
+        harness_stop(&kit.harness);
+        leaks_expect_fds(kit.n_fds);
+}
+
 Test(replace, nobody_to_be_replaced) {
         int control;
         Kit kit;

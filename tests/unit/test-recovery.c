@@ -876,3 +876,110 @@ Test(recovery, a_place_that_cannot_be_is_no_harm) {
         scene_recover(&scene);
         scene_end(&scene);
 }
+
+/* ---- pipes
+ * --------------------------------------------------------------------------------------------- */
+
+/* Of the pipe; both broker and client have copies. */
+static int ends[2];
+
+static uint64_t number_of(int fd) {
+        struct stat st;
+
+        cr_assert(zero(int, fstat(fd, &st)));
+        return st.st_ino;
+}
+
+static void live_by_a_descriptor(Kit *kit, Testament *left) {
+        Member *member = kit_open(kit, "tcp4", "127.0.0.1:0", SHARING_EXCLUSIVE, 0);
+        int fd = fcntl(ends[1], F_DUPFD_CLOEXEC, 0);
+        Process *lifeline;
+
+        cr_assert(zero(int, process_new_lifeline(kit->services.event, fd, number_of(fd), &lifeline)));
+        note(left, 0, kit_lease(kit, member, lifeline));
+        services_settle(&kit->services);
+        left->process = lifeline->id;
+}
+
+static void begin_with_a_descriptor(Scene *scene) {
+        cr_assert(zero(int, pipe2(ends, O_CLOEXEC | O_NONBLOCK)));
+        scene_begin(scene, false, live_by_a_descriptor);
+}
+
+static void end_with_a_descriptor(Scene *scene) {
+        scene_end(scene);
+        close(ends[0]);
+        close(ends[1]);
+}
+
+Test(recovery, without_its_descriptor_a_lease_is_lost) {
+        Scene scene;
+
+        begin_with_a_descriptor(&scene);
+        lose_kept(&scene, scene.left->process);
+        scene_recover(&scene);
+        scene_expect_tally(&scene, 1, 1, 0, 1, 0);
+        end_with_a_descriptor(&scene);
+}
+
+/* It would never end, or be one that somebody else ends. */
+Test(recovery, what_is_another_descriptor_is_closed) {
+        for (int kind = 0; kind < 5; kind++) {
+                int others[2];
+                Scene scene;
+
+                begin_with_a_descriptor(&scene);
+                lose_kept(&scene, scene.left->process);
+                cr_assert(zero(int, pipe2(others, O_CLOEXEC)));
+                keep_more(&scene, scene.left->process,
+                          fcntl(kind == 0   ? others[1]
+                                : kind == 1 ? others[0]
+                                : kind == 2 ? ends[0] /* the wrong end of the right one */
+                                            : STDIN_FILENO,
+                                F_DUPFD_CLOEXEC, 0));
+                if (kind == 3)
+                        keep_more(&scene, scene.left->process, open_pidfd(getppid()));
+                if (kind == 4)
+                        keep_more(&scene, scene.left->process, other_listener());
+                close(others[0]);
+                close(others[1]);
+                scene_recover(&scene);
+                scene_expect_tally(&scene, 1, 1, 0, 1, kind < 3 ? 1 : 2);
+                cr_assert(eq(int, kept(&scene, scene.left->process), -1));
+                end_with_a_descriptor(&scene);
+        }
+}
+
+Test(recovery, lease_goes_on_by_its_descriptor) {
+        Lease *lease;
+        Scene scene;
+
+        begin_with_a_descriptor(&scene);
+        scene_recover(&scene);
+        scene_expect_tally(&scene, 1, 1, 1, 0, 0);
+        lease = scene_lease(&scene, 0);
+        cr_assert(eq(int, lease_lifetime(lease), LIFETIME_DESCRIPTOR));
+        cr_assert(eq(sz, lease->process->n_refs, 1));
+        cr_assert(eq(u64, lease->process->lifeline, number_of(ends[0])));
+        /* The pipe; nobody paid for the socket. */
+        cr_assert(eq(sz, lease->process->charge.n, 1));
+        cr_assert(eq(sz, lease->charge.user->used[RESOURCE_DESCRIPTORS], 1));
+        /* There is no time in which somebody must come. */
+        cr_assert(not(scene.kit.services.grace.timer.armed));
+        kit_turn(&scene.kit);
+        cr_assert(eq(sz, lease_registry_count(&scene.kit.services.leases), 1));
+        end_with_a_descriptor(&scene);
+}
+
+Test(recovery, descriptor_that_was_closed_meanwhile_ends_its_lease) {
+        Scene scene;
+
+        begin_with_a_descriptor(&scene);
+        ends[0] = fd_close(ends[0]);
+        scene.n_fds--;
+        scene_recover(&scene);
+        scene_expect_tally(&scene, 1, 1, 1, 0, 0);
+        kit_turn(&scene.kit);
+        kit_expect_told(&scene.kit, "released closed ");
+        end_with_a_descriptor(&scene);
+}

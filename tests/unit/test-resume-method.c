@@ -5,6 +5,7 @@
 #include "daemon/dispatch.h"
 #include <sys/syscall.h>
 
+#include "daemon/lifeline.h"
 #include "daemon/process.h"
 #include "proto/limits.h"
 #include "tests/unit/group-kit.h"
@@ -184,6 +185,46 @@ Test(resume_method, may_end_with_the_process) {
         /* It stays with it, whatever is asked for. */
         expect(resume(&caller, request(&caller, lease, lease->member->cookie), ""), "\"lost\":[]");
         cr_assert(eq(ptr, lease->owner, &caller.process->owner));
+        caller_end(&caller);
+}
+
+/* It would be one that nothing ends: no descriptor goes with the answer. */
+Test(resume_method, nothing_that_waits_comes_to_end_with_a_descriptor) {
+        Caller caller;
+        Lease *lease;
+
+        caller_start(&caller);
+        lease = wait_for(&caller, 1000);
+        expect(resume(&caller, request(&caller, lease, lease->member->cookie),
+                      ",\"lifetime\":\"descriptor\""),
+               "\"resumed\":[]");
+        cr_assert(eq(ptr, lease->owner, &caller.kit.services.grace.owner));
+        caller_end(&caller);
+}
+
+Test(resume_method, what_ends_with_a_descriptor_goes_on) {
+        static const char *const more[] = { "", ",\"lifetime\":\"descriptor\"",
+                                            ",\"lifetime\":\"process\"" };
+        Process *lifeline;
+        Caller caller;
+        Lease *lease;
+        int fd;
+
+        caller_start(&caller);
+        have_process(&caller);
+        cr_assert(zero(int, lifeline_new(caller.kit.services.event, &fd, &lifeline)));
+        lease = kit_lease(&caller.kit,
+                          kit_open(&caller.kit, "tcp4", "127.0.0.1:0", SHARING_EXCLUSIVE, 0), lifeline);
+        process_unref(lifeline);
+        for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++) {
+                expect(resume(&caller, request(&caller, lease, lease->member->cookie), more[i]),
+                       "\"lost\":[]");
+                cr_assert(eq(ptr, lease->owner, &lifeline->owner));
+        }
+        expect_lost(&caller, lease, lease->member->cookie + 1);
+        close(fd);
+        kit_turn(&caller.kit);
+        cr_assert(zero(sz, lease_registry_count(&caller.kit.services.leases)));
         caller_end(&caller);
 }
 

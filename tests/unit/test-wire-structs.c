@@ -120,7 +120,8 @@ static const Member event[] = {
 
 static const Member resume_request[] = { MEMBER(ResumeRequest, lease), MEMBER(ResumeRequest, cookie) };
 static const Member acquire_in[] = { MEMBER(AcquireIn, sockets), MEMBER(AcquireIn, lifetime) };
-static const Member acquire_out[] = { MEMBER(AcquireOut, sockets) };
+static const Member acquire_out[] = { MEMBER(AcquireOut, sockets),
+                                      MEMBER(AcquireOut, lifetime_file_descriptor) };
 static const Member leases_in[] = { MEMBER(LeasesIn, leases) };
 static const Member set_weight_in[] = { MEMBER(SetWeightIn, leases), MEMBER(SetWeightIn, weight) };
 static const Member dial_in[] = { MEMBER(DialIn, network), MEMBER(DialIn, remote_address),

@@ -173,8 +173,7 @@ static int client_claim(reuse_client *client, const PendingCall *call, reuse_rep
                 return client_end(client, -EPROTO,
                                   "the broker's answer and the descriptors beside it do not agree");
         case SOCKETS_E_COOKIE:
-                return client_end(client, -EBADMSG,
-                                  "a descriptor is not the socket that the broker named");
+                return client_end(client, -EBADMSG, "a descriptor is not what the broker named");
         default:
                 return client_end(client, r, "no memory for the sockets");
         }
@@ -264,7 +263,7 @@ int client_receive(reuse_client *client, bool wait) {
         case 0:
                 client->unread = true;
                 /* So many no reply can have: a broker that goes mad must not fill our table. */
-                if (client->channel.in_fds.n > SOCKETS_MAX)
+                if (client->channel.in_fds.n > SOCKETS_MAX + 1)
                         return client_end(client, -EPROTO, "the broker sent too many descriptors");
                 return 1;
         case CHANNEL_E_AGAIN:

@@ -3,7 +3,8 @@
 /*
  * The leases that were acquired over a connection, until their Release. A lease lives as long as the
  * connection or the process, whatever became of the object that brought it, so they are noted here: to
- * be taken up again with the next broker, or else to be asked for once more.
+ * be taken up again with the next broker, or else to be asked for once more. Not so those that live as
+ * long as a descriptor.
  */
 
 #include <errno.h>
@@ -98,6 +99,10 @@ int holdings_doubt(reuse_client *client) {
 static int holdings_note_acquired(reuse_client *client, PendingCall *call, const AcquireOut *out) {
         const SocketReply *sockets = out->sockets.items;
 
+        /* They are whose the descriptor is, which may be another process: there is nothing to take up
+         * again, and who has given it away has nothing to acquire anew. */
+        if (out->lifetime_file_descriptor != WIRE_ABSENT)
+                return 0;
         for (size_t i = 0; i < out->sockets.n; i++) {
                 int r = holdings_add(client, call, i, &sockets[i]);
 

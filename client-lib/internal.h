@@ -96,8 +96,9 @@ size_t text_distance(const char *a, const char *b);
 enum {
         _SOCKETS_E_SUCCESS,
         SOCKETS_E_MALFORMED,   /* fields are missing, or the number of sockets is wrong */
-        SOCKETS_E_DESCRIPTORS, /* not as many descriptors came as sockets, or their numbers are wrong */
-        SOCKETS_E_COOKIE,      /* a descriptor is not the socket that the broker means */
+        SOCKETS_E_DESCRIPTORS, /* not as many descriptors came as are named, or their numbers are wrong
+                                */
+        SOCKETS_E_COOKIE,      /* a descriptor is not the socket, or the pipe, that the broker means */
 };
 
 /*

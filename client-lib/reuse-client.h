@@ -120,7 +120,9 @@ int reuse_request_add_spec(reuse_request *request, const char *spec, reuse_error
 int reuse_request_set(reuse_request *request, const char *key, const char *value,
                       reuse_error **ret_error);
 
-/* How long the leases last: "connection" (the default) or "process". Returns 0 or -EINVAL. Since 0.1. */
+/* How long the leases last: "connection" (the default), "process", or "descriptor", as long as any copy
+ * of reuse_sockets_get_lifetime_fd() is open. A broker that does not know the last says
+ * InvalidParameter, with the parameter "lifetime". Returns 0 or -EINVAL. Since 0.1. */
 int reuse_request_set_lifetime(reuse_request *request, const char *lifetime);
 
 /* How many sockets were added. Since 0.1. */
@@ -128,7 +130,8 @@ size_t reuse_request_count(const reuse_request *request);
 
 /* ---- what was given -------------------------------------------------------------------------- */
 
-/* Closes the descriptors that were not taken. The leases go on. Since 0.1. */
+/* Closes the descriptors that were not taken. The leases go on, but for those of the lifetime
+ * "descriptor" whose descriptor is among them. Since 0.1. */
 reuse_sockets *reuse_sockets_free(reuse_sockets *sockets);
 
 /* How many there are; @index below is 0 to this less one, in the order of the request. With another
@@ -140,6 +143,20 @@ int reuse_sockets_get_fd(const reuse_sockets *sockets, size_t index);
 
 /* The descriptor, the caller's from now on; -EBADF the second time. Since 0.1. */
 int reuse_sockets_take_fd(reuse_sockets *sockets, size_t index);
+
+/*
+ * The descriptor on which the leases depend, with the lifetime "descriptor": all of one request on one.
+ * They end when its last copy is closed; so it is for who has other processes inherit it, beside the
+ * sockets, and the broker may be lost meanwhile. It is close-on-exec, like all; clear FD_CLOEXEC of a
+ * copy that execve() is to keep. Nothing is ever read from it: poll() says POLLHUP once the leases have
+ * ended before it, by a release or with a broker that nothing keeps the sockets of. The connection does
+ * not take such leases up again, and never acquires them anew. -EBADF with another lifetime.
+ *
+ * Still owned by @sockets, which closes it when freed, or taken: the caller's from now on, -EBADF the
+ * second time. Since 0.1.
+ */
+int reuse_sockets_get_lifetime_fd(const reuse_sockets *sockets);
+int reuse_sockets_take_lifetime_fd(reuse_sockets *sockets);
 
 /* The lease (for reuse_client_release() and its like), the endpoint's id, its name or NULL, the network
  * and address it is bound to, with the port that the broker chose; its sharing. Since 0.1. */
@@ -203,9 +220,9 @@ int reuse_client_get_events(const reuse_client *client);
 
 /*
  * The socket of the connection, for who has other processes inherit it: leases for the connection last
- * as long as any of them keeps it. It is close-on-exec, not to be read or written, and another one
- * after each reconnect; a copy that is left does not reconnect. -ENOTCONN while there is none. Since
- * 0.1.
+ * as long as any of them keeps it, and the broker lives; the lifetime "descriptor" outlasts it. It is
+ * close-on-exec, not to be read or written, and another one after each reconnect; a copy that is left
+ * does not reconnect. -ENOTCONN while there is none. Since 0.1.
  */
 int reuse_client_get_connection(const reuse_client *client);
 

@@ -9,11 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "client-lib/internal.h"
 
 struct reuse_sockets {
         AcquireOut *out; /* one block */
+        int lifetime_fd; /* -1: there is none, or it was taken */
         int fds[];       /* in the order of out->sockets; -1 once taken */
 };
 
@@ -31,6 +33,30 @@ static bool cookie_matches(int fd, const char *expected) {
         return strtoull(expected, &end, 10) == cookie && *end == '\0';
 }
 
+static bool is_pipe(int fd) {
+        struct stat st;
+
+        return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
+}
+
+/* How many descriptors go with them. */
+static size_t sockets_expect(const AcquireOut *out) {
+        return out->sockets.n + (out->lifetime_file_descriptor != WIRE_ABSENT);
+}
+
+static int sockets_claim_lifetime(reuse_sockets *sockets, FDList *fds) {
+        int64_t number = sockets->out->lifetime_file_descriptor;
+
+        if (number == WIRE_ABSENT)
+                return 0;
+        if (number < 0)
+                return SOCKETS_E_DESCRIPTORS;
+        sockets->lifetime_fd = fdlist_take(fds, (size_t)number);
+        if (sockets->lifetime_fd < 0)
+                return SOCKETS_E_DESCRIPTORS;
+        return is_pipe(sockets->lifetime_fd) ? 0 : SOCKETS_E_COOKIE;
+}
+
 /* Each number is there once, so @fds is empty at the end. */
 static int sockets_claim(reuse_sockets *sockets, FDList *fds) {
         for (size_t i = 0; i < sockets->out->sockets.n; i++) {
@@ -44,7 +70,7 @@ static int sockets_claim(reuse_sockets *sockets, FDList *fds) {
                 if (!cookie_matches(sockets->fds[i], socket->cookie))
                         return SOCKETS_E_COOKIE;
         }
-        return 0;
+        return sockets_claim_lifetime(sockets, fds);
 }
 
 int sockets_new(Message *message, size_t expected, FDList *fds, reuse_sockets **ret) {
@@ -61,9 +87,9 @@ int sockets_new(Message *message, size_t expected, FDList *fds, reuse_sockets **
         if (out.sockets.n == 0 || out.sockets.n > SOCKETS_MAX ||
             (expected > 0 && out.sockets.n != expected))
                 return SOCKETS_E_MALFORMED;
-        if (fds->n < out.sockets.n)
+        if (fds->n < sockets_expect(&out))
                 return SOCKETS_E_DESCRIPTORS;
-        r = fdlist_shift(fds, out.sockets.n, &mine);
+        r = fdlist_shift(fds, sockets_expect(&out), &mine);
         if (r < 0)
                 return r;
 
@@ -76,6 +102,7 @@ int sockets_new(Message *message, size_t expected, FDList *fds, reuse_sockets **
                 return -ENOMEM;
         }
         sockets->out = copy;
+        sockets->lifetime_fd = -1;
         memset(sockets->fds, -1, out.sockets.n * sizeof(int));
 
         r = sockets_claim(sockets, &mine);
@@ -93,6 +120,7 @@ _public_ reuse_sockets *reuse_sockets_free(reuse_sockets *sockets) {
                 return NULL;
         for (size_t i = 0; i < sockets->out->sockets.n; i++)
                 fd_close(sockets->fds[i]);
+        fd_close(sockets->lifetime_fd);
         free(sockets->out);
         free(sockets);
         return NULL;
@@ -116,6 +144,18 @@ _public_ int reuse_sockets_take_fd(reuse_sockets *sockets, size_t index) {
         if (!sockets_at(sockets, index))
                 return -EINVAL;
         return sockets->fds[index] < 0 ? -EBADF : fd_take(&sockets->fds[index]);
+}
+
+_public_ int reuse_sockets_get_lifetime_fd(const reuse_sockets *sockets) {
+        if (!sockets)
+                return -EINVAL;
+        return sockets->lifetime_fd < 0 ? -EBADF : sockets->lifetime_fd;
+}
+
+_public_ int reuse_sockets_take_lifetime_fd(reuse_sockets *sockets) {
+        if (!sockets)
+                return -EINVAL;
+        return sockets->lifetime_fd < 0 ? -EBADF : fd_take(&sockets->lifetime_fd);
 }
 
 _public_ const char *reuse_sockets_get_lease(const reuse_sockets *sockets, size_t index) {

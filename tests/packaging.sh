@@ -21,7 +21,7 @@ esac
 exported=$(awk '
         /\{$/         { node = $1; print node "@" node }
         /global:/      { global = 1; next }
-        /local:/       { global = 0 }
+        /local:|^\}/ { global = 0 }
         global && /;$/ { gsub(/[ \t;]/, ""); print $0 "@" node }
 ' client-lib/libreuse-client.sym | sort)
 listed=$(sed -n 's/^ \([^ ]*@[^ ]*\) .*/\1/p' contrib/debian/libreuse-client0.symbols | sort)

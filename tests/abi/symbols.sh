@@ -14,7 +14,7 @@ exported=$(nm -D --defined-only "$so" | awk '$2 != "A" { print $3 }' | LC_ALL=C 
 listed=$(awk '
         /\{$/    { version = $1 }
         /global:/ { global = 1; next }
-        /local:/  { global = 0 }
+        /local:|^\}/ { global = 0 }
         global && /;$/ { gsub(/[ \t;]/, ""); print $0 "@@" version }
 ' "$sym" | LC_ALL=C sort)
 

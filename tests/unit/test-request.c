@@ -271,6 +271,8 @@ Test(request, every_key) {
         cr_assert(eq(int, n, 38));
         cr_assert(zero(int, reuse_request_set_lifetime(request, "process")));
         cr_assert(eq(int, request->lifetime, LIFETIME_PROCESS));
+        cr_assert(zero(int, reuse_request_set_lifetime(request, "descriptor")));
+        cr_assert(eq(int, request->lifetime, LIFETIME_DESCRIPTOR));
         cr_assert(zero(int, reuse_request_set_lifetime(request, "connection")));
         cr_assert(eq(int, request->lifetime, LIFETIME_CONNECTION));
         reuse_request_free(request);

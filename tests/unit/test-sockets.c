@@ -4,6 +4,7 @@
  */
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 
@@ -95,6 +96,164 @@ Test(sockets, not_even_a_socket) {
         close(fd);
         cr_assert(eq(int, reuse_client_acquire(broker.client, request, &sockets, NULL), -EBADMSG));
         reuse_request_free(request);
+        broker_end(&broker);
+}
+
+/* ---- the descriptor that leases depend on ---- */
+
+/* With one socket at number 0. */
+static const struct {
+        const char *what;
+        const char *number;
+        size_t n_fds; /* the socket, the pipe, the pipe */
+        int expected;
+} lifetime_violations[] = {
+        { "not sent", "1", 1, -EPROTO },
+        { "not named", NULL, 2, -EPROTO },
+        { "one too many", "1", 3, -EPROTO },
+        { "number of the socket", "0", 2, -EPROTO },
+        { "number too high", "2", 2, -EPROTO },
+        { "number below zero", "-1", 2, -EPROTO },
+        { "number beyond 32 bits", "4294967297", 2, -EPROTO },
+        { "no number", "\"1\"", 2, -EPROTO },
+};
+
+static void write_lifetime_reply(char *text, size_t size, int fd, const char *number) {
+        size_t n;
+
+        write_acquire_reply(text, size, &fd, 1);
+        if (!number)
+                return;
+        n = strlen(text) - strlen("}}");
+        snprintf(text + n, size - n, ",\"lifetimeFileDescriptor\":%s}}", number);
+}
+
+Test(sockets, lifetime_that_does_not_agree_closes_everything) {
+        for (size_t i = 0; i < sizeof(lifetime_violations) / sizeof(lifetime_violations[0]); i++) {
+                reuse_request *request = request_of(1);
+                reuse_sockets *sockets = NULL;
+                char text[1024];
+                Broker broker;
+                int fds[3], ends[2];
+
+                broker_start(&broker);
+                open_sockets(fds, 1);
+                cr_assert(zero(int, pipe2(ends, O_CLOEXEC)));
+                fds[1] = fds[2] = ends[0];
+                write_lifetime_reply(text, sizeof(text), fds[0], lifetime_violations[i].number);
+                broker_say_with(&broker, text, fds, lifetime_violations[i].n_fds);
+                close_sockets(fds, 1);
+                close(ends[0]);
+                cr_assert(eq(int, reuse_client_acquire(broker.client, request, &sockets, NULL),
+                             lifetime_violations[i].expected),
+                          "%s", lifetime_violations[i].what);
+                cr_assert(eq(ptr, sockets, NULL));
+                close(ends[1]);
+                reuse_request_free(request);
+                broker_end(&broker);
+        }
+}
+
+Test(sockets, lifetime_that_is_no_pipe) {
+        reuse_request *request = request_of(1);
+        reuse_sockets *sockets = NULL;
+        char text[1024];
+        Broker broker;
+        int fds[2];
+
+        broker_start(&broker);
+        open_sockets(fds, 2);
+        write_lifetime_reply(text, sizeof(text), fds[0], "1");
+        broker_say_with(&broker, text, fds, 2);
+        close_sockets(fds, 2);
+        cr_assert(eq(int, reuse_client_acquire(broker.client, request, &sockets, NULL), -EBADMSG));
+        reuse_request_free(request);
+        broker_end(&broker);
+}
+
+Test(sockets, lifetime_of_none) {
+        cr_assert(eq(int, reuse_sockets_get_lifetime_fd(NULL), -EINVAL));
+        cr_assert(eq(int, reuse_sockets_take_lifetime_fd(NULL), -EINVAL));
+}
+
+/* What the broker would see of its end. */
+static bool has_ended(int writing) {
+        struct pollfd pollfd = { .fd = writing };
+
+        return poll(&pollfd, 1, 0) == 1 && pollfd.revents == POLLERR;
+}
+
+/* Acquires one; *@ret_writing is the broker's end. */
+static reuse_sockets *acquire_by_descriptor(Broker *broker, int *ret_writing) {
+        reuse_request *request = request_of(1);
+        reuse_sockets *sockets = NULL;
+        char text[1024];
+        int fds[2], ends[2];
+
+        open_sockets(fds, 1);
+        cr_assert(zero(int, pipe2(ends, O_CLOEXEC | O_NONBLOCK)));
+        fds[1] = ends[0];
+        write_lifetime_reply(text, sizeof(text), fds[0], "1");
+        broker_say_with(broker, text, fds, 2);
+        close_sockets(fds, 2);
+        cr_assert(zero(int, reuse_request_set_lifetime(request, "descriptor")));
+        cr_assert(zero(int, reuse_client_acquire(broker->client, request, &sockets, NULL)));
+        broker_expect(broker, "{\"method\":\"io.reuseportd.Acquire\",\"parameters\":{\"sockets\":["
+                              "{\"network\":\"tcp4\",\"address\":\"127.0.0.1:80\"}],"
+                              "\"lifetime\":\"descriptor\"}}");
+        reuse_request_free(request);
+        *ret_writing = ends[1];
+        return sockets;
+}
+
+Test(sockets, lifetime_is_the_programs_once_taken) {
+        reuse_sockets *sockets;
+        Broker broker;
+        int writing, fd;
+
+        broker_start(&broker);
+        sockets = acquire_by_descriptor(&broker, &writing);
+        fd = reuse_sockets_get_lifetime_fd(sockets);
+        cr_assert(eq(int, fcntl(fd, F_GETFD), FD_CLOEXEC));
+        cr_assert(eq(int, reuse_sockets_take_lifetime_fd(sockets), fd));
+        cr_assert(eq(int, reuse_sockets_take_lifetime_fd(sockets), -EBADF));
+        cr_assert(eq(int, reuse_sockets_get_lifetime_fd(sockets), -EBADF));
+        reuse_sockets_free(sockets);
+        cr_assert(not(has_ended(writing)));
+        close(fd);
+        cr_assert(has_ended(writing));
+        close(writing);
+        broker_end(&broker);
+}
+
+Test(sockets, lifetime_not_taken_is_closed) {
+        reuse_sockets *sockets;
+        Broker broker;
+        int writing;
+
+        broker_start(&broker);
+        sockets = acquire_by_descriptor(&broker, &writing);
+        cr_assert(not(has_ended(writing)));
+        reuse_sockets_free(sockets);
+        cr_assert(has_ended(writing));
+        close(writing);
+        broker_end(&broker);
+}
+
+/* Who holds them may be another process: nobody comes back for them, and nobody acquires them anew. */
+Test(sockets, lifetime_is_no_matter_of_the_connection) {
+        reuse_sockets *sockets;
+        Broker broker;
+        int writing;
+
+        broker_start(&broker);
+        sockets = acquire_by_descriptor(&broker, &writing);
+        broker_hang_up(&broker);
+        cr_assert(eq(int, client_settle(broker.client), -ECONNRESET));
+        cr_assert(eq(int, accept(broker.listener, NULL, NULL), -1));
+        cr_assert(not(has_ended(writing)));
+        reuse_sockets_free(sockets);
+        close(writing);
         broker_end(&broker);
 }
 
@@ -252,15 +411,21 @@ Test(sockets, as_many_as_there_can_be) {
         reuse_request *request = request_of(FDS_MAX);
         _cleanup_(freep) char *text = calloc(1, TEXT_MAX);
         reuse_sockets *sockets = NULL;
-        int fds[FDS_MAX];
+        int fds[FDS_MAX + 1], ends[2];
         Broker broker;
+        size_t n;
 
         cr_assert(eq(int, reuse_request_add(request, "tcp", ":1"), -E2BIG));
         broker_start(&broker);
         open_sockets(fds, FDS_MAX);
         write_acquire_reply(text, TEXT_MAX, fds, FDS_MAX);
-        broker_say_with(&broker, text, fds, FDS_MAX);
-        close_sockets(fds, FDS_MAX);
+        n = strlen(text) - strlen("}}");
+        snprintf(text + n, TEXT_MAX - n, ",\"lifetimeFileDescriptor\":%d}}", FDS_MAX);
+        cr_assert(zero(int, pipe2(ends, O_CLOEXEC)));
+        fds[FDS_MAX] = ends[0];
+        broker_say_with(&broker, text, fds, FDS_MAX + 1);
+        close_sockets(fds, FDS_MAX + 1);
+        close(ends[1]);
         cr_assert(zero(int, reuse_client_acquire(broker.client, request, &sockets, NULL)));
         cr_assert(eq(sz, reuse_sockets_count(sockets), FDS_MAX));
         reuse_sockets_free(sockets);

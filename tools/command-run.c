@@ -2,11 +2,12 @@
 
 /*
  * Acquires sockets and becomes the command. The leases go with the process, which execve() keeps, or
- * with the connection to the broker, which the command and all its children then inherit.
+ * with a descriptor, which the command and all its children then inherit.
  */
 
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,7 +36,8 @@ static const char help[] =
         "  -l, --listen SPEC   A socket; may be given up to 64 times\n"
         "  --as FORM           How COMMAND learns of them: listen (the only one, and the default)\n"
         "  --lifetime WHAT     process (default): as long as COMMAND's process\n"
-        "                      tree: as long as any of its descendants keeps the connection\n"
+        "                      tree: as long as any of its descendants keeps the descriptor\n"
+        "                      that REUSE_LIFETIME_FD says, above the sockets\n"
         "  --standby           No traffic until 'reusectl ready'\n"
         "  --nonblock          Leave O_NONBLOCK set\n"
         "  and those of 'reusectl --help'\n"
@@ -149,11 +151,27 @@ static int socket_set_blocking(const reuse_sockets *sockets, size_t index) {
         return 0;
 }
 
+/* Has a copy of what the leases depend on, if that is a descriptor, survive execve() too, and says
+ * which. */
+static int run_keep(reuse_sockets *sockets, const reuse_client *client, size_t n) {
+        int fd = reuse_sockets_get_lifetime_fd(sockets);
+        int copy;
+
+        if (fd == -EBADF && !client)
+                return listen_environment_set_lifetime(-1);
+        copy = listen_environment_keep(fd >= 0 ? fd : reuse_client_get_connection(client), n);
+        /* Its number may become a socket's. */
+        fd = reuse_sockets_take_lifetime_fd(sockets);
+        if (fd >= 0)
+                close(fd);
+        return copy < 0 ? copy : listen_environment_set_lifetime(copy);
+}
+
 /*
  * Puts the sockets and what announces them in place. With @client, its connection survives execve() too.
  * Afterwards the client may only be freed: the number of its descriptor may have become a socket's.
  */
-static int run_hand_over(reuse_sockets *sockets, bool nonblock, reuse_client *client) {
+static int run_hand_over(reuse_sockets *sockets, bool nonblock, const reuse_client *client) {
         size_t n = reuse_sockets_count(sockets);
         const char **names, **leases;
         int *fds;
@@ -174,8 +192,8 @@ static int run_hand_over(reuse_sockets *sockets, bool nonblock, reuse_client *cl
                 fds[i] = reuse_sockets_take_fd(sockets, i);
         }
 
-        if (r >= 0 && client)
-                r = listen_environment_keep(reuse_client_get_connection(client), n);
+        if (r >= 0)
+                r = run_keep(sockets, client, n);
         if (r >= 0)
                 r = listen_environment_place(fds, n);
         if (r >= 0)
@@ -189,26 +207,55 @@ static int run_hand_over(reuse_sockets *sockets, bool nonblock, reuse_client *cl
         return r < 0 ? r : 0;
 }
 
+static bool refuses_lifetime(const reuse_error *error) {
+        const char *name = reuse_error_get_name(error), *text = reuse_error_get_parameters(error);
+        json_auto_t *parameters = text ? json_loads(text, 0, NULL) : NULL;
+        const char *parameter = json_string_value(json_object_get(parameters, "parameter"));
+
+        return name && strcmp(name, "org.varlink.service.InvalidParameter") == 0 && parameter &&
+               strcmp(parameter, "lifetime") == 0;
+}
+
+/* Acquires with the lifetime that was asked for; *@ret_connection: it is that of the connection, as an
+ * older broker knows no other that a tree could have. */
+static int run_acquire(const Settings *settings, const RunOptions *run, reuse_client *client,
+                       reuse_sockets **ret_sockets, bool *ret_connection, reuse_error **ret_error) {
+        int r;
+
+        *ret_connection = false;
+        r = reuse_request_set_lifetime(run->request, run->tree ? "descriptor" : "process");
+        if (r >= 0)
+                r = reuse_client_acquire(client, run->request, ret_sockets, ret_error);
+        if (r >= 0 || !run->tree || !refuses_lifetime(*ret_error))
+                return r;
+        *ret_error = reuse_error_free(*ret_error);
+        report_say(settings,
+                   "the broker is older, and knows no lease of a tree that outlives it: when it is "
+                   "lost, these end");
+        *ret_connection = true;
+        r = reuse_request_set_lifetime(run->request, "connection");
+        return r < 0 ? r : reuse_client_acquire(client, run->request, ret_sockets, ret_error);
+}
+
 /* Returns only on failure, with the exit status. */
 static int run_execute(const Settings *settings, const RunOptions *run, char **argv) {
         reuse_client *client = NULL;
         reuse_sockets *sockets = NULL;
         reuse_error *error = NULL;
+        bool by_connection;
         int r;
 
         if (connection_open(settings, &client) != REPORT_OK)
                 return REPORT_RUN_FAILED;
 
-        r = reuse_request_set_lifetime(run->request, run->tree ? "connection" : "process");
-        if (r >= 0)
-                r = reuse_client_acquire(client, run->request, &sockets, &error);
+        r = run_acquire(settings, run, client, &sockets, &by_connection, &error);
         if (r < 0) {
                 (void)report_failure(settings, r, error);
                 reuse_client_free(client);
                 return REPORT_RUN_FAILED;
         }
 
-        r = run_hand_over(sockets, run->nonblock, run->tree ? client : NULL);
+        r = run_hand_over(sockets, run->nonblock, by_connection ? client : NULL);
         if (r < 0) {
                 report_say(settings, "cannot hand over the sockets: %s", strerror(-r));
                 r = REPORT_RUN_FAILED;

@@ -104,3 +104,9 @@ int listen_environment_set(pid_t pid, const char *const *names, size_t n_fds) {
 int listen_environment_set_leases(const char *const *leases, size_t n_leases) {
         return texts_set("REUSE_LEASES", leases, n_leases, ' ');
 }
+
+int listen_environment_set_lifetime(int fd) {
+        if (fd < 0)
+                return unsetenv("REUSE_LIFETIME_FD") < 0 ? -errno : 0;
+        return number_set("REUSE_LIFETIME_FD", fd);
+}

@@ -3,7 +3,8 @@
 
 /*
  * How a program is handed open sockets: by number, from 3 upward, and by LISTEN_FDS, LISTEN_PID and
- * LISTEN_FDNAMES in its environment. The convention of sd_listen_fds(3). REUSE_LEASES is our own.
+ * LISTEN_FDNAMES in its environment. The convention of sd_listen_fds(3). REUSE_LEASES and
+ * REUSE_LIFETIME_FD are our own.
  */
 
 #include <stddef.h>
@@ -34,3 +35,7 @@ int listen_environment_set(pid_t pid, const char *const *names, size_t n_fds);
 /* Sets REUSE_LEASES: @leases with blanks in between, for "reusectl ready $REUSE_LEASES". Returns 0 or
  * -ENOMEM. */
 int listen_environment_set_leases(const char *const *leases, size_t n_leases);
+
+/* Sets REUSE_LIFETIME_FD: the descriptor on which the leases depend; -1: there is none, and whatever was
+ * inherited is gone. Returns 0 or a negative errno. */
+int listen_environment_set_lifetime(int fd);

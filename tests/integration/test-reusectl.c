@@ -6,6 +6,8 @@
  * tells.
  */
 
+#include <sys/stat.h>
+
 #include "tests/integration/reusectl-kit.h"
 
 TestSuite(reusectl_run, .timeout = 60);
@@ -108,6 +110,75 @@ Test(reusectl_run, in_use_names_the_holder) {
         tool_expect(&result, 125, "option name: the endpoint has web at ");
         kit_drop(&held);
         close(control);
+        kit_stop(&kit);
+}
+
+/* A broker from before the lifetime "descriptor", at @path. */
+static int old_broker(const Kit *kit, char *path, size_t size) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        snprintf(path, size, "%.60s/old", kit->harness.folder);
+        strcpy(address.sun_path, path);
+        cr_assert(zero(int, bind(fd, (struct sockaddr *)&address, sizeof(address))));
+        cr_assert(zero(int, listen(fd, 8)));
+        return fd;
+}
+
+/* It hears a call with these words. */
+static void old_broker_hear(int client, const char *words) {
+        static HarnessReply call;
+
+        cr_assert(harness_receive(client, &call));
+        cr_assert(strstr(call.text, words) != NULL, "\"%s\" is not in %s", words, call.text);
+}
+
+static int old_broker_accept(int fd) {
+        int client;
+
+        kit_wait_readable(fd);
+        client = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+        cr_assert(client >= 0, "%m");
+        old_broker_hear(client, "\"lifetime\":\"descriptor\"");
+        return client;
+}
+
+#define OLD_REFUSAL                                                                                     \
+        "{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":{\"parameter\":\"%s\"}}"
+
+static void old_broker_refuse(int client, const char *parameter) {
+        char text[128];
+
+        snprintf(text, sizeof(text), OLD_REFUSAL, parameter);
+        harness_send_frame(client, text);
+}
+
+/* What is wrong with the call is not the lifetime. */
+Test(reusectl_run, tree_that_is_refused) {
+        char path[96];
+        Tool tool;
+        Kit kit;
+        int fd, client;
+
+        tool_begin(&kit, KIT_CONFIG);
+        fd = old_broker(&kit, path, sizeof(path));
+        tool = tool_start("run --socket %s --lifetime tree -l tcp:127.0.0.1:0 -- true", path);
+        client = old_broker_accept(fd);
+        old_broker_refuse(client, "sockets[0].options.mark");
+        tool_finish(&tool, &result);
+        tool_expect(&result, 125, "sockets[0].options.mark");
+        close(client);
+        tool = tool_start("run --socket %s --lifetime tree -l tcp:127.0.0.1:0 -- true", path);
+        client = old_broker_accept(fd);
+        old_broker_refuse(client, "lifetime");
+        old_broker_hear(client, "\"lifetime\":\"connection\"");
+        harness_send_frame(client,
+                           "{\"error\":\"io.reuseportd.NetworkUnknown\",\"parameters\":{\"network\":"
+                           "\"tcp\"}}");
+        tool_finish(&tool, &result);
+        tool_expect(&result, 125, "does not know the network");
+        close(client);
+        close(fd);
         kit_stop(&kit);
 }
 
@@ -235,6 +306,119 @@ Test(reusectl_run, lifetime_tree) {
         close(tool.out);
         close(tool.err);
         close(control);
+        kit_stop(&kit);
+}
+
+/* Which descriptor it is, the program is told; with another lifetime there is none. */
+Test(reusectl_run, lifetime_is_announced) {
+        char path[96], pipe[32];
+        FILE *script;
+        int fd = -1;
+        Kit kit;
+
+        tool_begin(&kit, KIT_CONFIG);
+        snprintf(path, sizeof(path), "%.60s/script", kit.harness.folder);
+        script = fopen(path, "we");
+        fputs("#!/bin/sh\necho $REUSE_LIFETIME_FD $(readlink /proc/self/fd/$REUSE_LIFETIME_FD)\n",
+              script);
+        cr_assert(zero(int, fchmod(fileno(script), 0755) + fclose(script)));
+        cr_assert(zero(int, setenv("REUSE_LIFETIME_FD", "77", 1)));
+        TOOL_RUN(&result, "run --lifetime tree -l tcp:127.0.0.1:0 -l tcp:127.0.0.1:0 -- %s", path);
+        tool_expect(&result, 0, "");
+        cr_assert(eq(int, sscanf(result.out, "%d %31s", &fd, pipe), 2), "%s", result.out);
+        cr_assert(ge(int, fd, 5)); /* above the sockets */
+        cr_assert(zero(int, strncmp(pipe, "pipe:", 5)), "%s", result.out);
+        TOOL_RUN(&result, "run -l tcp:127.0.0.1:0 -- env");
+        tool_expect(&result, 0, "");
+        cr_assert(strstr(result.out, "REUSE_LIFETIME_FD") == NULL, "%s", result.out);
+        kit_stop(&kit);
+}
+
+/* Nobody comes back for it, and it is not waited for anybody. */
+Test(reusectl_run, tree_outlives_the_broker) {
+        static Keeper keeper;
+        int control, port;
+        Tool tool;
+        Kit kit;
+
+        kit.n_fds = leaks_count_fds();
+        keeper_begin(&keeper, 16);
+        kit.harness = (Harness){ .uid = geteuid(), .keeper = &keeper };
+        harness_start_as_set(&kit.harness, KIT_CONFIG);
+        cr_assert(zero(int, setenv("REUSEPORTD_SOCKET", kit.harness.socket, 1)));
+        tool = tool_start_server("--lifetime tree", 0, "daemon", &port);
+        cr_assert(eq(int, waitpid(tool.pid, NULL, 0), tool.pid));
+        for (int i = 0; i < 2; i++) {
+                harness_kill(&kit.harness);
+                cr_assert(ne(int, tool_ask(port), tool.pid));
+                harness_restart(&kit.harness);
+                TOOL_RUN(&result, "list --members --plain web");
+                tool_expect(&result, 0, "");
+                cr_assert(strstr(result.out, "\tlive\t") != NULL, "%s", result.out);
+                cr_assert(strstr(result.out, "\tdescriptor\t") != NULL, "%s", result.out);
+        }
+        control = harness_connect(&kit.harness);
+        tool_expect_leases(control, 1);
+        cr_assert(ne(int, tool_ask(port), tool.pid));
+        tool.in = fd_close(tool.in);
+        tool_expect_leases(control, 0);
+        tool_read_all(tool.err, result.err);
+        KIT_EXPECT_TEXT(result.err, "");
+        close(tool.out);
+        close(tool.err);
+        close(control);
+        harness_stop(&kit.harness);
+        keeper_end(&keeper);
+        leaks_expect_fds(kit.n_fds);
+}
+
+/* The program goes on as before, and is told what it does not have. */
+Test(reusectl_run, tree_of_an_older_broker) {
+        union {
+                struct cmsghdr header;
+                char bytes[CMSG_SPACE(sizeof(int))];
+        } rights = { .header = { .cmsg_level = SOL_SOCKET,
+                                 .cmsg_type = SCM_RIGHTS,
+                                 .cmsg_len = CMSG_LEN(sizeof(int)) } };
+        char path[96], text[512], byte;
+        struct iovec iov = { .iov_base = text };
+        struct msghdr message = { .msg_iov = &iov,
+                                  .msg_iovlen = 1,
+                                  .msg_control = &rights,
+                                  .msg_controllen = sizeof(rights) };
+        int fd, client, given;
+        Tool tool;
+        Kit kit;
+
+        tool_begin(&kit, KIT_CONFIG);
+        fd = old_broker(&kit, path, sizeof(path));
+        given = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        tool = tool_start("run --socket %s --lifetime tree -l tcp:127.0.0.1:0 -- cat", path);
+        client = old_broker_accept(fd);
+        old_broker_refuse(client, "lifetime");
+        old_broker_hear(client, "\"lifetime\":\"connection\"");
+        iov.iov_len =
+                (size_t)snprintf(text, sizeof(text),
+                                 "{\"parameters\":{\"sockets\":[{\"lease\":\"l1\",\"endpoint\":\"e1\","
+                                 "\"socketFileDescriptor\":0,\"cookie\":\"%llu\",\"network\":\"tcp4\","
+                                 "\"address\":\"127.0.0.1:80\",\"sharing\":\"group\",\"adopted\":false,"
+                                 "\"options\":{}}]}}",
+                                 kit_cookie(given)) +
+                1;
+        memcpy(CMSG_DATA(&rights.header), &given, sizeof(given));
+        cr_assert(eq(llong, (long long)sendmsg(client, &message, 0), (long long)iov.iov_len));
+        close(given);
+        /* It has become the program, which has the connection. */
+        cr_assert(eq(int, (int)write(tool.in, "x", 1), 1));
+        kit_wait_readable(tool.out);
+        cr_assert(eq(int, (int)read(tool.out, &byte, 1), 1));
+        cr_assert(zero(int, kit_is_readable(client)));
+        tool_finish(&tool, &result);
+        tool_expect(&result, 0, "the broker is older, and knows no lease of a tree that outlives it");
+        kit_wait_readable(client);
+        cr_assert(zero(int, (int)read(client, &byte, 1)));
+        close(client);
+        close(fd);
         kit_stop(&kit);
 }
 

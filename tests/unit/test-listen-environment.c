@@ -253,3 +253,13 @@ Test(listen_environment, leases_are_words_of_a_shell) {
         cr_assert(eq(int, listen_environment_set_leases(leases, 1), 0));
         expect_variable("REUSE_LEASES", "l1-3f9a1c07");
 }
+
+Test(listen_environment, lifetime_that_was_inherited_is_gone) {
+        setenv("REUSE_LIFETIME_FD", "9", 1);
+        cr_assert(eq(int, listen_environment_set_lifetime(-1), 0));
+        cr_assert(eq(ptr, getenv("REUSE_LIFETIME_FD"), NULL));
+        cr_assert(eq(int, listen_environment_set_lifetime(-1), 0));
+        setenv("REUSE_LIFETIME_FD", "9", 1);
+        cr_assert(eq(int, listen_environment_set_lifetime(12), 0));
+        expect_variable("REUSE_LIFETIME_FD", "12");
+}

@@ -29,6 +29,20 @@ static bool call_watches(const PendingCall *call) {
         return call->method == WIRE_METHOD_WATCH && call->more;
 }
 
+/* Whoever answers, nothing comes of it but the answer. */
+static bool call_reads(const PendingCall *call) {
+        switch (call->method) {
+        case WIRE_METHOD_LIST:
+        case WIRE_METHOD_EXPLAIN:
+        case WIRE_METHOD_GET_STATUS:
+        case WIRE_METHOD_GET_INFO:
+        case WIRE_METHOD_GET_INTERFACE_DESCRIPTION:
+                return true;
+        default:
+                return false;
+        }
+}
+
 bool client_comes_back(const reuse_client *client) {
         const PendingCall *call;
 
@@ -37,7 +51,7 @@ bool client_comes_back(const reuse_client *client) {
         if (client->holdings)
                 return true;
         TAILQ_FOREACH (call, &client->calls, entry)
-                if (call_watches(call))
+                if (call_watches(call) || call_reads(call))
                         return true;
         return false;
 }

@@ -290,8 +290,9 @@ int reuse_client_release(reuse_client *client, const char *const *leases, size_t
 /* ---- a broker that is lost --------------------------------------------------------------------- */
 
 /*
- * When the broker hangs up, as one does that dies or is replaced, a connection that holds leases or has
- * a Watch under way is made anew: reuse_client_process(), and every call that waits, dials again until
+ * When the broker hangs up, as one does that dies or is replaced, a connection is made anew that holds
+ * leases, or has a Watch under way, or a call that only reads: List, Explain, GetStatus, GetInfo,
+ * GetInterfaceDescription. reuse_client_process(), and every call that waits, dials again until
  * there is a broker, and takes the leases up again before anything else. The descriptors that a program
  * has serve on meanwhile. Nothing happens between its calls: who makes none, and does not poll, comes
  * too late for leases that the broker keeps only for a time.

@@ -21,6 +21,8 @@ int connection_open(const Settings *settings, reuse_client **ret) {
                 return report_failure(settings, r, error);
 
         reuse_client_set_timeout(client, settings->timeout_usec);
+        /* What can be asked again of the next broker waits for it no longer, and no less. */
+        reuse_client_set_reconnect(client, settings->timeout_usec);
         *ret = client;
         return REPORT_OK;
 }

@@ -317,6 +317,7 @@ Test(library_errors, broker_killed_with_calls_under_way) {
 
         harness_start(&harness, KIT_CONFIG);
         cr_assert(zero(int, reuse_client_connect(harness.socket, &client, NULL)));
+        reuse_client_set_reconnect(client, 0);
         /* What is sent meanwhile is not served. */
         cr_assert(zero(int, kill(harness.pid, SIGSTOP)));
         for (int i = 0; i < 3; i++)
@@ -355,6 +356,7 @@ Test(library_errors, broker_killed_in_mid_call) {
 
         harness_start(&harness, KIT_CONFIG);
         cr_assert(zero(int, reuse_client_connect(harness.socket, &client, NULL)));
+        reuse_client_set_reconnect(client, 0);
         cr_assert(zero(int, kill(harness.pid, SIGSTOP)));
         killer = fork();
         cr_assert(killer >= 0);

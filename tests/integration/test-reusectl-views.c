@@ -143,6 +143,44 @@ static int false_broker(const Kit *kit, char *path, size_t size) {
         return fd;
 }
 
+/* Waits until @n wait to be accepted: each is there under the broker's name. */
+static void await_connected(const Kit *kit, size_t n) {
+        size_t have = 0;
+
+        while (have < n + 1) {
+                FILE *file = fopen("/proc/net/unix", "re");
+                char line[256];
+
+                have = 0;
+                while (fgets(line, sizeof(line), file))
+                        have += strstr(line, kit->harness.socket) != NULL;
+                fclose(file);
+        }
+}
+
+/* It is in the queue of a broker that goes, and holds nothing. */
+Test(reusectl, what_only_reads_is_asked_of_the_next_broker) {
+        static const char *const commands[] = { "status", "list", "explain tcp:127.0.0.1:80" };
+        Tool tools[3];
+        Kit kit;
+
+        tool_begin(&kit, KIT_CONFIG);
+        for (int i = 0; i < 2; i++) {
+                cr_assert(zero(int, kill(kit.harness.pid, SIGSTOP)));
+                for (size_t k = 0; k < 3; k++) {
+                        tools[k] = tool_start("%s --timeout 50", commands[k]);
+                        await_connected(&kit, k + 1);
+                }
+                harness_kill(&kit.harness);
+                harness_restart(&kit.harness);
+                for (size_t k = 0; k < 3; k++) {
+                        tool_finish(&tools[k], &result);
+                        tool_expect(&result, 0, "");
+                }
+        }
+        kit_stop(&kit);
+}
+
 Test(reusectl, what_answers_is_no_broker) {
         char path[96];
         Tool tool;

@@ -197,6 +197,7 @@ Test(client, hang_up_while_idle) {
         broker_start(&broker);
         broker_say(&broker, "{}");
         cr_assert(zero(int, reuse_client_call(broker.client, "List", NULL, NULL, NULL)));
+        reuse_client_set_reconnect(broker.client, 0);
         broker_hang_up(&broker);
         cr_assert(eq(int, reuse_client_call(broker.client, "List", NULL, NULL, NULL), -ECONNRESET));
         cr_assert(eq(int, reuse_client_call(broker.client, "List", NULL, NULL, NULL), -ENOTCONN));
@@ -217,6 +218,7 @@ Test(client, refusal_before_the_call_is_its_answer) {
         cr_assert(eq(int, reuse_client_call(broker.client, "List", NULL, NULL, &error), -EDQUOT));
         expect_text(reuse_error_get_name(error), "io.reuseportd.QuotaExceeded");
         reuse_error_free(error);
+        reuse_client_set_reconnect(broker.client, 0);
         cr_assert(eq(int, reuse_client_call(broker.client, "List", NULL, NULL, NULL), -ECONNRESET));
         broker_end(&broker);
 }

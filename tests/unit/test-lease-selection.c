@@ -38,12 +38,12 @@ static const char *listing(void) {
         return text;
 }
 
+#define LIST "{\"method\":\"io.reuseportd.List\"}"
+#define GET_INFO "{\"method\":\"org.varlink.service.GetInfo\",\"parameters\":{}}"
+#define GREETING "{\"parameters\":{}}"
+
 /* The exit status, and in @ret_text the leases with blanks in between. */
-static int select_words(const char *reply, const char *const *words, char ret_text[static 64]) {
-        const Step steps[] = {
-                { SIDE_CALLS, "{\"method\":\"io.reuseportd.List\"}", reply },
-                { SIDE_NONE, NULL, NULL },
-        };
+static int select_by(const Step *steps, const char *const *words, char ret_text[static 64]) {
         LeaseSelection selection;
         Settings settings = { .timeout_usec = REUSE_TIMEOUT_DEFAULT, .quiet = true };
         Script script;
@@ -62,6 +62,12 @@ static int select_words(const char *reply, const char *const *words, char ret_te
         cr_assert(zero(sz, script_end(&script)));
         broker_end(&broker);
         return status;
+}
+
+static int select_words(const char *reply, const char *const *words, char ret_text[static 64]) {
+        const Step steps[] = { { SIDE_CALLS, LIST, reply }, { SIDE_NONE, NULL, NULL } };
+
+        return select_by(steps, words, ret_text);
 }
 
 /* ---- what is not found ---- */
@@ -130,7 +136,19 @@ Test(lease_selection, refusals_are_the_brokers) {
                                   "\"resource\":\"bytes in one reply\",\"limit\":1}}",
                                   words, text),
                      REPORT_LIMIT));
-        cr_assert(eq(int, select_words(HANG_UP, words, text), REPORT_UNREACHABLE));
+}
+
+/* Each one dies of it. */
+Test(lease_selection, brokers_that_hang_up) {
+        static const Step steps[] = {
+                { SIDE_CALLS, LIST, HANG_UP },       { SIDE_WATCH, GET_INFO, GREETING },
+                { SIDE_WATCH, LIST, HANG_UP },       { SIDE_WATCH_AGAIN, GET_INFO, GREETING },
+                { SIDE_WATCH_AGAIN, LIST, HANG_UP }, { SIDE_NONE, NULL, NULL },
+        };
+        static const char *const words[] = { "web", NULL };
+        char text[64];
+
+        cr_assert(eq(int, select_by(steps, words, text), REPORT_UNREACHABLE));
 }
 
 Test(lease_selection, no_broker) {

@@ -91,7 +91,53 @@ Test(reconnect, late_answer_ends_the_connection) {
         kit_end(&broker, &notices);
 }
 
+/* Whether they were done, nobody knows; and the client has nothing that it would come back for. */
+Test(reconnect, calls_that_change_something_are_not_waited_for) {
+        static const struct {
+                const char *method, *parameters;
+        } calls[] = {
+                { "Ready", "{\"leases\":[\"l9\"]}" },
+                { "Drain", "{\"leases\":[\"l9\"]}" },
+                { "SetWeight", "{\"leases\":[\"l9\"],\"weight\":1}" },
+                { "Release", "{\"leases\":[\"l9\"]}" },
+                { "Acquire", "{\"sockets\":[]}" },
+                { "Resume", "{\"leases\":[]}" },
+                { "TakeOver", "{}" },
+                { "Watch", "{}" }, /* without parts to come it is refused */
+                { "org.example.Method", "{}" },
+        };
+
+        for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+                char seen[256] = "";
+                Broker broker;
+
+                broker_start(&broker);
+                cr_assert(zero(int, reuse_client_call_async(broker.client, calls[i].method,
+                                                            calls[i].parameters, 0, kit_see, seen)));
+                broker_hang_up(&broker);
+                cr_assert(eq(int, client_settle(broker.client), -ECONNRESET), "%s", calls[i].method);
+                expect_text(seen, "-104");
+                expect_no_return(&broker);
+                broker_end(&broker);
+        }
+}
+
 /* ---- nobody comes back ---- */
+
+Test(reconnect, nobody_comes_back_for_who_only_reads) {
+        reuse_error *error = NULL;
+        Broker broker;
+
+        broker_start(&broker);
+        reuse_client_set_timeout(broker.client, KIT_SHORT_USEC);
+        kit_stop_listening(&broker);
+        broker_hang_up(&broker);
+        cr_assert(eq(int, reuse_client_call(broker.client, "List", NULL, NULL, &error), -ETIMEDOUT));
+        cr_assert(ne(ptr, strstr(reuse_error_get_message(error), "not back in time"), NULL), "%s",
+                  reuse_error_get_message(error));
+        reuse_error_free(error);
+        broker_end(&broker);
+}
 
 Test(reconnect, nobody_comes_back) {
         char seen[256] = "";
@@ -245,6 +291,60 @@ Test(reconnect, calls_are_made_again_in_their_order) {
         cr_assert(zero(int, client_settle(broker.client)));
         expect_text(seen, "0 -13 -2 0");
         kit_end(&broker, &notices);
+}
+
+/* Whoever answers, nothing comes of it but the answer: so it needs no lease to be asked of the next. */
+Test(reconnect, calls_that_only_read_are_made_again) {
+        static const char *const methods[] = {
+                "io.reuseportd.List",
+                "io.reuseportd.GetStatus",
+                "io.reuseportd.Explain",
+                "org.varlink.service.GetInfo",
+                "org.varlink.service.GetInterfaceDescription",
+        };
+        char call[128], seen[256] = "";
+        Broker broker;
+
+        broker_start(&broker);
+        for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+                snprintf(call, sizeof(call), "{\"method\":\"%s\",\"parameters\":{\"a\":1}}", methods[i]);
+                seen[0] = '\0';
+                cr_assert(zero(int, reuse_client_call_async(broker.client, methods[i], "{\"a\":1}", 0,
+                                                            kit_see, seen)));
+                kit_expect(&broker, call);
+                kit_come_back(&broker);
+                /* A refusal of the connection would be the answer to the first call. */
+                kit_expect(&broker, GET_INFO);
+                broker_expect_silence(&broker);
+                broker_say(&broker, "{}");
+                cr_assert(zero(int, client_settle(broker.client)));
+                kit_expect(&broker, call);
+                expect_text(seen, "");
+                broker_say(&broker, "{}");
+                cr_assert(zero(int, client_settle(broker.client)));
+                expect_text(seen, "0");
+        }
+        broker_end(&broker);
+}
+
+/* What hung up before it was asked, too: nobody polls a connection that does nothing. */
+Test(reconnect, hang_up_while_idle) {
+        char seen[256] = "";
+        Broker broker;
+
+        broker_start(&broker);
+        broker_hang_up(&broker);
+        cr_assert(zero(int, reuse_client_call_async(broker.client, "List", NULL, 0, kit_see, seen)));
+        cr_assert(zero(int, client_settle(broker.client)));
+        broker_accept(&broker);
+        kit_expect(&broker, GET_INFO);
+        broker_say(&broker, "{}");
+        cr_assert(zero(int, client_settle(broker.client)));
+        kit_expect(&broker, LIST);
+        broker_say(&broker, "{}");
+        cr_assert(zero(int, client_settle(broker.client)));
+        expect_text(seen, "0");
+        broker_end(&broker);
 }
 
 Test(reconnect, what_may_be_done_is_not_made_again) {

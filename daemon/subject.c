@@ -245,6 +245,17 @@ static bool read_command(pid_t pid, char *buffer, size_t size) {
         return buffer[0] != '\0';
 }
 
+/* Whether the number may be that of the process still, and not of one that came after it: who has a
+ * descriptor that leases depend on, or the connection, may have outlived it. */
+static bool subject_has_its_number(const Subject *subject) {
+        uint64_t started;
+
+        if (subject->pid <= 0)
+                return false; /* of another pid namespace; 0 would mean the broker itself */
+        return subject->connected_usec == 0 || process_started_usec(subject->pid, &started) < 0 ||
+               started <= subject->connected_usec;
+}
+
 static void subject_ask_proc(Subject *subject) {
         uint64_t now = clock_usec(CLOCK_MONOTONIC);
 
@@ -253,8 +264,8 @@ static void subject_ask_proc(Subject *subject) {
         subject->told_usec = now;
         subject->command[0] = '\0';
         free(ptr_take(subject->unit));
-        if (subject->pid <= 0)
-                return; /* of another pid namespace; 0 would mean the broker itself */
+        if (!subject_has_its_number(subject))
+                return;
         if (!read_command(subject->pid, subject->command, sizeof(subject->command)))
                 subject->command[0] = '\0';
         if (sd_pid_get_unit(subject->pid, &subject->unit) < 0 &&

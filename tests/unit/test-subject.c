@@ -276,15 +276,21 @@ Test(subject, no_descriptor_is_left) {
 
 /* ---- for people --------------------------------------------------------------------------------- */
 
-/* What is told of a process, as one that has not been asked about before. */
-static HolderInfo describe(pid_t pid, Subject **ret) {
+/* What is told of a process that connected then, as one that has not been asked about before. */
+static HolderInfo describe_since(pid_t pid, uint64_t connected_usec, Subject **ret) {
         HolderInfo info;
 
         *ret = calloc(1, sizeof(**ret));
         cr_assert(ne(ptr, *ret, NULL));
-        **ret = (Subject){ .n_refs = 1, .pid = pid, .uid = 1, .gid = 2 };
+        **ret = (Subject){
+                .n_refs = 1, .pid = pid, .uid = 1, .gid = 2, .connected_usec = connected_usec
+        };
         subject_describe(*ret, 3, &info);
         return info;
+}
+
+static HolderInfo describe(pid_t pid, Subject **ret) {
+        return describe_since(pid, 0, ret);
 }
 
 Test(subject, nothing_is_said_of_a_process_that_is_not_there) {
@@ -305,6 +311,20 @@ Test(subject, nothing_is_said_of_a_process_that_is_not_there) {
                 subject_unref(subject);
         }
         leaks_expect_none();
+}
+
+Test(subject, nothing_is_said_of_who_has_its_number_now) {
+        Subject *subject;
+        HolderInfo info;
+
+        info = describe_since(getpid(), 1, &subject);
+        cr_assert(eq(ptr, (void *)info.command, NULL));
+        cr_assert(eq(ptr, (void *)info.unit, NULL));
+        cr_assert(eq(i64, info.pid, getpid()));
+        subject_unref(subject);
+        info = describe_since(getpid(), now_usec(), &subject);
+        cr_assert(ne(ptr, (void *)info.command, NULL));
+        subject_unref(subject);
 }
 
 Test(subject, the_name_of_a_program_is_made_printable) {

@@ -26,9 +26,10 @@ enum {
         STATE_NAME_MAX = 16,
 };
 
-/* What the file itself is called in the store, and the map of the steering program. */
-#define STATE_FILE_NAME ".state"
-#define STATE_MAP_NAME ".map"
+/* What the file itself is called in the store, and the map of the steering program. No object is: beyond the
+ * first full stop its name has none. */
+#define STATE_FILE_NAME "..state"
+#define STATE_MAP_NAME "..map"
 
 /*
  * What the descriptor of the object with this id is called there. Short: the manager hands over all names

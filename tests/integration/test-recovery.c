@@ -563,7 +563,7 @@ Test(recovery, state_of_a_much_later_version) {
         held = kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0'}");
         harness_kill(&kit.harness);
         close(control);
-        cr_assert(eq(sz, (size_t)pwrite(keeper_find(&keeper, ".state")->fd, &version, sizeof(version), 16),
+        cr_assert(eq(sz, (size_t)pwrite(keeper_find(&keeper, "..state")->fd, &version, sizeof(version), 16),
                      sizeof(version)));
         harness_restart(&kit.harness);
         control = harness_connect(&kit.harness);

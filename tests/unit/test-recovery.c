@@ -174,6 +174,32 @@ Test(recovery, of_a_recovery_has_all_of_it_again) {
         scene_end(&scene);
 }
 
+/* A name has 64 digits to choose from, and some numbers spell words. */
+static void live_for_so_long(Kit *kit, Testament *left) {
+        static const struct {
+                uint64_t id;
+                const char *name;
+        } words[] = { { 211248, ".map" }, { 685657590, ".state" } };
+        char name[STATE_NAME_MAX];
+
+        for (size_t i = 0; i < 2; i++) {
+                KIT_EXPECT_TEXT((char *)state_name(words[i].id, name), (char *)words[i].name);
+                /* The endpoint comes before its member. */
+                kit->services.ids.last = words[i].id - 2;
+                acquire(kit, left, i, "tcp4", SHARING_EXCLUSIVE);
+                cr_assert(eq(u64, left->member[i], words[i].id));
+        }
+}
+
+Test(recovery, no_object_is_called_like_the_state) {
+        Scene scene;
+
+        scene_begin(&scene, false, live_for_so_long);
+        scene_recover(&scene);
+        scene_expect_tally(&scene, 2, 2, 2, 0, 0);
+        scene_end(&scene);
+}
+
 /* ---- time -------------------------------------------------------------------------------------------- */
 
 static void live_with_time_that_is_over(Kit *kit, Testament *left) {

@@ -196,11 +196,13 @@ static int hand_over(Services *services, int fd) {
                                     HANDOVER_SEC_MAX * UINT64_C(1000000),
                         .end = batch.text };
         uint64_t pass = ++services->n_handovers;
+        char name[STATE_NAME_MAX];
         int r;
 
         r = batch_add(&batch, STATE_FILE_NAME, state_file_get_fd(services->state.marks.file));
         if (r == 0 && services->steering)
-                r = batch_add(&batch, STATE_MAP_NAME, steering_get_members_fd(services->steering));
+                r = batch_add(&batch, state_map_name(services->state.steering_id, name),
+                              steering_get_members_fd(services->steering));
         if (r == 0)
                 r = batch_add(&batch, LISTENER_OWN_NAME, services->control_fd);
         for (const Endpoint *endpoint = services->endpoints.by_key; endpoint && r == 0;

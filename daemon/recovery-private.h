@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * What the three files of a recovery share: recovery.c has all of it done, recovery-record.c makes an object of
- * a record, recovery-claim.c finds the descriptors.
+ * What the four files of a recovery share: recovery.c has all of it done, recovery-record.c makes an object of
+ * a record, recovery-claim.c finds the descriptors, recovery-steering.c has the steering program in the kernel
+ * let go of the sockets.
  */
 
 #include <stdbool.h>
@@ -29,7 +30,7 @@ typedef struct Recovery {
         Found *members;
         Found *processes;
         Found *clients; /* by pid: with whom the leases wait */
-        int map; /* of the earlier broker's steering program; -1: there is none */
+        int map; /* of the earlier broker's steering program, borrowed; -1: nothing is in there */
 } Recovery;
 
 /* ---- recovery-claim.c ---- */
@@ -55,6 +56,17 @@ void recovery_count_lost(Recovery *recovery, const char *what, uint64_t id, cons
 
 /* A descriptor that is not what its record says, or has none. Consumes it. */
 void recovery_count_foreign(Recovery *recovery, int fd, const char *name, const char *why);
+
+/* ---- recovery-steering.c ---- */
+
+/* Looks at what earlier brokers have left of their steering programs. */
+void recovery_steering_begin(Recovery *recovery);
+
+/* The socket at that place, a SavedMember.place, is in no map any more, and can be steered anew. */
+void recovery_steering_release(const Recovery *recovery, uint64_t place);
+
+/* Everything is in this broker's program: what is left of others is given up. */
+void recovery_steering_end(Recovery *recovery);
 
 /* ---- recovery-record.c ---- */
 

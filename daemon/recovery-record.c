@@ -115,12 +115,6 @@ static void mark_resume(Recovery *recovery, StateMark *mark, const StateSlot *sl
         *rest = (StateBuffer){ 0 };
 }
 
-/* A socket leaves the map of the earlier broker, or it could not be in this one's. */
-static void take_out(const Recovery *recovery, uint64_t place) {
-        if (recovery->map >= 0 && place > 0)
-                steering_take_out(recovery->map, (uint32_t)(place - 1));
-}
-
 /* ---- records -------------------------------------------------------------------------------------- */
 
 int recovery_make_endpoint(Recovery *recovery, const StateSlot *slot, StateBuffer *rest) {
@@ -165,7 +159,7 @@ int recovery_make_endpoint(Recovery *recovery, const StateSlot *slot, StateBuffe
         endpoint->passed = saved.passed;
         endpoint->group.sentinel.id = saved.sentinel;
         endpoint->group.sentinel.cookie = saved.sentinel_cookie;
-        take_out(recovery, saved.sentinel_place);
+        recovery_steering_release(recovery, saved.sentinel_place);
         mark_resume(recovery, &endpoint->saved, slot, rest);
         group_set_survivors(endpoint, saved.survivors);
         recovery->tally->n_endpoints++;
@@ -228,7 +222,7 @@ int recovery_make_member(Recovery *recovery, const StateSlot *slot, StateBuffer 
         r = state_record_decode(STATE_MEMBER, slot->data, slot->n, &saved, rest);
         if (r != 0)
                 return r < 0 ? error_trace(r) : 1;
-        take_out(recovery, saved.place);
+        recovery_steering_release(recovery, saved.place);
         endpoint = found_get(recovery->endpoints, saved.endpoint);
         if (!endpoint || saved.state >= _MEMBER_STATE_N || saved.orphan > MEMBER_ORPHAN_DEPARTING ||
             saved.weight > STEERING_WEIGHT_MAX) {

@@ -159,18 +159,36 @@ static int make_objects(Recovery *recovery) {
         return error_trace(r);
 }
 
+/* For one more, while it has what this broker is to have, too. */
+static bool has_room(const Recovery *recovery) {
+        const FdStore *store = recovery->services->state.store;
+
+        return store && (fd_store_get_max(store) == 0 || recovery->inherited->n < fd_store_get_max(store));
+}
+
+/* Before a socket is in there: should this broker be killed, the next must know of it. */
+static void keep_map(Services *services) {
+        if (services->steering)
+                state_keep_map(&services->state, steering_get_members_fd(services->steering));
+}
+
 int recovery_run(Services *services, Inherited *inherited) {
         Recovery recovery = { .services = services,
                               .inherited = inherited,
                               .file = services->state.marks.file,
-                              .tally = &services->recovered,
-                              .map = inherited_claim(inherited, STATE_MAP_NAME) };
+                              .tally = &services->recovered };
         Found *found, *next;
         int r;
 
+        recovery_steering_begin(&recovery);
+        if (has_room(&recovery))
+                keep_map(services);
         r = make_objects(&recovery);
         if (r == 0) {
                 settle(&recovery);
+                /* From here on the records say where the sockets are now. */
+                state_settle(&services->state);
+                recovery_steering_end(&recovery);
                 close_strangers(&recovery);
                 judge_tenants(services->config->policy, &services->endpoints);
                 grace_begin(&services->grace);
@@ -183,12 +201,7 @@ int recovery_run(Services *services, Inherited *inherited) {
         found_clear(&recovery.members);
         found_clear(&recovery.processes);
         found_clear(&recovery.clients);
-        /* Of which nothing is left. */
-        if (recovery.map >= 0)
-                fd_store_discard(services->state.store, STATE_MAP_NAME);
-        fd_close(recovery.map);
-        if (services->steering)
-                state_keep_map(&services->state, steering_get_members_fd(services->steering));
+        keep_map(services);
         state_settle(&services->state);
         return error_trace(r);
 }

@@ -32,9 +32,10 @@ static SavedSubject save_subject(const Subject *subject) {
         };
 }
 
-const char *state_name(uint64_t id, char buffer[static STATE_NAME_MAX]) {
+/* Behind @prefix. */
+static const char *name_of(const char *prefix, uint64_t id, char buffer[static STATE_NAME_MAX]) {
         static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
-        char *end = buffer;
+        char *end = stpcpy(buffer, prefix);
 
         *end++ = '.';
         do
@@ -42,6 +43,14 @@ const char *state_name(uint64_t id, char buffer[static STATE_NAME_MAX]) {
         while ((id /= 64) > 0);
         *end = '\0';
         return buffer;
+}
+
+const char *state_name(uint64_t id, char buffer[static STATE_NAME_MAX]) {
+        return name_of("", id, buffer);
+}
+
+const char *state_map_name(uint64_t id, char buffer[static STATE_NAME_MAX]) {
+        return name_of(STATE_MAP_NAME, id, buffer);
 }
 
 static void keep(const State *state, FdStoreEntry *entry, uint64_t id, int fd) {
@@ -198,13 +207,17 @@ void state_settle(State *state) {
 }
 
 void state_keep_map(State *state, int fd) {
+        char name[STATE_NAME_MAX];
+
         if (state->store && fd >= 0)
-                fd_store_put(state->store, &state->kept_map, STATE_MAP_NAME, fd);
+                fd_store_put(state->store, &state->kept_map, state_map_name(state->steering_id, name), fd);
 }
 
 void state_init(State *state, StateFile *file, FdStore *store, IdSource *ids, bool resumed) {
-        *state = (State){ .marks = { .file = file }, .store = store, .ids = ids };
+        *state = (State){ .marks = { .file = file }, .store = store, .ids = ids, .steering_id = id_next(ids) };
         TAILQ_INIT(&state->marks.touched);
+        /* It is in the store before anything is saved. */
+        state_file_set_ids(file, ids->epoch, ids->last);
         if (resumed)
                 fd_store_resume(store, &state->kept, STATE_FILE_NAME, state_file_get_fd(file));
         else

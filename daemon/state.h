@@ -19,15 +19,18 @@ typedef struct State {
         StateBuffer buffer;
         FdStoreEntry kept; /* the file */
         FdStoreEntry kept_map;
+        uint64_t steering_id; /* by which what is kept of the steering program is called */
         bool failing; /* something could not be saved when last tried, which has been said */
 } State;
 
 enum {
-        STATE_NAME_MAX = 16,
+        STATE_NAME_MAX = 24,
 };
 
-/* What the file itself is called in the store, and the map of the steering program. No object is: beyond the
- * first full stop its name has none. */
+/*
+ * What the file itself is called in the store, and how the name of a map of the steering program begins, which
+ * ends as that of an object. No object is called so: beyond the first full stop its name has none.
+ */
 #define STATE_FILE_NAME "..state"
 #define STATE_MAP_NAME "..map"
 
@@ -38,10 +41,14 @@ enum {
  */
 const char *state_name(uint64_t id, char buffer[static STATE_NAME_MAX]);
 
+/* The same of the map of that id. */
+const char *state_map_name(uint64_t id, char buffer[static STATE_NAME_MAX]);
+
 /* Saves into @file, which is the state's from now on; so is @store. @resumed: the file is in there. */
 void state_init(State *state, StateFile *file, FdStore *store, IdSource *ids, bool resumed);
 
-/* Has the map of the steering program kept as well: see steering_get_members_fd(). */
+/* Has the map of the steering program kept as well, under a name that no other broker's has: see
+ * steering_get_members_fd(). */
 void state_keep_map(State *state, int fd);
 
 /* Everything that was touched; before anybody is told of it. A state that was never made is left alone.

@@ -31,6 +31,7 @@ typedef struct Manager {
         int fd;
         ManagerItem items[MANAGER_KEEPS_MAX];
         size_t n;
+        size_t max; /* beyond that it keeps nothing, and does not say so; 0: it keeps all */
         size_t n_messages; /* that came */
 } Manager;
 
@@ -113,7 +114,10 @@ static inline void manager_turn(Manager *manager) {
         int fd;
 
         while (manager_receive(manager, text, sizeof(text), &fd))
-                if (strncmp(text, keep, sizeof(keep) - 1) == 0) {
+                if (strncmp(text, keep, sizeof(keep) - 1) == 0 && manager->max > 0 &&
+                    manager->n >= manager->max) {
+                        close(fd);
+                } else if (strncmp(text, keep, sizeof(keep) - 1) == 0) {
                         manager_keep(manager, text + sizeof(keep) - 1, fd);
                 } else if (strncmp(text, remove, sizeof(remove) - 1) == 0) {
                         cr_assert(eq(int, fd, -1));

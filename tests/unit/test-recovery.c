@@ -834,6 +834,51 @@ static void expect_steered(Scene *scene) {
         cr_assert(eq(sz, kit_serve(members[0]) + kit_serve(members[1]), 8));
 }
 
+static ManagerItem *next_map(const Scene *scene, const ManagerItem *item) {
+        for (item = item ? item + 1 : scene->manager.items; item < scene->manager.items + scene->manager.n; item++)
+                if (strncmp(item->name, STATE_MAP_NAME, strlen(STATE_MAP_NAME)) == 0)
+                        return (ManagerItem *)item;
+        return NULL;
+}
+
+static size_t count_maps(const Scene *scene) {
+        size_t n = 0;
+
+        for (const ManagerItem *item = NULL; (item = next_map(scene, item));)
+                n++;
+        return n;
+}
+
+/* As a broker leaves it that is killed before its records say where the sockets are: there is its own map, what
+ * it had found, and the state as it was. */
+static void die_amid_recovery(Scene *scene) {
+        ManagerItem maps[4];
+        const char *reason;
+        StateFile *file;
+        uint64_t last;
+        size_t n = 0;
+        int copy;
+
+        for (const ManagerItem *item = NULL; (item = next_map(scene, item)); n++) {
+                maps[n] = *item;
+                maps[n].fd = fcntl(item->fd, F_DUPFD_CLOEXEC, 3);
+        }
+        cr_assert(zero(int, state_file_copy(manager_find(&scene->manager, STATE_FILE_NAME), &copy)));
+        scene_pass(scene, live_on);
+        cr_assert(eq(sz, count_maps(scene), 1));
+        while (n-- > 0)
+                manager_keep(&scene->manager, maps[n].name, maps[n].fd);
+        file = scene_open_state(scene);
+        last = state_file_get_last_id(file);
+        state_file_free(file);
+        manager_remove(&scene->manager, STATE_FILE_NAME);
+        manager_keep(&scene->manager, STATE_FILE_NAME, fcntl(copy, F_DUPFD_CLOEXEC, 3));
+        /* What has an id is said at once. */
+        cr_assert(zero(int, state_file_open(copy, &file, &reason)));
+        state_file_set_ids(file, state_file_get_epoch(file), last);
+        state_file_free(file);
+}
+
 Test(recovery, flows_are_steered_as_before) {
         Scene scene;
 
@@ -843,12 +888,49 @@ Test(recovery, flows_are_steered_as_before) {
         scene_recover(&scene);
         scene_expect_tally(&scene, 1, 3, 3, 0, 0);
         cr_assert(eq(u64, scene_endpoint(&scene, 0)->group.sentinel.id, scene.left->sentinel));
-        cr_assert(ge(int, manager_find(&scene.manager, STATE_MAP_NAME), 0));
+        cr_assert(eq(sz, count_maps(&scene), 1));
         expect_steered(&scene);
         member_ready(scene_member(&scene, 2), scene_lease(&scene, 2));
         scene.kit.told[0] = '\0';
         kit_lose(scene_lease(&scene, 0));
         kit_depart(&scene.kit);
+        scene_end(&scene);
+}
+
+Test(recovery, flows_are_steered_as_before_one_that_died_amid_its_recovery) {
+        Scene scene;
+
+        if (!begin_steered())
+                cr_skip_test("no steering");
+        scene_begin(&scene, true, live_steered);
+        die_amid_recovery(&scene);
+        die_amid_recovery(&scene);
+        cr_assert(eq(sz, count_maps(&scene), 3));
+        scene_recover(&scene);
+        scene_expect_tally(&scene, 1, 3, 3, 0, 0);
+        cr_assert(eq(sz, count_maps(&scene), 1));
+        cr_assert(eq(u64, scene_endpoint(&scene, 0)->group.sentinel.id, scene.left->sentinel));
+        expect_steered(&scene);
+        scene_end(&scene);
+}
+
+/* With room for no more than what there is, the old map makes room for the new one. */
+Test(recovery, the_map_is_kept_where_there_is_no_room_to_spare) {
+        Scene scene;
+        char max[8];
+
+        if (!begin_steered())
+                cr_skip_test("no steering");
+        scene_begin(&scene, true, live_steered);
+        snprintf(max, sizeof(max), "%zu", scene.manager.n);
+        setenv("FDSTORE", max, 1);
+        scene.manager.max = scene.manager.n;
+        scene_pass(&scene, live_on);
+        cr_assert(eq(sz, count_maps(&scene), 1));
+        scene_recover(&scene);
+        scene_expect_tally(&scene, 1, 3, 3, 0, 0);
+        cr_assert(eq(sz, count_maps(&scene), 1));
+        expect_steered(&scene);
         scene_end(&scene);
 }
 
@@ -881,7 +963,7 @@ Test(recovery, a_group_that_was_steered_may_be_no_longer) {
         scene_recover(&scene);
         scene_expect_tally(&scene, 1, 3, 3, 0, 0);
         cr_assert(eq(int, kept(&scene, scene.left->sentinel), -1));
-        cr_assert(eq(int, manager_find(&scene.manager, STATE_MAP_NAME), -1));
+        cr_assert(zero(sz, count_maps(&scene)));
         kit_flows(scene_endpoint(&scene, 0), 16);
         cr_assert(eq(sz, kit_serve(scene_member(&scene, 0)) + kit_serve(scene_member(&scene, 1)) +
                                  kit_serve(scene_member(&scene, 2)), 16));

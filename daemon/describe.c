@@ -50,8 +50,7 @@ int describe_member(const Member *member, Message *memory, MemberInfo *ret) {
         member_read_queue(member, &ret->queue_length, &ret->queue_limit, &ret->drops);
         if (member->steered) {
                 ret->stalled = (Tristate)member->health.stalled;
-                ret->flows =
-                        (int64_t)steering_selected(member->endpoint->registry->steering, member->slot);
+                ret->flows = (int64_t)group_count_flows(member);
         }
         return ret->member ? 0 : error_origin(-ENOMEM);
 }

@@ -276,9 +276,18 @@ int group_join(Member *member) {
         return error_trace(socket_factory_lock(member->fd));
 }
 
+static uint64_t member_flows(const Member *member) {
+        return steering_selected(member->endpoint->registry->steering, member->slot);
+}
+
+uint64_t group_count_flows(const Member *member) {
+        return member->flows_before + member_flows(member);
+}
+
 void group_leave(Member *member) {
         if (!member->steered)
                 return;
+        member->flows_before = group_count_flows(member);
         steering_member_remove(member->endpoint->group.steering, member->slot, member->cookie);
         member->steered = false;
 }
@@ -298,10 +307,6 @@ void group_rejoin(Member *member) {
                 r = steering_member_restore(group->steering, member->slot, member->fd);
         if (r != 0 && r != -EBUSY)
                 log_fault(LOG_WARNING, "a member that listens again cannot be steered");
-}
-
-static uint64_t member_flows(const Member *member) {
-        return steering_selected(member->endpoint->registry->steering, member->slot);
 }
 
 void group_note_flows(Endpoint *endpoint) {

@@ -96,6 +96,9 @@ int group_publish(Endpoint *endpoint);
 void group_note_flows(Endpoint *endpoint);
 void group_nudge(const Endpoint *endpoint);
 
+/* New flows given to @member, which is steered, so far. */
+uint64_t group_count_flows(const Member *member);
+
 /* Empties the list, so that nothing moves from one member to the next while all are closed. */
 void group_dissolve(Endpoint *endpoint);
 

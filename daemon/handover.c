@@ -190,19 +190,30 @@ static int add_endpoint(Batch *batch, const Endpoint *endpoint, uint64_t pass) {
         return error_trace(r);
 }
 
+static int add_steering(Batch *batch, const Services *services) {
+        uint64_t id = services->state.steering_id;
+        char name[STATE_NAME_MAX];
+        int r;
+
+        r = batch_add(batch, state_steering_name(STATE_MAP_NAME, id, name),
+                      steering_get_members_fd(services->steering));
+        if (r == 0)
+                r = batch_add(batch, state_steering_name(STATE_COUNTS_NAME, id, name),
+                              steering_get_counts_fd(services->steering));
+        return error_trace(r);
+}
+
 static int hand_over(Services *services, int fd) {
         Batch batch = { .fd = fd,
                         .deadline = clock_usec(CLOCK_MONOTONIC) +
                                     HANDOVER_SEC_MAX * UINT64_C(1000000),
                         .end = batch.text };
         uint64_t pass = ++services->n_handovers;
-        char name[STATE_NAME_MAX];
         int r;
 
         r = batch_add(&batch, STATE_FILE_NAME, state_file_get_fd(services->state.marks.file));
         if (r == 0 && services->steering)
-                r = batch_add(&batch, state_map_name(services->state.steering_id, name),
-                              steering_get_members_fd(services->steering));
+                r = add_steering(&batch, services);
         if (r == 0)
                 r = batch_add(&batch, LISTENER_OWN_NAME, services->control_fd);
         for (const Endpoint *endpoint = services->endpoints.by_key; endpoint && r == 0;

@@ -67,19 +67,25 @@ int inherited_add(Inherited *inherited, const char *name, int fd) {
         return 0;
 }
 
-int inherited_claim(Inherited *inherited, const char *name) {
+static InheritedItem *find(const Inherited *inherited, const char *name) {
         InheritedItem key = { .name = (char *)name };
         InheritedItem *found, *end = inherited->items + inherited->n;
 
         if (inherited->n == 0)
-                return -1;
+                return NULL;
         found = bsearch(&key, inherited->items, inherited->n, sizeof(key), compare);
         while (found && found > inherited->items && compare(found - 1, &key) == 0)
                 found--;
         for (; found && found < end && compare(found, &key) == 0; found++)
                 if (found->fd >= 0)
-                        return fd_take(&found->fd);
-        return -1;
+                        return found;
+        return NULL;
+}
+
+int inherited_claim(Inherited *inherited, const char *name) {
+        InheritedItem *found = find(inherited, name);
+
+        return found ? fd_take(&found->fd) : -1;
 }
 
 int inherited_claim_path(Inherited *inherited, const char *path) {

@@ -58,6 +58,7 @@ struct Member {
         bool steered;
         uint32_t slot;
         uint64_t flows; /* given to it, when group_note_flows() looked last */
+        uint64_t flows_before; /* given to it before it had this slot, or by an earlier broker's program */
         Departure departure;
         Drain drain;
         Health health;

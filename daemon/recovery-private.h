@@ -31,6 +31,8 @@ typedef struct Recovery {
         Found *processes;
         Found *clients; /* by pid: with whom the leases wait */
         int map; /* of the earlier broker's steering program, borrowed; -1: nothing is in there */
+        SteeringCounts counts; /* of the program of this id */
+        uint64_t counts_id;
 } Recovery;
 
 /* ---- recovery-claim.c ---- */
@@ -64,6 +66,9 @@ void recovery_steering_begin(Recovery *recovery);
 
 /* The socket at that place, a SavedMember.place, is in no map any more, and can be steered anew. */
 void recovery_steering_release(const Recovery *recovery, uint64_t place);
+
+/* The flows that a member was given so far, once its socket is out of the map. */
+uint64_t recovery_steering_count(Recovery *recovery, const SavedMember *saved);
 
 /* Everything is in this broker's program: what is left of others is given up. */
 void recovery_steering_end(Recovery *recovery);

@@ -198,6 +198,7 @@ static int make_member_of(Recovery *recovery, const StateSlot *slot, const Saved
         member->orphan = (MemberOrphan)saved->orphan;
         member->retain_until_usec = saved->retain_until_usec;
         member->parked_usec = saved->parked_usec;
+        member->flows_before = recovery_steering_count(recovery, saved);
         if (!endpoint->passed)
                 recovery_keep(recovery, &member->kept, member->id, member->fd, claimed.anew);
         mark_resume(recovery, &member->saved, slot, rest);

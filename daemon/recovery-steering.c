@@ -4,15 +4,18 @@
  * The kernel lets a socket be in one map of this kind only. That of the broker before is told by the records
  * where its sockets are. One that died amid its recovery leaves another, and the records do not say yet which
  * of the two a socket is in: then both are emptied.
+ *
+ * What a program has counted is read when a socket is in its map no more, as nothing is added to it then.
  */
 
 #include <string.h>
 
+#include "daemon/log.h"
 #include "daemon/recovery-private.h"
 #include "proto/cleanup.h"
 
-static bool is_map(const InheritedItem *item) {
-        return item->fd >= 0 && strncmp(item->name, STATE_MAP_NAME, sizeof(STATE_MAP_NAME) - 1) == 0;
+static bool begins(const InheritedItem *item, const char *prefix) {
+        return strncmp(item->name, prefix, strlen(prefix)) == 0;
 }
 
 static void empty(int map) {
@@ -26,12 +29,12 @@ void recovery_steering_begin(Recovery *recovery) {
 
         recovery->map = -1;
         for (size_t i = 0; i < inherited->n; i++)
-                if (is_map(&inherited->items[i]) && n++ == 0)
+                if (begins(&inherited->items[i], STATE_MAP_NAME) && n++ == 0)
                         recovery->map = inherited->items[i].fd;
         if (n <= 1)
                 return;
         for (size_t i = 0; i < inherited->n; i++)
-                if (is_map(&inherited->items[i]))
+                if (begins(&inherited->items[i], STATE_MAP_NAME))
                         empty(inherited->items[i].fd);
         recovery->map = -1;
 }
@@ -41,14 +44,43 @@ void recovery_steering_release(const Recovery *recovery, uint64_t place) {
                 steering_take_out(recovery->map, (uint32_t)(place - 1));
 }
 
+/* What is called so and is no such memory, is nobody's. */
+static void open_counts(Recovery *recovery, uint64_t id) {
+        char name[STATE_NAME_MAX];
+        int fd, r;
+
+        steering_counts_close(&recovery->counts);
+        recovery->counts_id = id;
+        fd = inherited_claim(recovery->inherited, state_steering_name(STATE_COUNTS_NAME, id, name));
+        if (fd < 0)
+                return;
+        r = steering_counts_open(fd, &recovery->counts);
+        if (r == STEERING_E_FOREIGN) {
+                recovery_count_foreign(recovery, fd, name, "it is not what was kept under this name");
+                return;
+        }
+        if (r < 0)
+                log_fault(LOG_WARNING, "flows that an earlier broker's program counted are forgotten");
+        fd_close(fd);
+}
+
+uint64_t recovery_steering_count(Recovery *recovery, const SavedMember *saved) {
+        if (saved->counted_by == 0)
+                return saved->flows;
+        if (saved->counted_by != recovery->counts_id)
+                open_counts(recovery, saved->counted_by);
+        return saved->flows + steering_counts_read(&recovery->counts, saved->count_at);
+}
+
 void recovery_steering_end(Recovery *recovery) {
         for (size_t i = 0; i < recovery->inherited->n; i++) {
                 InheritedItem *item = &recovery->inherited->items[i];
 
-                if (!is_map(item))
+                if (!begins(item, STATE_MAP_NAME) && !begins(item, STATE_COUNTS_NAME))
                         continue;
                 fd_store_discard(recovery->services->state.store, item->name);
                 fd_close(fd_take(&item->fd));
         }
         recovery->map = -1;
+        steering_counts_close(&recovery->counts);
 }

@@ -159,17 +159,17 @@ static int make_objects(Recovery *recovery) {
         return error_trace(r);
 }
 
-/* For one more, while it has what this broker is to have, too. */
+/* For what this broker has of its own, beside what there is. */
 static bool has_room(const Recovery *recovery) {
         const FdStore *store = recovery->services->state.store;
 
-        return store && (fd_store_get_max(store) == 0 || recovery->inherited->n < fd_store_get_max(store));
+        return store && (fd_store_get_max(store) == 0 ||
+                         recovery->inherited->n + STATE_STEERING_N <= fd_store_get_max(store));
 }
 
-/* Before a socket is in there: should this broker be killed, the next must know of it. */
-static void keep_map(Services *services) {
+static void keep_steering(Services *services) {
         if (services->steering)
-                state_keep_map(&services->state, steering_get_members_fd(services->steering));
+                state_keep_steering(&services->state, services->steering);
 }
 
 int recovery_run(Services *services, Inherited *inherited) {
@@ -181,8 +181,9 @@ int recovery_run(Services *services, Inherited *inherited) {
         int r;
 
         recovery_steering_begin(&recovery);
+        /* Before a socket is in the map: should this broker be killed, the next must know of it. */
         if (has_room(&recovery))
-                keep_map(services);
+                keep_steering(services);
         r = make_objects(&recovery);
         if (r == 0) {
                 settle(&recovery);
@@ -201,7 +202,7 @@ int recovery_run(Services *services, Inherited *inherited) {
         found_clear(&recovery.members);
         found_clear(&recovery.processes);
         found_clear(&recovery.clients);
-        keep_map(services);
+        keep_steering(services);
         state_settle(&services->state);
         return error_trace(r);
 }

@@ -88,6 +88,9 @@ static const Field member_fields[] = {
         { 10, FIELD_NUMBER, offsetof(SavedMember, payer), NULL },
         { 11, FIELD_NUMBER, offsetof(SavedMember, departs), NULL },
         { 12, FIELD_NUMBER, offsetof(SavedMember, place), NULL },
+        { 13, FIELD_NUMBER, offsetof(SavedMember, flows), NULL },
+        { 14, FIELD_NUMBER, offsetof(SavedMember, counted_by), NULL },
+        { 15, FIELD_NUMBER, offsetof(SavedMember, count_at), NULL },
 };
 TABLE(member, SavedMember);
 

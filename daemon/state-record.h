@@ -68,6 +68,11 @@ typedef struct SavedMember {
         uint64_t payer; /* uid */
         uint64_t departs;
         uint64_t place; /* in the map of the steering program, and 1 more; 0: it is not there */
+        /* Flows that were given to it: so many before, and what is counted now at @count_at of the memory that
+         * is kept as @counted_by; 0: nothing is. */
+        uint64_t flows;
+        uint64_t counted_by;
+        uint64_t count_at;
 } SavedMember;
 
 typedef struct SavedLease {

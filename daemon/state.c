@@ -49,8 +49,8 @@ const char *state_name(uint64_t id, char buffer[static STATE_NAME_MAX]) {
         return name_of("", id, buffer);
 }
 
-const char *state_map_name(uint64_t id, char buffer[static STATE_NAME_MAX]) {
-        return name_of(STATE_MAP_NAME, id, buffer);
+const char *state_steering_name(const char *prefix, uint64_t id, char buffer[static STATE_NAME_MAX]) {
+        return name_of(prefix, id, buffer);
 }
 
 static void keep(const State *state, FdStoreEntry *entry, uint64_t id, int fd) {
@@ -113,10 +113,15 @@ static int save_member(State *state, Member *member, StateBuffer *buffer) {
                 .has_holder = member->last_holder != NULL,
                 .payer = member->charge.user ? member->charge.user->uid : 0,
                 .departs = member->departure.waiting,
-                .place = member->steered ? member->slot + 1ULL : 0,
+                .flows = member->flows_before,
         };
         int r;
 
+        if (member->steered) {
+                saved.place = member->slot + 1ULL;
+                saved.counted_by = state->steering_id;
+                saved.count_at = steering_count_at(member->endpoint->registry->steering, member->slot);
+        }
         if (member->last_holder)
                 saved.last_holder = save_subject(member->last_holder);
         r = state_record_encode(STATE_MEMBER, &saved, buffer);
@@ -206,11 +211,16 @@ void state_settle(State *state) {
         state->failing = failed;
 }
 
-void state_keep_map(State *state, int fd) {
+static void keep_steering(const State *state, FdStoreEntry *entry, const char *prefix, int fd) {
         char name[STATE_NAME_MAX];
 
         if (state->store && fd >= 0)
-                fd_store_put(state->store, &state->kept_map, state_map_name(state->steering_id, name), fd);
+                fd_store_put(state->store, entry, state_steering_name(prefix, state->steering_id, name), fd);
+}
+
+void state_keep_steering(State *state, const Steering *steering) {
+        keep_steering(state, &state->kept_map, STATE_MAP_NAME, steering_get_members_fd(steering));
+        keep_steering(state, &state->kept_counts, STATE_COUNTS_NAME, steering_get_counts_fd(steering));
 }
 
 void state_init(State *state, StateFile *file, FdStore *store, IdSource *ids, bool resumed) {

@@ -413,6 +413,50 @@ uint64_t steering_selected(const Steering *steering, uint32_t slot) {
         return __atomic_load_n(&steering->program->bss->selected[slot], __ATOMIC_RELAXED);
 }
 
+int steering_get_counts_fd(const Steering *steering) {
+        return bpf_map__fd(steering->program->maps.bss);
+}
+
+uint64_t steering_count_at(const Steering *steering, uint32_t slot) {
+        const struct steering_bpf__bss *shared = steering->program->bss;
+
+        return (uint64_t)((const char *)&shared->selected[slot] - (const char *)shared);
+}
+
+/* A file that is too short would end the broker when it is read. */
+int steering_counts_open(int fd, SteeringCounts *ret) {
+        struct bpf_map_info info = { 0 };
+        uint32_t n = sizeof(info);
+        void *memory;
+        int r;
+
+        r = bpf_obj_get_info_by_fd(fd, &info, &n);
+        if (r < 0)
+                return r == -EINVAL || r == -EBADFD ? STEERING_E_FOREIGN : error_origin(r);
+        if (info.type != BPF_MAP_TYPE_ARRAY || !(info.map_flags & BPF_F_MMAPABLE) || info.max_entries != 1)
+                return STEERING_E_FOREIGN;
+        memory = mmap(NULL, info.value_size, PROT_READ, MAP_SHARED, fd, 0);
+        if (memory == MAP_FAILED)
+                return errno == ENODEV ? STEERING_E_FOREIGN : error_origin(-errno);
+        *ret = (SteeringCounts){ .memory = memory, .size = info.value_size };
+        return 0;
+}
+
+void steering_counts_close(SteeringCounts *counts) {
+        if (counts->memory)
+                munmap((void *)counts->memory, counts->size);
+        *counts = (SteeringCounts){ 0 };
+}
+
+uint64_t steering_counts_read(const SteeringCounts *counts, uint64_t at) {
+        const uint64_t *count;
+
+        if (at % sizeof(*count) != 0 || counts->size < sizeof(*count) || at > counts->size - sizeof(*count))
+                return 0;
+        count = (const uint64_t *)(const void *)(counts->memory + at);
+        return __atomic_load_n(count, __ATOMIC_RELAXED);
+}
+
 uint64_t steering_group_flows(const SteeringGroup *group) {
         return __atomic_load_n(&group->state->flows, __ATOMIC_RELAXED);
 }

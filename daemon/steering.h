@@ -20,6 +20,7 @@ enum {
         _STEERING_E_SUCCESS,
         STEERING_E_UNAVAILABLE, /* not built in, not allowed, or not in this kernel */
         STEERING_E_FULL,        /* no room for another group, member or list */
+        STEERING_E_FOREIGN,     /* nothing that a broker has counted in */
 };
 
 enum {
@@ -144,6 +145,26 @@ void steering_set_cost(Steering *steering, uint32_t slot, uint32_t cost);
 
 /* Flows that the program gave to a member since it was added, migrated ones included. */
 uint64_t steering_selected(const Steering *steering, uint32_t slot);
+
+/*
+ * The memory that flows are counted in, for a broker that comes after this one, borrowed; and where in there
+ * those of @slot are. The program may count on when this broker is no more.
+ */
+int steering_get_counts_fd(const Steering *steering);
+uint64_t steering_count_at(const Steering *steering, uint32_t slot);
+
+/* The same of a broker that came before. Starts as { 0 }: there is none, and nothing was counted. */
+typedef struct SteeringCounts {
+        const char *memory;
+        size_t size;
+} SteeringCounts;
+
+/* Borrows @fd. Returns 0, STEERING_E_FOREIGN, or a negative errno. */
+int steering_counts_open(int fd, SteeringCounts *ret);
+void steering_counts_close(SteeringCounts *counts);
+
+/* What was counted there; 0 where nothing can be. */
+uint64_t steering_counts_read(const SteeringCounts *counts, uint64_t at);
 
 /* Flows that came to the group, whatever became of them. */
 uint64_t steering_group_flows(const SteeringGroup *group);

@@ -138,6 +138,8 @@ static const Call maps[] = {
         { "bpf", 1, { ARGUMENT_IS(0, BPF_MAP_LOOKUP_ELEM) } },
         { "bpf", 1, { ARGUMENT_IS(0, BPF_MAP_UPDATE_ELEM) } },
         { "bpf", 1, { ARGUMENT_IS(0, BPF_MAP_DELETE_ELEM) } },
+        /* Of what kind a map is that an earlier broker had. */
+        { "bpf", 1, { ARGUMENT_IS(0, BPF_OBJ_GET_INFO_BY_FD) } },
 };
 
 static const Call file_owners[] = {

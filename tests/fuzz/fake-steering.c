@@ -219,6 +219,25 @@ void steering_take_out(int members, uint32_t slot) {
         fuzz_expect(false);
 }
 
+int steering_get_counts_fd(const Steering *steering) {
+        return -1;
+}
+
+uint64_t steering_count_at(const Steering *steering, uint32_t slot) {
+        return 0;
+}
+
+int steering_counts_open(int fd, SteeringCounts *ret) {
+        return STEERING_E_FOREIGN;
+}
+
+void steering_counts_close(SteeringCounts *counts) {
+}
+
+uint64_t steering_counts_read(const SteeringCounts *counts, uint64_t at) {
+        return 0;
+}
+
 void fake_steering_flow(Steering *steering, unsigned n) {
         SteeringGroup *group;
 

@@ -200,6 +200,48 @@ Test(recovery, standby_stays_so_and_weights_are_kept) {
         end(&kit);
 }
 
+/* What List shows of the only member. */
+static long long flows_of(int control, const KitSocket *held) {
+        json_auto_t *endpoint = kit_describe(control, held);
+
+        return kit_number(endpoint, "members.0.flows");
+}
+
+static void come_and_go(const KitSocket *held, size_t n) {
+        while (n-- > 0)
+                close(kit_connect_to(held));
+}
+
+Test(recovery, flows_are_counted_on) {
+        KitSocket held;
+        int control;
+        Kit kit;
+
+        begin(&kit, CONFIG, 64);
+        control = harness_connect(&kit.harness);
+        if (!kit_is_capable(control, "steer"))
+                cr_skip_test("groups are not steered here");
+        held = kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0'}");
+        come_and_go(&held, 3);
+        harness_kill(&kit.harness);
+        come_and_go(&held, 4);
+        harness_restart(&kit.harness);
+        close(control);
+        control = harness_connect(&kit.harness);
+        cr_assert(eq(llong, flows_of(control, &held), 7));
+        come_and_go(&held, 5);
+        harness_terminate(&kit.harness);
+        come_and_go(&held, 6);
+        harness_restart(&kit.harness);
+        close(control);
+        control = harness_connect(&kit.harness);
+        cr_assert(eq(llong, flows_of(control, &held), 18));
+        cr_assert(kit_resume(control, &held));
+        kit_release(control, &held);
+        close(control);
+        end(&kit);
+}
+
 /* The kernel lets sockets of one user only into a group. */
 Test(recovery, broker_that_becomes_another_user) {
         KitSocket held, second;
@@ -577,24 +619,27 @@ Test(recovery, state_of_a_much_later_version) {
 }
 
 Test(recovery, store_without_room) {
-        KitSocket held[3];
+        enum { N = 5, ROOM = 4 };
+        KitSocket held[N];
+        long long not_kept;
         int control;
         Kit kit;
 
-        /* The state, the map of the program, and one more. */
-        begin(&kit, CONFIG, 3);
+        begin(&kit, CONFIG, ROOM);
         control = harness_connect(&kit.harness);
-        for (size_t i = 0; i < 3; i++)
+        for (size_t i = 0; i < N; i++)
                 held[i] = kit_acquire(control,
                                       "{'network':'tcp4','address':'127.0.0.1:0','sharing':'exclusive'}");
-        expect_status(control, "notKept", kit_is_capable(control, "steer") ? 2 : 1);
+        /* The state is in there, and what the program has, if there is one. */
+        not_kept = N + (kit_is_capable(control, "steer") ? 3 : 1) - ROOM;
+        expect_status(control, "notKept", not_kept);
         cr_assert(zero(sz, keeper.n_refused), "what there is no room for is not sent");
         /* Room that somebody leaves is taken. */
         kit_release(control, &held[0]);
-        expect_status(control, "notKept", kit_is_capable(control, "steer") ? 1 : 0);
-        cr_assert(le(sz, keeper_count(&keeper), 3));
-        kit_release(control, &held[1]);
-        kit_release(control, &held[2]);
+        expect_status(control, "notKept", not_kept - 1);
+        cr_assert(le(sz, keeper_count(&keeper), ROOM));
+        for (size_t i = 1; i < N; i++)
+                kit_release(control, &held[i]);
         expect_status(control, "notKept", 0);
         close(control);
         end(&kit);

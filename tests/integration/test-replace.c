@@ -186,6 +186,36 @@ Test(replace, leases_of_descriptors_go_on) {
         leaks_expect_fds(kit.n_fds);
 }
 
+Test(replace, flows_are_counted_on) {
+        KitSocket held;
+        int control;
+        Kit kit;
+
+        kit_start(&kit, CONFIG);
+        control = harness_connect(&kit.harness);
+        if (!kit_is_capable(control, "steer"))
+                cr_skip_test("groups are not steered here");
+        held = kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0'}");
+        for (long long flows = 1; flows <= 3; flows++) {
+                int before = control;
+
+                close(kit_connect_to(&held));
+                harness_replace(&kit.harness);
+                control = harness_connect(&kit.harness);
+                close(before);
+                {
+                        json_auto_t *endpoint = kit_describe(control, &held);
+
+                        cr_assert(eq(llong, kit_number(endpoint, "members.0.flows"), flows));
+                }
+        }
+        cr_assert(kit_resume(control, &held));
+        kit_release(control, &held);
+        close(control);
+        harness_stop(&kit.harness);
+        leaks_expect_fds(kit.n_fds);
+}
+
 Test(replace, nobody_to_be_replaced) {
         int control;
         Kit kit;

@@ -33,6 +33,14 @@ typedef struct Scene {
         Testament *left;
 } Scene;
 
+/* Of the place @i, what @lease is about. */
+static inline void testament_note(Testament *left, size_t i, const Lease *lease) {
+        left->endpoint[i] = lease->member->endpoint->id;
+        left->member[i] = lease->member->id;
+        left->lease[i] = lease->id;
+        snprintf(left->address[i], sizeof(left->address[i]), "%s", lease->member->endpoint->key);
+}
+
 /* A broker that is about to start, with what it inherited. */
 static inline void kit_start(Kit *kit, bool steered, Inherited *inherited) {
         Services *services = &kit->services;
@@ -83,6 +91,11 @@ static inline void scene_pass(Scene *scene, void (*live)(Kit *kit, Testament *le
         manager_turn(&scene->manager);
 }
 
+/* Does nothing but its recovery. */
+static inline void scene_live_on(Kit *kit, Testament *left) {
+        kit_turn(kit);
+}
+
 /* With the first broker. */
 static inline void scene_begin(Scene *scene, bool steered, void (*live)(Kit *kit, Testament *left)) {
         *scene = (Scene){ .n_fds = leaks_count_fds(), .steered = steered };
@@ -125,7 +138,7 @@ static inline void scene_end_with(Scene *scene, size_t n) {
         for (size_t i = 0; i < _RESOURCE_N; i++)
                 cr_assert(zero(sz, services->accounts.used[i]), "%s", resource_name((Resource)i));
         manager_turn(&scene->manager);
-        cr_assert(eq(sz, scene->manager.n, services->steering ? 2 : 1));
+        cr_assert(eq(sz, scene->manager.n, services->steering ? 1 + STATE_STEERING_N : 1));
         cr_assert(ge(int, manager_find(&scene->manager, STATE_FILE_NAME), 0));
         cr_assert(eq(sz, fd_store_count(services->state.store), scene->manager.n));
         grace_deinit(&services->grace);
@@ -218,4 +231,31 @@ static inline void scene_add(const Scene *scene, uint32_t kind, uint64_t id, con
 
         cr_assert(zero(int, state_file_put(file, kind, id, data, n, &(uint32_t){ 0 })));
         state_file_free(file);
+}
+
+/* ---- what lies with the manager ----------------------------------------------------------------------------- */
+
+/* The descriptor of what has this id, as it lies with the manager. */
+static inline int scene_kept(const Scene *scene, uint64_t id) {
+        char name[STATE_NAME_MAX];
+
+        return manager_find(&scene->manager, state_name(id, name));
+}
+
+static inline void scene_lose_kept(Scene *scene, uint64_t id) {
+        char name[STATE_NAME_MAX];
+
+        manager_remove(&scene->manager, state_name(id, name));
+}
+
+static inline void scene_keep_more(Scene *scene, uint64_t id, int fd) {
+        char name[STATE_NAME_MAX];
+
+        manager_keep(&scene->manager, state_name(id, name), fd);
+}
+
+static inline int kit_other_listener(void) {
+        Address address = kit_address("tcp4", "127.0.0.1:0"), bound;
+
+        return kit_socket(&address, SHARING_EXCLUSIVE, &bound);
 }

@@ -386,6 +386,21 @@ Test(group, refounded_is_steered_as_asked) {
         kit_end(&kit);
 }
 
+Test(group, refounded_counts_on) {
+        Lease *lease;
+        Kit kit;
+
+        kit_begin(&kit);
+        lease = kit_found(&kit, "udp4", STEERING_ROUND_ROBIN, 0);
+        kit_flows(lease->member->endpoint, 3);
+        cr_assert(zero(int, group_refound(lease->member)));
+        cr_assert(zero(u64, kit_given(lease->member)));
+        kit_flows(lease->member->endpoint, 2);
+        cr_assert(eq(u64, group_count_flows(lease->member), 5));
+        kit_release(lease);
+        kit_end(&kit);
+}
+
 /* Two are lost at once: one is parked, the other about to be closed. Who adopts the first may have the
  * endpoint steered otherwise, or be no group any more. */
 Test(group, refounded_or_ended_lets_who_departs_depart) {

@@ -18,20 +18,13 @@ static int open_pidfd(pid_t pid) {
         return fd;
 }
 
-static void note(Testament *left, size_t i, const Lease *lease) {
-        left->endpoint[i] = lease->member->endpoint->id;
-        left->member[i] = lease->member->id;
-        left->lease[i] = lease->id;
-        snprintf(left->address[i], sizeof(left->address[i]), "%s", lease->member->endpoint->key);
-}
-
 static Lease *acquire(Kit *kit, Testament *left, size_t i, const char *network, Sharing sharing) {
         const char *text = strcmp(network, "unix") == 0 ? "@test-recovery" : "127.0.0.1:0";
         Lease *lease;
 
         kit->told[0] = '\0';
         lease = kit_acquire(kit, network, text, sharing, KIT_RETAIN_USEC);
-        note(left, i, lease);
+        testament_note(left, i, lease);
         return lease;
 }
 
@@ -44,31 +37,6 @@ static uint64_t cookie_of(int fd) {
 
         cr_assert(zero(int, getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &(socklen_t){ sizeof(cookie) })));
         return cookie;
-}
-
-/* The descriptor of what has this id, as it lies with the manager. */
-static int kept(const Scene *scene, uint64_t id) {
-        char name[STATE_NAME_MAX];
-
-        return manager_find(&scene->manager, state_name(id, name));
-}
-
-static void lose_kept(Scene *scene, uint64_t id) {
-        char name[STATE_NAME_MAX];
-
-        manager_remove(&scene->manager, state_name(id, name));
-}
-
-static void keep_more(Scene *scene, uint64_t id, int fd) {
-        char name[STATE_NAME_MAX];
-
-        manager_keep(&scene->manager, state_name(id, name), fd);
-}
-
-static int other_listener(void) {
-        Address address = kit_address("tcp4", "127.0.0.1:0"), bound;
-
-        return kit_socket(&address, SHARING_EXCLUSIVE, &bound);
 }
 
 /* ---- all of it -------------------------------------------------------------------------------------- */
@@ -90,16 +58,16 @@ static void live_with_much(Kit *kit, Testament *left) {
         member_set_weight(lease->member, 33);
         lease->member->endpoint->group.mode = STEERING_SOURCE;
         lease = kit_follow(kit, lease->member->endpoint);
-        note(left, 2, lease);
+        testament_note(left, 2, lease);
         member_drain(lease->member);
         kit->told[0] = '\0';
-        note(left, 3, kit_stand_by(kit, lease->member->endpoint));
+        testament_note(left, 3, kit_stand_by(kit, lease->member->endpoint));
         /* One is parked. */
         lease = acquire(kit, left, 4, "udp4", SHARING_EXCLUSIVE);
         kit_lose(lease);
         /* Two leases of one member. */
         lease = acquire(kit, left, 5, "unix", SHARING_SHARED);
-        note(left, 6, kit_lease_of(kit, 1001, lease->member));
+        testament_note(left, 6, kit_lease_of(kit, 1001, lease->member));
         /* What has come and gone. */
         kit_release(acquire(kit, left, 7, "udp4", SHARING_EXCLUSIVE));
 }
@@ -156,17 +124,13 @@ Test(recovery, has_all_of_it_again) {
         scene_end(&scene);
 }
 
-static void live_on(Kit *kit, Testament *left) {
-        kit_turn(kit);
-}
-
 /* And the one after it, and so on: nothing wears off. */
 Test(recovery, of_a_recovery_has_all_of_it_again) {
         Scene scene;
 
         scene_begin(&scene, false, live_with_much);
-        scene_pass(&scene, live_on);
-        scene_pass(&scene, live_on);
+        scene_pass(&scene, scene_live_on);
+        scene_pass(&scene, scene_live_on);
         scene_recover(&scene);
         scene_expect_tally(&scene, 4, 6, 6, 0, 0);
         expect_much(&scene);
@@ -260,7 +224,7 @@ static void live_with_a_parked_member(Kit *kit, Testament *left) {
         Member *member = lease->member;
         Lease *other = kit_follow(kit, member->endpoint);
 
-        note(left, 1, other);
+        testament_note(left, 1, other);
         services_settle(&kit->services);
         member->state = MEMBER_PARKED;
         member->orphan = MEMBER_ORPHAN_PARKED;
@@ -287,7 +251,7 @@ Test(recovery, a_socket_that_was_not_kept_is_lost) {
         Scene scene;
 
         scene_begin(&scene, false, live_with_one);
-        lose_kept(&scene, scene.left->member[0]);
+        scene_lose_kept(&scene, scene.left->member[0]);
         scene_recover(&scene);
         scene_expect_tally(&scene, 1, 0, 0, 2, 0);
         cr_assert(zero(sz, endpoint_registry_count(&scene.kit.services.endpoints)));
@@ -302,14 +266,14 @@ Test(recovery, another_descriptor_in_its_place_is_closed) {
                 Scene scene;
 
                 scene_begin(&scene, false, live_with_one);
-                lose_kept(&scene, scene.left->member[0]);
-                keep_more(&scene, scene.left->member[0],
+                scene_lose_kept(&scene, scene.left->member[0]);
+                scene_keep_more(&scene, scene.left->member[0],
                           kind == PIPE    ? eventfd(0, EFD_CLOEXEC)
                           : kind == REGULAR ? open("/proc/self/exe", O_RDONLY | O_CLOEXEC)
-                                          : other_listener());
+                                          : kit_other_listener());
                 scene_recover(&scene);
                 scene_expect_tally(&scene, 1, 0, 0, 2, 1);
-                cr_assert(eq(int, kept(&scene, scene.left->member[0]), -1));
+                cr_assert(eq(int, scene_kept(&scene, scene.left->member[0]), -1));
                 scene_end(&scene);
         }
 }
@@ -320,7 +284,7 @@ Test(recovery, what_no_record_knows_is_closed) {
         scene_begin(&scene, false, live_with_one);
         manager_keep(&scene.manager, ".stranger", eventfd(0, EFD_CLOEXEC));
         manager_keep(&scene.manager, ".", eventfd(0, EFD_CLOEXEC));
-        keep_more(&scene, 4711, other_listener());
+        scene_keep_more(&scene, 4711, kit_other_listener());
         scene_recover(&scene);
         scene_expect_tally(&scene, 1, 1, 1, 0, 3);
         cr_assert(eq(sz, scene.manager.n, 2));
@@ -334,14 +298,14 @@ Test(recovery, of_two_under_one_name_the_good_one_is_kept) {
                 Scene scene;
 
                 scene_begin(&scene, false, live_with_one);
-                good = fcntl(kept(&scene, scene.left->member[0]), F_DUPFD_CLOEXEC, 3);
-                other = other_listener();
-                lose_kept(&scene, scene.left->member[0]);
-                keep_more(&scene, scene.left->member[0], first ? good : other);
-                keep_more(&scene, scene.left->member[0], first ? other : good);
+                good = fcntl(scene_kept(&scene, scene.left->member[0]), F_DUPFD_CLOEXEC, 3);
+                other = kit_other_listener();
+                scene_lose_kept(&scene, scene.left->member[0]);
+                scene_keep_more(&scene, scene.left->member[0], first ? good : other);
+                scene_keep_more(&scene, scene.left->member[0], first ? other : good);
                 scene_recover(&scene);
                 scene_expect_tally(&scene, 1, 1, 1, 0, 1);
-                cr_assert(eq(u64, cookie_of(kept(&scene, scene.left->member[0])),
+                cr_assert(eq(u64, cookie_of(scene_kept(&scene, scene.left->member[0])),
                              scene_member(&scene, 0)->cookie));
                 scene_end(&scene);
         }
@@ -356,7 +320,7 @@ static void live_with_one_shut_down(Kit *kit, Testament *left) {
         cr_assert(zero(int, kit_endpoint_new(kit, &bound, NULL, SHARING_EXCLUSIVE, NULL, 0, &endpoint)));
         cr_assert(zero(int, endpoint_add_member(endpoint, fd, &member)));
         cr_assert(zero(int, member_enter(member, false, MEMBER_WEIGHT_DEFAULT)));
-        note(left, 0, kit_lease(kit, member, NULL));
+        testament_note(left, 0, kit_lease(kit, member, NULL));
         shutdown(fd, SHUT_RDWR);
 }
 
@@ -691,7 +655,7 @@ static Lease *acquire_for(Kit *kit, Testament *left, pid_t pid) {
 
         cr_assert(zero(int, process_new(kit->services.event, open_pidfd(pid), &process)));
         lease = kit_lease(kit, member, process);
-        note(left, 0, lease);
+        testament_note(left, 0, lease);
         services_settle(&kit->services);
         left->process = process->id;
         return lease;
@@ -700,7 +664,7 @@ static Lease *acquire_for(Kit *kit, Testament *left, pid_t pid) {
 static void live_for_the_test(Kit *kit, Testament *left) {
         Lease *lease = acquire_for(kit, left, getppid());
 
-        note(left, 1, kit_lease(kit, kit_open(kit, "tcp4", "127.0.0.1:0", SHARING_EXCLUSIVE, 0), lease->process));
+        testament_note(left, 1, kit_lease(kit, kit_open(kit, "tcp4", "127.0.0.1:0", SHARING_EXCLUSIVE, 0), lease->process));
 }
 
 Test(recovery, a_process_is_known_by_its_descriptor) {
@@ -736,7 +700,7 @@ Test(recovery, a_process_that_ended_meanwhile_ends_its_leases) {
         Scene scene;
 
         scene_begin(&scene, false, live_for_one_who_dies);
-        while (poll(&(struct pollfd){ .fd = kept(&scene, scene.left->process), .events = POLLIN }, 1, 1000) == 0)
+        while (poll(&(struct pollfd){ .fd = scene_kept(&scene, scene.left->process), .events = POLLIN }, 1, 1000) == 0)
                 ;
         scene_recover(&scene);
         scene_expect_tally(&scene, 1, 1, 1, 0, 0);
@@ -749,7 +713,7 @@ Test(recovery, without_its_process_a_lease_is_lost) {
         Scene scene;
 
         scene_begin(&scene, false, live_for_the_test);
-        lose_kept(&scene, scene.left->process);
+        scene_lose_kept(&scene, scene.left->process);
         scene_recover(&scene);
         scene_expect_tally(&scene, 2, 2, 0, 2, 0);
         scene_end(&scene);
@@ -761,14 +725,14 @@ Test(recovery, what_is_no_process_is_closed) {
                 Scene scene;
 
                 scene_begin(&scene, false, live_for_the_test);
-                lose_kept(&scene, scene.left->process);
-                keep_more(&scene, scene.left->process,
+                scene_lose_kept(&scene, scene.left->process);
+                scene_keep_more(&scene, scene.left->process,
                           kind == 0   ? open("/proc/self/exe", O_RDONLY | O_CLOEXEC)
-                          : kind == 1 ? other_listener()
+                          : kind == 1 ? kit_other_listener()
                                       : eventfd(0, EFD_CLOEXEC));
                 scene_recover(&scene);
                 scene_expect_tally(&scene, 2, 2, 0, 2, 1);
-                cr_assert(eq(int, kept(&scene, scene.left->process), -1));
+                cr_assert(eq(int, scene_kept(&scene, scene.left->process), -1));
                 scene_end(&scene);
         }
 }
@@ -777,10 +741,10 @@ Test(recovery, of_two_processes_under_one_name_the_first_is_kept) {
         Scene scene;
 
         scene_begin(&scene, false, live_for_the_test);
-        keep_more(&scene, scene.left->process, eventfd(0, EFD_CLOEXEC));
+        scene_keep_more(&scene, scene.left->process, eventfd(0, EFD_CLOEXEC));
         scene_recover(&scene);
         scene_expect_tally(&scene, 2, 2, 2, 0, 1);
-        cr_assert(ge(int, kept(&scene, scene.left->process), 0));
+        cr_assert(ge(int, scene_kept(&scene, scene.left->process), 0));
         scene_end(&scene);
 }
 
@@ -803,291 +767,4 @@ Test(recovery, a_connection_of_a_process_that_is_no_more_is_lost) {
         scene_expect_tally(&scene, 1, 1, 0, 1, 0);
         cr_assert(eq(int, scene_member(&scene, 0)->state, MEMBER_PARKED));
         scene_end(&scene);
-}
-
-/* ---- groups that are steered ----------------------------------------------------------------------------- */
-
-static bool begin_steered(void) {
-        const char *reason = NULL;
-        Steering *steering = NULL;
-
-        if (!kit_own_network() || steering_new(&steering, &reason) != 0)
-                return false;
-        steering_free(steering);
-        return true;
-}
-
-static void live_steered(Kit *kit, Testament *left) {
-        Lease *lease = kit_found(kit, "tcp4", STEERING_ROUND_ROBIN, KIT_RETAIN_USEC);
-
-        note(left, 0, lease);
-        note(left, 1, kit_follow(kit, lease->member->endpoint));
-        note(left, 2, kit_stand_by(kit, lease->member->endpoint));
-        services_settle(&kit->services);
-        left->sentinel = lease->member->endpoint->group.sentinel.id;
-}
-
-static void expect_steered(Scene *scene) {
-        Member *members[] = { scene_member(scene, 0), scene_member(scene, 1), scene_member(scene, 2) };
-
-        kit_expect_shares(members, "440");
-        cr_assert(eq(sz, kit_serve(members[0]) + kit_serve(members[1]), 8));
-}
-
-static ManagerItem *next_map(const Scene *scene, const ManagerItem *item) {
-        for (item = item ? item + 1 : scene->manager.items; item < scene->manager.items + scene->manager.n; item++)
-                if (strncmp(item->name, STATE_MAP_NAME, strlen(STATE_MAP_NAME)) == 0)
-                        return (ManagerItem *)item;
-        return NULL;
-}
-
-static size_t count_maps(const Scene *scene) {
-        size_t n = 0;
-
-        for (const ManagerItem *item = NULL; (item = next_map(scene, item));)
-                n++;
-        return n;
-}
-
-/* As a broker leaves it that is killed before its records say where the sockets are: there is its own map, what
- * it had found, and the state as it was. */
-static void die_amid_recovery(Scene *scene) {
-        ManagerItem maps[4];
-        const char *reason;
-        StateFile *file;
-        uint64_t last;
-        size_t n = 0;
-        int copy;
-
-        for (const ManagerItem *item = NULL; (item = next_map(scene, item)); n++) {
-                maps[n] = *item;
-                maps[n].fd = fcntl(item->fd, F_DUPFD_CLOEXEC, 3);
-        }
-        cr_assert(zero(int, state_file_copy(manager_find(&scene->manager, STATE_FILE_NAME), &copy)));
-        scene_pass(scene, live_on);
-        cr_assert(eq(sz, count_maps(scene), 1));
-        while (n-- > 0)
-                manager_keep(&scene->manager, maps[n].name, maps[n].fd);
-        file = scene_open_state(scene);
-        last = state_file_get_last_id(file);
-        state_file_free(file);
-        manager_remove(&scene->manager, STATE_FILE_NAME);
-        manager_keep(&scene->manager, STATE_FILE_NAME, fcntl(copy, F_DUPFD_CLOEXEC, 3));
-        /* What has an id is said at once. */
-        cr_assert(zero(int, state_file_open(copy, &file, &reason)));
-        state_file_set_ids(file, state_file_get_epoch(file), last);
-        state_file_free(file);
-}
-
-Test(recovery, flows_are_steered_as_before) {
-        Scene scene;
-
-        if (!begin_steered())
-                cr_skip_test("no steering");
-        scene_begin(&scene, true, live_steered);
-        scene_recover(&scene);
-        scene_expect_tally(&scene, 1, 3, 3, 0, 0);
-        cr_assert(eq(u64, scene_endpoint(&scene, 0)->group.sentinel.id, scene.left->sentinel));
-        cr_assert(eq(sz, count_maps(&scene), 1));
-        expect_steered(&scene);
-        member_ready(scene_member(&scene, 2), scene_lease(&scene, 2));
-        scene.kit.told[0] = '\0';
-        kit_lose(scene_lease(&scene, 0));
-        kit_depart(&scene.kit);
-        scene_end(&scene);
-}
-
-Test(recovery, flows_are_steered_as_before_one_that_died_amid_its_recovery) {
-        Scene scene;
-
-        if (!begin_steered())
-                cr_skip_test("no steering");
-        scene_begin(&scene, true, live_steered);
-        die_amid_recovery(&scene);
-        die_amid_recovery(&scene);
-        cr_assert(eq(sz, count_maps(&scene), 3));
-        scene_recover(&scene);
-        scene_expect_tally(&scene, 1, 3, 3, 0, 0);
-        cr_assert(eq(sz, count_maps(&scene), 1));
-        cr_assert(eq(u64, scene_endpoint(&scene, 0)->group.sentinel.id, scene.left->sentinel));
-        expect_steered(&scene);
-        scene_end(&scene);
-}
-
-/* With room for no more than what there is, the old map makes room for the new one. */
-Test(recovery, the_map_is_kept_where_there_is_no_room_to_spare) {
-        Scene scene;
-        char max[8];
-
-        if (!begin_steered())
-                cr_skip_test("no steering");
-        scene_begin(&scene, true, live_steered);
-        snprintf(max, sizeof(max), "%zu", scene.manager.n);
-        setenv("FDSTORE", max, 1);
-        scene.manager.max = scene.manager.n;
-        scene_pass(&scene, live_on);
-        cr_assert(eq(sz, count_maps(&scene), 1));
-        scene_recover(&scene);
-        scene_expect_tally(&scene, 1, 3, 3, 0, 0);
-        cr_assert(eq(sz, count_maps(&scene), 1));
-        expect_steered(&scene);
-        scene_end(&scene);
-}
-
-Test(recovery, a_sentinel_that_was_not_kept_is_made_anew) {
-        for (int foreign = 0; foreign < 2; foreign++) {
-                Scene scene;
-
-                if (!begin_steered())
-                        cr_skip_test("no steering");
-                scene_begin(&scene, true, live_steered);
-                lose_kept(&scene, scene.left->sentinel);
-                if (foreign)
-                        keep_more(&scene, scene.left->sentinel, other_listener());
-                scene_recover(&scene);
-                scene_expect_tally(&scene, 1, 3, 3, 0, (size_t)foreign);
-                cr_assert(eq(int, kept(&scene, scene.left->sentinel), -1));
-                expect_steered(&scene);
-                scene_end(&scene);
-        }
-}
-
-/* This one has no right to steer. */
-Test(recovery, a_group_that_was_steered_may_be_no_longer) {
-        Scene scene;
-
-        if (!begin_steered())
-                cr_skip_test("no steering");
-        scene_begin(&scene, true, live_steered);
-        scene.steered = false;
-        scene_recover(&scene);
-        scene_expect_tally(&scene, 1, 3, 3, 0, 0);
-        cr_assert(eq(int, kept(&scene, scene.left->sentinel), -1));
-        cr_assert(zero(sz, count_maps(&scene)));
-        kit_flows(scene_endpoint(&scene, 0), 16);
-        cr_assert(eq(sz, kit_serve(scene_member(&scene, 0)) + kit_serve(scene_member(&scene, 1)) +
-                                 kit_serve(scene_member(&scene, 2)), 16));
-        scene_end(&scene);
-}
-
-static void change_place(void *saved, Scene *scene) {
-        ((SavedMember *)saved)->place = UINT64_MAX;
-}
-
-Test(recovery, a_place_that_cannot_be_is_no_harm) {
-        Scene scene;
-
-        if (!begin_steered())
-                cr_skip_test("no steering");
-        scene_begin(&scene, true, live_steered);
-        scene_edit(&scene, STATE_MEMBER, scene.left->member[2], change_place);
-        scene_recover(&scene);
-        scene_end(&scene);
-}
-
-/* ---- pipes
- * --------------------------------------------------------------------------------------------- */
-
-/* Of the pipe; both broker and client have copies. */
-static int ends[2];
-
-static uint64_t number_of(int fd) {
-        struct stat st;
-
-        cr_assert(zero(int, fstat(fd, &st)));
-        return st.st_ino;
-}
-
-static void live_by_a_descriptor(Kit *kit, Testament *left) {
-        Member *member = kit_open(kit, "tcp4", "127.0.0.1:0", SHARING_EXCLUSIVE, 0);
-        int fd = fcntl(ends[1], F_DUPFD_CLOEXEC, 0);
-        Process *lifeline;
-
-        cr_assert(zero(int, process_new_lifeline(kit->services.event, fd, number_of(fd), &lifeline)));
-        note(left, 0, kit_lease(kit, member, lifeline));
-        services_settle(&kit->services);
-        left->process = lifeline->id;
-}
-
-static void begin_with_a_descriptor(Scene *scene) {
-        cr_assert(zero(int, pipe2(ends, O_CLOEXEC | O_NONBLOCK)));
-        scene_begin(scene, false, live_by_a_descriptor);
-}
-
-static void end_with_a_descriptor(Scene *scene) {
-        scene_end(scene);
-        close(ends[0]);
-        close(ends[1]);
-}
-
-Test(recovery, without_its_descriptor_a_lease_is_lost) {
-        Scene scene;
-
-        begin_with_a_descriptor(&scene);
-        lose_kept(&scene, scene.left->process);
-        scene_recover(&scene);
-        scene_expect_tally(&scene, 1, 1, 0, 1, 0);
-        end_with_a_descriptor(&scene);
-}
-
-/* It would never end, or be one that somebody else ends. */
-Test(recovery, what_is_another_descriptor_is_closed) {
-        for (int kind = 0; kind < 5; kind++) {
-                int others[2];
-                Scene scene;
-
-                begin_with_a_descriptor(&scene);
-                lose_kept(&scene, scene.left->process);
-                cr_assert(zero(int, pipe2(others, O_CLOEXEC)));
-                keep_more(&scene, scene.left->process,
-                          fcntl(kind == 0   ? others[1]
-                                : kind == 1 ? others[0]
-                                : kind == 2 ? ends[0] /* the wrong end of the right one */
-                                            : STDIN_FILENO,
-                                F_DUPFD_CLOEXEC, 0));
-                if (kind == 3)
-                        keep_more(&scene, scene.left->process, open_pidfd(getppid()));
-                if (kind == 4)
-                        keep_more(&scene, scene.left->process, other_listener());
-                close(others[0]);
-                close(others[1]);
-                scene_recover(&scene);
-                scene_expect_tally(&scene, 1, 1, 0, 1, kind < 3 ? 1 : 2);
-                cr_assert(eq(int, kept(&scene, scene.left->process), -1));
-                end_with_a_descriptor(&scene);
-        }
-}
-
-Test(recovery, lease_goes_on_by_its_descriptor) {
-        Lease *lease;
-        Scene scene;
-
-        begin_with_a_descriptor(&scene);
-        scene_recover(&scene);
-        scene_expect_tally(&scene, 1, 1, 1, 0, 0);
-        lease = scene_lease(&scene, 0);
-        cr_assert(eq(int, lease_lifetime(lease), LIFETIME_DESCRIPTOR));
-        cr_assert(eq(sz, lease->process->n_refs, 1));
-        cr_assert(eq(u64, lease->process->lifeline, number_of(ends[0])));
-        /* The pipe; nobody paid for the socket. */
-        cr_assert(eq(sz, lease->process->charge.n, 1));
-        cr_assert(eq(sz, lease->charge.user->used[RESOURCE_DESCRIPTORS], 1));
-        /* There is no time in which somebody must come. */
-        cr_assert(not(scene.kit.services.grace.timer.armed));
-        kit_turn(&scene.kit);
-        cr_assert(eq(sz, lease_registry_count(&scene.kit.services.leases), 1));
-        end_with_a_descriptor(&scene);
-}
-
-Test(recovery, descriptor_that_was_closed_meanwhile_ends_its_lease) {
-        Scene scene;
-
-        begin_with_a_descriptor(&scene);
-        ends[0] = fd_close(ends[0]);
-        scene.n_fds--;
-        scene_recover(&scene);
-        scene_expect_tally(&scene, 1, 1, 1, 0, 0);
-        kit_turn(&scene.kit);
-        kit_expect_told(&scene.kit, "released closed ");
-        end_with_a_descriptor(&scene);
 }

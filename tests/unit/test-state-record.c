@@ -130,7 +130,10 @@ Test(state_record, a_member_is_read_back) {
                                     .last_holder = some_subject(7),
                                     .payer = 8,
                                     .departs = 1,
-                                    .place = 9 };
+                                    .place = 9,
+                                    .flows = 10,
+                                    .counted_by = 11,
+                                    .count_at = 12 };
         _cleanup_(freep) char *data = NULL;
         StateBuffer buffer = { 0 }, rest = { 0 };
 

@@ -319,6 +319,54 @@ Test(steering, counts_from_zero_for_each_member) {
         kit_end(&kit);
 }
 
+/* Memory of another kind, too short, or none: reading it could end the broker. */
+Test(steering, refuses_counts_that_are_something_else) {
+        SteeringCounts counts = { 0 };
+        int fds[4];
+
+        begin(STEERING_HASH, SOCK_STREAM, 0);
+        fds[0] = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+        fds[1] = kit_socket(&kit);
+        fds[2] = fcntl(steering_get_members_fd(kit.steering), F_DUPFD_CLOEXEC, 3);
+        fds[3] = fcntl(steering_get_fd(kit.steering), F_DUPFD_CLOEXEC, 3);
+        cr_assert(eq(int, steering_counts_open(-1, &counts), STEERING_E_FOREIGN));
+        for (size_t i = 0; i < 4; i++) {
+                cr_assert(eq(int, steering_counts_open(fds[i], &counts), STEERING_E_FOREIGN), "%zu", i);
+                close(fds[i]);
+        }
+        cr_assert(eq(ptr, (void *)counts.memory, NULL));
+        cr_assert(zero(u64, steering_counts_read(&counts, 0)));
+        steering_counts_close(&counts);
+        kit_end(&kit);
+}
+
+Test(steering, counts_are_there_for_who_comes_after) {
+        SteeringCounts counts;
+        uint64_t at;
+        int fd;
+
+        begin(STEERING_ROUND_ROBIN, SOCK_DGRAM, 2);
+        kit_list(&kit, "11");
+        kit_flows(&kit, 6);
+        kit_collect(&kit, 6);
+        at = steering_count_at(kit.steering, kit.members[1].slot);
+        fd = fcntl(steering_get_counts_fd(kit.steering), F_DUPFD_CLOEXEC, 3);
+        cr_assert(zero(int, steering_counts_open(fd, &counts)));
+        close(fd);
+        cr_assert(eq(u64, steering_counts_read(&counts, at), 3));
+        kit_flows(&kit, 2);
+        kit_collect(&kit, 2);
+        kit_end(&kit);
+        cr_assert(eq(u64, steering_counts_read(&counts, at), 4));
+        for (uint64_t odd = 1; odd < 8; odd++)
+                cr_assert(zero(u64, steering_counts_read(&counts, at + odd)));
+        cr_assert(zero(u64, steering_counts_read(&counts, counts.size - 8)));
+        cr_assert(zero(u64, steering_counts_read(&counts, counts.size)));
+        cr_assert(zero(u64, steering_counts_read(&counts, UINT64_MAX - 7)));
+        steering_counts_close(&counts);
+        cr_assert(zero(u64, steering_counts_read(&counts, at)));
+}
+
 Test(steering, is_attached_again_through_a_bystander) {
         int bystander;
 

@@ -144,6 +144,7 @@ CALL(limit_another, syscall(SYS_prlimit64, getppid(), RLIMIT_NOFILE, NULL, NULL)
 CALL(enter_a_namespace, syscall(SYS_setns, -1, 0))
 CALL(make_a_namespace, syscall(SYS_unshare, 0))
 CALL(look_up_in_a_map, syscall(SYS_bpf, BPF_MAP_LOOKUP_ELEM, NULL, 0))
+CALL(ask_about_a_map, syscall(SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, NULL, 0))
 CALL(load_a_program, syscall(SYS_bpf, BPF_PROG_LOAD, NULL, 0))
 CALL(make_a_map, syscall(SYS_bpf, BPF_MAP_CREATE, NULL, 0))
 CALL(submit_otherwise, syscall(SYS_io_uring_setup, 0, NULL))
@@ -217,6 +218,7 @@ static const Call refused[] = {
         ROW(enter_a_namespace),
         ROW(make_a_namespace),
         ROW(look_up_in_a_map),
+        ROW(ask_about_a_map),
         ROW(load_a_program),
         ROW(make_a_map),
         ROW(submit_otherwise),
@@ -256,6 +258,7 @@ Test(syscall_filter, maps_may_be_changed_and_no_more) {
 
         require_filter();
         cr_assert(ne(int, made(look_up_in_a_map, &maps), EPERM));
+        cr_assert(ne(int, made(ask_about_a_map, &maps), EPERM));
         cr_assert(eq(int, made(load_a_program, &maps), EPERM));
         cr_assert(eq(int, made(make_a_map, &maps), EPERM));
         cr_assert(eq(int, made(change_owner_of_a_file, &maps), EPERM));

@@ -76,6 +76,13 @@ static int subject_of(const SavedSubject *saved, Subject **ret) {
         if ((saved->cgroup && !(subject->cgroup = strdup(saved->cgroup))) ||
             (saved->label && !(subject->label = strdup(saved->label))))
                 return error_origin(-ENOMEM);
+        if (saved->rest.n > 0) {
+                subject->rest = malloc(saved->rest.n);
+                if (!subject->rest)
+                        return error_origin(-ENOMEM);
+                subject->n_rest = saved->rest.n;
+                memcpy(subject->rest, saved->rest.data, saved->rest.n);
+        }
         *ret = ptr_take(subject);
         return 0;
 }

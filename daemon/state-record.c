@@ -31,6 +31,7 @@ struct FieldTable {
         const Field *fields;
         size_t n;
         size_t size; /* of the struct */
+        size_t rest; /* where in there a StateBytes is for what is not known; 0: it has none */
 };
 
 /* In front of each field. */
@@ -39,9 +40,9 @@ typedef struct FieldHead {
         uint32_t n; /* bytes that follow */
 } FieldHead;
 
-#define TABLE(name, type)                                                                               \
+#define TABLE(name, type, rest)                                                                         \
         static const FieldTable name = { name##_fields, sizeof(name##_fields) / sizeof(Field),          \
-                                         sizeof(type) }
+                                         sizeof(type), (rest) }
 
 static const Field subject_fields[] = {
         { 1, FIELD_NUMBER, offsetof(SavedSubject, uid), NULL },
@@ -52,7 +53,7 @@ static const Field subject_fields[] = {
         { 6, FIELD_TEXT, offsetof(SavedSubject, cgroup), NULL },
         { 7, FIELD_TEXT, offsetof(SavedSubject, label), NULL },
 };
-TABLE(subject, SavedSubject);
+TABLE(subject, SavedSubject, offsetof(SavedSubject, rest));
 
 static const Field endpoint_fields[] = {
         { 1, FIELD_TEXT, offsetof(SavedEndpoint, network), NULL },
@@ -73,7 +74,7 @@ static const Field endpoint_fields[] = {
         { 16, FIELD_NUMBER, offsetof(SavedEndpoint, passed), NULL },
         { 17, FIELD_NUMBER, offsetof(SavedEndpoint, survivors), NULL },
 };
-TABLE(endpoint, SavedEndpoint);
+TABLE(endpoint, SavedEndpoint, 0);
 
 static const Field member_fields[] = {
         { 1, FIELD_NUMBER, offsetof(SavedMember, endpoint), NULL },
@@ -92,7 +93,7 @@ static const Field member_fields[] = {
         { 14, FIELD_NUMBER, offsetof(SavedMember, counted_by), NULL },
         { 15, FIELD_NUMBER, offsetof(SavedMember, count_at), NULL },
 };
-TABLE(member, SavedMember);
+TABLE(member, SavedMember, 0);
 
 static const Field lease_fields[] = {
         { 1, FIELD_NUMBER, offsetof(SavedLease, member), NULL },
@@ -102,7 +103,7 @@ static const Field lease_fields[] = {
         { 5, FIELD_TEXT, offsetof(SavedLease, rule), NULL },
         { 6, FIELD_NUMBER, offsetof(SavedLease, lifeline), NULL },
 };
-TABLE(lease, SavedLease);
+TABLE(lease, SavedLease, 0);
 
 static const FieldTable *const tables[_STATE_KIND_N] = {
         [STATE_ENDPOINT] = &endpoint,
@@ -134,6 +135,13 @@ int state_buffer_append(StateBuffer *buffer, const void *data, size_t n) {
                 memcpy(buffer->data + buffer->n, data, n);
         buffer->n += n;
         return 0;
+}
+
+static const Field *find_field(const FieldTable *table, uint32_t tag) {
+        for (size_t i = 0; i < table->n; i++)
+                if (table->fields[i].tag == tag)
+                        return &table->fields[i];
+        return NULL;
 }
 
 static int append_field(StateBuffer *buffer, uint32_t tag, const void *data, size_t n) {
@@ -189,7 +197,22 @@ static int encode_field(const Field *field, const void *at, StateBuffer *buffer)
         }
 }
 
+/* Of @rest, what is not known. It was read before, so it has whole fields. */
+static int encode_rest(const FieldTable *table, StateBytes rest, StateBuffer *buffer) {
+        const char *data = rest.data;
+        FieldHead head;
+        int r = 0;
+
+        for (size_t n = rest.n; n > 0 && r == 0; data += sizeof(head) + head.n, n -= sizeof(head) + head.n) {
+                memcpy(&head, data, sizeof(head));
+                if (!find_field(table, head.tag))
+                        r = state_buffer_append(buffer, data, sizeof(head) + head.n);
+        }
+        return error_trace(r);
+}
+
 static int encode(const FieldTable *table, const void *saved, StateBuffer *buffer) {
+        StateBytes rest;
         for (size_t i = 0; i < table->n; i++) {
                 int r = encode_field(&table->fields[i], (const char *)saved + table->fields[i].offset,
                                      buffer);
@@ -197,7 +220,10 @@ static int encode(const FieldTable *table, const void *saved, StateBuffer *buffe
                 if (r < 0)
                         return error_trace(r);
         }
-        return 0;
+        if (table->rest == 0)
+                return 0;
+        memcpy(&rest, (const char *)saved + table->rest, sizeof(rest));
+        return error_trace(encode_rest(table, rest, buffer));
 }
 
 int state_record_encode(StateKind kind, const void *saved, StateBuffer *buffer) {
@@ -226,16 +252,16 @@ static int decode_field(const Field *field, const char *data, size_t n, void *at
                 memcpy(at, &(StateBytes){ data, n }, sizeof(StateBytes));
                 return 0;
         default:
-                /* What a newer broker knows of a subject is lost with the first change. */
                 return decode(field->table, data, n, at, NULL);
         }
 }
 
-static const Field *find_field(const FieldTable *table, uint32_t tag) {
-        for (size_t i = 0; i < table->n; i++)
-                if (table->fields[i].tag == tag)
-                        return &table->fields[i];
-        return NULL;
+/* The first field that is not known begins the rest. */
+static void note_rest(const FieldTable *table, const char *data, size_t n, void *ret) {
+        StateBytes *rest = (StateBytes *)(void *)((char *)ret + table->rest);
+
+        if (rest->n == 0)
+                *rest = (StateBytes){ data, n };
 }
 
 static int decode(const FieldTable *table, const char *data, size_t n, void *ret, StateBuffer *rest) {
@@ -254,6 +280,8 @@ static int decode(const FieldTable *table, const char *data, size_t n, void *ret
                 if (field)
                         r = decode_field(field, data + sizeof(head), head.n,
                                          (char *)ret + field->offset);
+                else if (table->rest > 0)
+                        note_rest(table, data, n, ret);
                 else if (rest)
                         r = state_buffer_append(rest, data, sizeof(head) + head.n);
                 if (r != 0)

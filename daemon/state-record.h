@@ -4,7 +4,7 @@
 /*
  * One object as it is saved: fields, each with a tag that says what it is and its length. A broker steps
  * over tags that it does not know, and keeps them when it writes the record again; so one that is older
- * loses nothing of what a newer one has saved.
+ * loses nothing of what a newer one has saved, neither of the object nor of a subject within.
  */
 
 #include <stddef.h>
@@ -33,6 +33,9 @@ typedef struct SavedSubject {
         StateBytes groups; /* gid_t */
         const char *cgroup;
         const char *label;
+        /* From the first field that is not known to the end; those among them that are known are passed over
+         * when it is written. It is a part of the subject: another one in its place does not have it. */
+        StateBytes rest;
 } SavedSubject;
 
 typedef struct SavedEndpoint {
@@ -108,7 +111,7 @@ enum {
 };
 
 /*
- * Fills @ret, a Saved* struct for @kind, which borrows from @data. What is not known is appended to
- * @rest, as it is. Returns 0, STATE_RECORD_E_MALFORMED, or -ENOMEM.
+ * Fills @ret, a Saved* struct for @kind, which borrows from @data. What is not known of it, but for what is
+ * within a subject, is appended to @rest, as it is. Returns 0, STATE_RECORD_E_MALFORMED, or -ENOMEM.
  */
 int state_record_decode(StateKind kind, const char *data, size_t n, void *ret, StateBuffer *rest);

@@ -29,6 +29,7 @@ static SavedSubject save_subject(const Subject *subject) {
                 .groups = { subject->groups, subject->n_groups * sizeof(gid_t) },
                 .cgroup = subject->cgroup,
                 .label = subject->label,
+                .rest = { subject->rest, subject->n_rest },
         };
 }
 

@@ -133,6 +133,7 @@ Subject *subject_unref(Subject *subject) {
                 free(subject->groups);
                 free(subject->cgroup);
                 free(subject->label);
+                free(subject->rest);
                 free(subject->unit);
                 free(subject);
         }

@@ -24,6 +24,9 @@ typedef struct Subject {
         size_t n_groups;
         char *cgroup; /* NULL: not known, or not asked for */
         char *label;  /* of the security module; the same */
+        /* As SavedSubject.rest, for a subject that was saved by a newer broker. */
+        void *rest;
+        size_t n_rest;
         /* What /proc said of the process, at told_usec (CLOCK_MONOTONIC); empty: nothing. */
         uint64_t told_usec;
         char command[16];

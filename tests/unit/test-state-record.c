@@ -211,21 +211,51 @@ Test(state_record, unknown_fields_are_kept_and_read_again) {
         state_buffer_deinit(&again);
 }
 
-/* Inside a subject they are stepped over. */
-Test(state_record, unknown_fields_of_a_subject_are_no_harm) {
+/* Before, between and behind those that are known. */
+Test(state_record, unknown_fields_of_a_subject_are_kept_and_read_again) {
         StateBuffer inner = { 0 }, buffer = { 0 }, rest = { 0 };
-        _cleanup_(freep) char *data = NULL;
-        uint64_t uid = 1000;
+        uint64_t uid = 1000, gid = 1001, member = 5;
+        SavedLease saved;
+
+        append(&inner, 1, &uid, sizeof(uid));
+        append(&inner, UNKNOWN, "abc", 3);
+        append(&inner, 2, &gid, sizeof(gid));
+        append(&inner, UINT32_MAX, "", 0);
+        append(&inner, UNKNOWN, "defg", 4);
+        append(&buffer, 3, inner.data, (uint32_t)inner.n);
+        append(&buffer, 1, &member, sizeof(member));
+        /* However often it is written. */
+        for (int i = 0; i < 3; i++) {
+                _cleanup_(freep) char *data = NULL;
+
+                cr_assert(zero(int, decode(STATE_LEASE, &buffer, &saved, &rest, &data)));
+                cr_assert(eq(u64, saved.member, 5));
+                cr_assert(eq(u64, saved.subject.uid, 1000));
+                cr_assert(eq(u64, saved.subject.gid, 1001));
+                cr_assert(zero(sz, rest.n));
+                state_buffer_deinit(&buffer);
+                encode(STATE_LEASE, &saved, &buffer);
+                cr_assert(eq(sz, buffer.n, 2 * 8 + 8 + inner.n), "nothing is there twice");
+                cr_assert(ne(ptr, memmem(buffer.data, buffer.n, "abc", 3), NULL));
+                cr_assert(ne(ptr, memmem(buffer.data, buffer.n, "defg", 4), NULL));
+        }
+        state_buffer_deinit(&inner);
+        state_buffer_deinit(&buffer);
+}
+
+Test(state_record, a_subject_of_unknown_fields_alone_is_kept) {
+        StateBuffer inner = { 0 }, buffer = { 0 }, again = { 0 };
         SavedLease saved;
 
         append(&inner, UNKNOWN, "abc", 3);
-        append(&inner, 1, &uid, sizeof(uid));
         append(&buffer, 3, inner.data, (uint32_t)inner.n);
-        cr_assert(zero(int, decode(STATE_LEASE, &buffer, &saved, &rest, &data)));
-        cr_assert(eq(u64, saved.subject.uid, 1000));
-        cr_assert(zero(sz, rest.n));
+        cr_assert(zero(int, state_record_decode(STATE_LEASE, buffer.data, buffer.n, &saved, NULL)));
+        encode(STATE_LEASE, &saved, &again);
+        cr_assert(eq(sz, again.n, buffer.n));
+        cr_assert(zero(int, memcmp(again.data, buffer.data, buffer.n)));
         state_buffer_deinit(&inner);
         state_buffer_deinit(&buffer);
+        state_buffer_deinit(&again);
 }
 
 Test(state_record, of_a_field_that_is_there_twice_the_last_counts) {
@@ -315,5 +345,13 @@ Test(state_record, what_is_nested_is_not_malformed_either) {
         append(&buffer, UNKNOWN, "kept", 4);
         append(&buffer, 9, inner.data, (uint32_t)inner.n);
         expect_malformed(STATE_ENDPOINT, &buffer);
+        /* Nor is what is behind an unknown field. */
+        inner.n = 0;
+        append(&inner, UNKNOWN, "kept", 4);
+        append(&buffer, 3, inner.data, (uint32_t)inner.n + 1);
+        expect_malformed(STATE_LEASE, &buffer);
+        append(&inner, 1, "1234567", 7);
+        append(&buffer, 3, inner.data, (uint32_t)inner.n);
+        expect_malformed(STATE_LEASE, &buffer);
         state_buffer_deinit(&inner);
 }

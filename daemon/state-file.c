@@ -197,6 +197,14 @@ static int file_cut(StateFile *file, size_t at) {
         return 0;
 }
 
+/* Whether something is left behind the last place that there is room for: the head of a record. */
+static bool file_ends_amid_record(const StateFile *file, size_t at) {
+        for (; at < file->size; at++)
+                if (file->memory[at] != 0)
+                        return true;
+        return false;
+}
+
 /* Finds all places, up to one that cannot be. */
 static int file_survey(StateFile *file) {
         size_t at = UNIT;
@@ -215,6 +223,8 @@ static int file_survey(StateFile *file) {
                         r = free_list_push(&file->free[slot->order], (uint32_t)(at / UNIT));
                 at += order_size(slot->order);
         }
+        if (file->size - at < UNIT)
+                file->damaged = file_ends_amid_record(file, at);
         return r < 0 ? error_trace(r) : error_trace(file_cut(file, at));
 }
 

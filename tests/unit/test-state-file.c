@@ -277,7 +277,26 @@ Test(state_file, a_record_that_is_cut_short_is_the_end) {
         state_file_free(file);
 }
 
-/* Bytes at the end that are no unit. */
+/* Amid its head, where there is no room for a place. */
+Test(state_file, a_record_without_its_head_is_the_end) {
+        for (size_t n = 1; n < UNIT; n += 21) {
+                int fd = raw_new(2 * UNIT + n);
+                StateFile *file;
+
+                raw_write(fd, 0, &good_head, sizeof(good_head));
+                raw_slot(fd, 1, raw_record(1, 1, 1, 2), "a");
+                raw_write(fd, 2 * UNIT, &(char){ 1 }, 1);
+                raw_seal(fd, F_SEAL_SHRINK);
+                file = open_good(fd);
+                cr_assert(state_file_is_damaged(file));
+                expect_records(file, "1:1=a ");
+                file = open_again(file);
+                cr_assert(not(state_file_is_damaged(file)));
+                state_file_free(file);
+        }
+}
+
+/* Bytes at the end that are no unit, and nothing. */
 Test(state_file, an_odd_size_is_read_and_grows) {
         int fd = raw_new(3 * UNIT + 17);
         uint32_t at[4] = { 0 };

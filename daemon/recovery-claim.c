@@ -47,10 +47,14 @@ void recovery_count_lost(Recovery *recovery, const char *what, uint64_t id, cons
         log_line(LOG_WARNING, "%s %" PRIu64 " of an earlier broker is lost: %s", what, id, why);
 }
 
-void recovery_count_foreign(Recovery *recovery, int fd, const char *name, const char *why) {
+void recovery_note_foreign(Recovery *recovery, const char *name, const char *why) {
         if (recovery->tally->n_foreign++ < TOLD_MAX)
                 log_line(LOG_WARNING,
                          "the descriptor \"%s\" that was kept for the broker is closed: %s", name, why);
+}
+
+void recovery_count_foreign(Recovery *recovery, int fd, const char *name, const char *why) {
+        recovery_note_foreign(recovery, name, why);
         fd_store_discard(recovery->services->state.store, name);
         fd_close(fd);
 }

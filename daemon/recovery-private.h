@@ -56,7 +56,10 @@ void recovery_keep(const Recovery *recovery, FdStoreEntry *entry, uint64_t id, i
 /* Something that was saved and cannot be had. */
 void recovery_count_lost(Recovery *recovery, const char *what, uint64_t id, const char *why);
 
-/* A descriptor that is not what its record says, or has none. Consumes it. */
+/* A descriptor of that name is not what it should be. */
+void recovery_note_foreign(Recovery *recovery, const char *name, const char *why);
+
+/* The same of @fd, which is consumed; all of the name leave the store. */
 void recovery_count_foreign(Recovery *recovery, int fd, const char *name, const char *why);
 
 /* ---- recovery-steering.c ---- */

@@ -44,24 +44,24 @@ void recovery_steering_release(const Recovery *recovery, uint64_t place) {
                 steering_take_out(recovery->map, (uint32_t)(place - 1));
 }
 
-/* What is called so and is no such memory, is nobody's. */
+/* What is called so and is no such memory, is nobody's. All of the name leave the store in the end. */
 static void open_counts(Recovery *recovery, uint64_t id) {
         char name[STATE_NAME_MAX];
-        int fd, r;
+        int fd;
 
         steering_counts_close(&recovery->counts);
         recovery->counts_id = id;
-        fd = inherited_claim(recovery->inherited, state_steering_name(STATE_COUNTS_NAME, id, name));
-        if (fd < 0)
-                return;
-        r = steering_counts_open(fd, &recovery->counts);
-        if (r == STEERING_E_FOREIGN) {
-                recovery_count_foreign(recovery, fd, name, "it is not what was kept under this name");
-                return;
+        state_steering_name(STATE_COUNTS_NAME, id, name);
+        while ((fd = inherited_claim(recovery->inherited, name)) >= 0) {
+                int r = recovery->counts.memory ? STEERING_E_FOREIGN
+                                                : steering_counts_open(fd, &recovery->counts);
+
+                if (r == STEERING_E_FOREIGN)
+                        recovery_note_foreign(recovery, name, "it is not what was kept under this name");
+                else if (r < 0)
+                        log_fault(LOG_WARNING, "flows that an earlier broker's program counted are forgotten");
+                fd_close(fd);
         }
-        if (r < 0)
-                log_fault(LOG_WARNING, "flows that an earlier broker's program counted are forgotten");
-        fd_close(fd);
 }
 
 uint64_t recovery_steering_count(Recovery *recovery, const SavedMember *saved) {

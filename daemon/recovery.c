@@ -209,26 +209,52 @@ int recovery_run(Services *services, Inherited *inherited) {
 
 /* ---- the state ------------------------------------------------------------------------------------ */
 
-static int open_file(Services *services, FdStore *store, Inherited *inherited, StateFile **ret) {
-        int fd = inherited_claim(inherited, STATE_FILE_NAME), r;
+/*
+ * The first that can be read. *@ret_anew: others were called so, and the manager gives up all of a name.
+ * *@ret is NULL if there is none.
+ */
+static int find_file(Services *services, Inherited *inherited, StateFile **ret, bool *ret_anew) {
+        StateFile *file = NULL;
         const char *reason;
+        int fd, r;
 
-        if (fd >= 0) {
-                r = state_file_open(fd, ret, &reason);
-                if (r <= 0) {
-                        services->recovered.found = r == 0;
+        *ret_anew = false;
+        while ((fd = inherited_claim(inherited, STATE_FILE_NAME)) >= 0) {
+                reason = "there is another";
+                if (!file)
+                        r = state_file_open(fd, &file, &reason);
+                else
+                        r = (fd_close(fd), STATE_FILE_E_FOREIGN);
+                if (r < 0)
                         return error_trace(r);
-                }
+                if (r == 0)
+                        continue;
                 log_line(LOG_ERR, "the state of an earlier broker cannot be read: %s", reason);
-                fd_store_discard(store, STATE_FILE_NAME);
                 services->recovered.n_foreign++;
+                *ret_anew = true;
         }
-        return error_trace(state_file_new(ret));
+        *ret = file;
+        return 0;
+}
+
+static int open_file(Services *services, FdStore *store, Inherited *inherited, StateFile **ret, bool *ret_resumed) {
+        bool anew;
+        int r;
+
+        r = find_file(services, inherited, ret, &anew);
+        if (r < 0)
+                return error_trace(r);
+        if (anew)
+                fd_store_discard(store, STATE_FILE_NAME);
+        services->recovered.found = *ret;
+        *ret_resumed = *ret && !anew && !services->takes_over;
+        return *ret ? 0 : error_trace(state_file_new(ret));
 }
 
 int recovery_open_state(Services *services, Inherited *inherited) {
         FdStore *store;
         StateFile *file;
+        bool resumed;
         int r;
 
         r = fd_store_new(services->event, &services->endpoints.timers_changed, &store);
@@ -236,7 +262,7 @@ int recovery_open_state(Services *services, Inherited *inherited) {
                 log_fault(LOG_ERR, "cannot use the service manager's store of descriptors");
                 store = NULL;
         }
-        r = open_file(services, store, inherited, &file);
+        r = open_file(services, store, inherited, &file, &resumed);
         if (r < 0) {
                 fd_store_free(store);
                 return error_trace(r);
@@ -247,7 +273,6 @@ int recovery_open_state(Services *services, Inherited *inherited) {
                 services->ids.epoch = state_file_get_epoch(file);
                 services->ids.last = state_file_get_last_id(file);
         }
-        state_init(&services->state, file, store, &services->ids,
-                   services->recovered.found && !services->takes_over);
+        state_init(&services->state, file, store, &services->ids, resumed);
         return 0;
 }

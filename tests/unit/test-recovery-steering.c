@@ -247,6 +247,27 @@ Test(recovery_steering, flows_are_not_read_from_what_is_something_else) {
         }
 }
 
+Test(recovery_steering, flows_beside_something_else_are_counted_on) {
+        for (int first = 0; first < 2; first++) {
+                ManagerItem *item, good;
+                Scene scene;
+
+                if (!begin_steered())
+                        cr_skip_test("no steering");
+                scene_begin(&scene, true, live_with_flows);
+                item = next_kept(&scene, STATE_COUNTS_NAME, NULL);
+                good = *item;
+                if (first)
+                        item->fd = short_file();
+                manager_keep(&scene.manager, good.name, first ? good.fd : short_file());
+                scene_recover(&scene);
+                scene_expect_tally(&scene, 1, 3, 3, 0, 1);
+                expect_flows(&scene, 5, 5);
+                expect_maps(&scene, 1);
+                scene_end(&scene);
+        }
+}
+
 Test(recovery_steering, flows_that_were_not_kept_begin_anew) {
         Scene scene;
 

@@ -663,6 +663,25 @@ Test(recovery, a_state_that_cannot_be_read_is_made_anew) {
         }
 }
 
+/* Whichever comes first; and the next broker finds it, though the manager gives up all of the name. */
+Test(recovery, a_state_beside_something_else_is_kept) {
+        for (int first = 0; first < 2; first++) {
+                int good;
+                Scene scene;
+
+                scene_begin(&scene, false, live_with_one);
+                good = fcntl(manager_find(&scene.manager, STATE_FILE_NAME), F_DUPFD_CLOEXEC, 3);
+                manager_remove(&scene.manager, STATE_FILE_NAME);
+                manager_keep(&scene.manager, STATE_FILE_NAME, first ? good : eventfd(0, EFD_CLOEXEC));
+                manager_keep(&scene.manager, STATE_FILE_NAME, first ? eventfd(0, EFD_CLOEXEC) : good);
+                scene_pass(&scene, scene_live_on);
+                cr_assert(eq(sz, scene.manager.n, 2));
+                scene_recover(&scene);
+                scene_expect_tally(&scene, 1, 1, 1, 0, 0);
+                scene_end(&scene);
+        }
+}
+
 Test(recovery, a_state_that_is_not_there_is_made_anew) {
         Scene scene;
 

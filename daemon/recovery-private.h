@@ -14,6 +14,11 @@
 #include "daemon/recovery.h"
 #include "daemon/state-file.h"
 
+enum {
+        /* Of one, or, where a broker was killed while it saved, of two. */
+        RECOVERY_PROGRAMS_MAX = 4,
+};
+
 /* An object that was made of a record. */
 typedef struct Found {
         uint64_t id;
@@ -30,6 +35,8 @@ typedef struct Recovery {
         Found *members;
         Found *processes;
         Found *clients; /* by pid: with whom the leases wait */
+        uint64_t programs[RECOVERY_PROGRAMS_MAX]; /* by which members were steered: SavedMember.counted_by */
+        size_t n_programs;
         int map; /* of the earlier broker's steering program, borrowed; -1: nothing is in there */
         SteeringCounts counts; /* of the program of this id */
         uint64_t counts_id;
@@ -64,8 +71,8 @@ void recovery_count_foreign(Recovery *recovery, int fd, const char *name, const 
 
 /* ---- recovery-steering.c ---- */
 
-/* Looks at what earlier brokers have left of their steering programs. */
-void recovery_steering_begin(Recovery *recovery);
+/* Looks at what earlier brokers have left of their steering programs. Returns 0 or -ENOMEM. */
+int recovery_steering_begin(Recovery *recovery);
 
 /* The socket at that place, a SavedMember.place, is in no map any more, and can be steered anew. */
 void recovery_steering_release(const Recovery *recovery, uint64_t place);

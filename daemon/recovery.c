@@ -180,11 +180,12 @@ int recovery_run(Services *services, Inherited *inherited) {
         Found *found, *next;
         int r;
 
-        recovery_steering_begin(&recovery);
+        r = recovery_steering_begin(&recovery);
         /* Before a socket is in the map: should this broker be killed, the next must know of it. */
-        if (has_room(&recovery))
+        if (r == 0 && has_room(&recovery))
                 keep_steering(services);
-        r = make_objects(&recovery);
+        if (r == 0)
+                r = make_objects(&recovery);
         if (r == 0) {
                 settle(&recovery);
                 /* From here on the records say where the sockets are now. */

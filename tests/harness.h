@@ -63,6 +63,10 @@ void harness_terminate(Harness *h);
  */
 void harness_kill(Harness *h);
 void harness_restart(Harness *h);
+
+/* The same of one that may end before it is ready, whatever its exit status: then there is none. For a broker
+ * with a keeper. Returns whether it is ready. */
+bool harness_try_restart(Harness *h);
 void harness_remove(Harness *h);
 
 /* Writes a new configuration, and has the broker read it. */

@@ -18,12 +18,15 @@ typedef enum FaultKind {
         FAULT_ALLOCATION,
         FAULT_SYSTEM_CALL,
         FAULT_DESCRIPTOR, /* whatever makes one fails with EMFILE */
+        FAULT_DEATH,      /* the broker ends, at any system call since it looked at what was kept for it; to
+                             empty a map is one */
 } FaultKind;
 
 enum {
         FAULT_FRAMES_MAX = 24,
         FAULT_FRAME_SIZE = 64,
         FAULT_NAME_SIZE = 32,
+        FAULT_DEATH_STATUS = 66,
 };
 
 /* Calls are counted from 1 while the panel is armed: those that can fail in the way of the plan. */
@@ -54,4 +57,15 @@ typedef struct FaultPanel {
         char frames[FAULT_FRAMES_MAX][FAULT_FRAME_SIZE]; /* "FILE+0xOFFSET", innermost first */
         long unknown_call;                               /* a system call without a rule; -1: none */
         size_t calls;
+        long last_call; /* at which it died */
 } FaultPanel;
+
+/* ---- panel.c, in the test ---- */
+
+/* A panel at rest, and its file; panel_free() unmaps and closes both. */
+FaultPanel *panel_new(int *ret_fd);
+void panel_free(FaultPanel *panel, int fd);
+
+/* Brokers that are started from here on have the injector in them, which reads that panel; or not any more. */
+void panel_preload(int fd);
+void panel_unload(void);

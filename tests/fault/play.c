@@ -32,17 +32,6 @@ static void wait_a_moment(const Play *play, int tries) {
 
 /* ---- the panel ----------------------------------------------------------------------------------- */
 
-static void make_panel(Play *play) {
-        void *memory;
-
-        play->panel_fd = memfd_create("fault-panel", MFD_CLOEXEC);
-        cr_assert(play->panel_fd >= 0 && ftruncate(play->panel_fd, sizeof(FaultPanel)) == 0, "%m");
-        memory = mmap(NULL, sizeof(FaultPanel), PROT_READ | PROT_WRITE, MAP_SHARED, play->panel_fd, 0);
-        cr_assert(memory != MAP_FAILED, "%m");
-        play->panel = memory;
-        play->panel->unknown_call = -1;
-}
-
 size_t play_mark(const Play *play) {
         const FaultPanel *panel = play->panel;
 
@@ -119,23 +108,11 @@ static void announce_journal(void) {
         setenv("JOURNAL_STREAM", name, 1);
 }
 
-/* The injector comes before the sanitizer, which would mind, and knows nothing of it. */
-static void set_environment(const Play *play) {
-        const char *options = getenv("ASAN_OPTIONS");
-        char text[512];
-
-        snprintf(text, sizeof(text), "%s:verify_asan_link_order=0", options ?: "");
-        setenv("ASAN_OPTIONS", text, 1);
-        snprintf(text, sizeof(text), "/proc/%d/fd/%d", getpid(), play->panel_fd);
-        setenv(PANEL_VARIABLE, text, 1);
-        setenv("LD_PRELOAD", FAULT_INJECTOR_PATH, 1);
-}
-
 /* Its complaints are expected, and told only when they matter. */
 static void start_broker(Play *play, const char *config, const Harness *how) {
         int stderr_fd = dup(STDERR_FILENO);
 
-        set_environment(play);
+        panel_preload(play->panel_fd);
         play->log_fd = memfd_create("log", MFD_CLOEXEC);
         cr_assert(stderr_fd >= 0 && play->log_fd >= 0 && dup2(play->log_fd, STDERR_FILENO) >= 0, "%m");
         if (play->journal.path[0])
@@ -145,7 +122,7 @@ static void start_broker(Play *play, const char *config, const Harness *how) {
         harness_start_as_set(&play->harness, config);
         dup2(stderr_fd, STDERR_FILENO);
         close(stderr_fd);
-        unsetenv("LD_PRELOAD");
+        panel_unload();
 }
 
 static void admit_onlooker(Play *play) {
@@ -165,7 +142,7 @@ void play_begin(Play *play, const char *config, const Harness *how, bool journal
                 harness_private_network();
         if (journal)
                 make_journal(play);
-        make_panel(play);
+        play->panel = panel_new(&play->panel_fd);
         start_broker(play, config, how);
         snprintf(play->path, sizeof(play->path), "%s/guest", play->harness.folder);
         if (!play->panel->working) {
@@ -179,8 +156,7 @@ void play_end(Play *play) {
         kit_drop(&play->held);
         play->onlooker = fd_close(play->onlooker);
         harness_stop(&play->harness);
-        munmap(play->panel, sizeof(FaultPanel));
-        close(play->panel_fd);
+        panel_free(play->panel, play->panel_fd);
         close(play->log_fd);
         if (play->journal.path[0])
                 journal_kit_close(&play->journal);

@@ -6,6 +6,7 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -148,6 +149,8 @@ void keeper_hand_over(const Keeper *keeper) {
                 close(HIGH_FD + (int)i);
                 end += sprintf(end, "%s%s", i > 0 ? ":" : "", keeper->items[i].name);
         }
+        /* What else there is, is none of the broker's: it would have the more of it the less is kept. */
+        close_range(FIRST_FD + (unsigned)keeper->n, ~0U, CLOSE_RANGE_CLOEXEC);
         if (keeper->n == 0)
                 return;
         setenv("LISTEN_FDNAMES", names, 1);

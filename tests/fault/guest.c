@@ -198,6 +198,28 @@ bool guest_release(Guest *guest, size_t i) {
         return released;
 }
 
+void guest_come_back(Guest *guest, const Harness *harness) {
+        fd_close(guest->control);
+        guest->control = harness_connect(harness);
+        guest->ended = false;
+}
+
+bool guest_resume(Guest *guest, size_t i) {
+        unsigned long long cookie = 0;
+        json_auto_t *reply = NULL;
+        const json_t *resumed;
+
+        if (i >= guest->n_leases)
+                return false;
+        cr_assert_eq(getsockopt(guest->fds[i], SOL_SOCKET, SO_COOKIE, &cookie, &(socklen_t){ sizeof(cookie) }),
+                     0);
+        guest_send(guest, "Resume", "", "{'leases':[{'lease':'%s','cookie':'%llu'}]}", guest->leases[i],
+                   cookie);
+        reply = guest_receive(guest);
+        resumed = json_object_get(json_object_get(reply, "parameters"), "resumed");
+        return json_array_size(resumed) == 1;
+}
+
 void guest_leave(Guest *guest) {
         for (size_t i = 0; i < guest->n_leases; i++)
                 guest->fds[i] = fd_close(guest->fds[i]);

@@ -43,6 +43,12 @@ typedef struct Guest {
 /* From this process, or if @foreign, as another one, which exits when the guest leaves. */
 void guest_come(Guest *guest, const Harness *harness, bool foreign);
 
+/* The broker was lost: connects to the next one. Not for one from another process. */
+void guest_come_back(Guest *guest, const Harness *harness);
+
+/* Takes back the lease of that index. True if it is the guest's again. */
+bool guest_resume(Guest *guest, size_t i);
+
 /* Sends one call, which nobody may be there to receive any more. */
 __attribute__((format(printf, 4, 5))) void guest_send(Guest *guest, const char *method,
                                                       const char *flags, const char *format, ...);

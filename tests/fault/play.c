@@ -18,6 +18,8 @@ enum {
 /* What is awaited is mostly there at once. Not for ever: what takes as long as that never comes. */
 static void wait_a_moment(const Play *play, int tries) {
         cr_assert(zero(int, waitpid(play->harness.pid, NULL, WNOHANG)), "the broker has ended");
+        if (play->harness.keeper)
+                keeper_work(play->harness.keeper);
         if (tries < YIELDS_FIRST)
                 sched_yield();
         else
@@ -108,21 +110,40 @@ static void announce_journal(void) {
         setenv("JOURNAL_STREAM", name, 1);
 }
 
-/* Its complaints are expected, and told only when they matter. */
-static void start_broker(Play *play, const char *config, const Harness *how) {
+/* Its complaints are expected, and told only when they matter. @config: NULL for one more. */
+static void launch(Play *play, const char *config) {
         int stderr_fd = dup(STDERR_FILENO);
 
         panel_preload(play->panel_fd);
-        play->log_fd = memfd_create("log", MFD_CLOEXEC);
-        cr_assert(stderr_fd >= 0 && play->log_fd >= 0 && dup2(play->log_fd, STDERR_FILENO) >= 0, "%m");
+        cr_assert(stderr_fd >= 0 && dup2(play->log_fd, STDERR_FILENO) >= 0, "%m");
         if (play->journal.path[0])
                 announce_journal();
-        play->harness = *how;
-        play->harness.uid = geteuid();
-        harness_start_as_set(&play->harness, config);
+        if (config)
+                harness_start_as_set(&play->harness, config);
+        else
+                harness_restart(&play->harness);
         dup2(stderr_fd, STDERR_FILENO);
         close(stderr_fd);
         panel_unload();
+}
+
+static void start_broker(Play *play, const char *config, const Harness *how) {
+        play->log_fd = memfd_create("log", MFD_CLOEXEC);
+        cr_assert(play->log_fd >= 0, "%m");
+        play->harness = *how;
+        play->harness.uid = geteuid();
+        if (how->keeper)
+                keeper_begin(how->keeper, KEEPER_ITEMS_MAX);
+        launch(play, config);
+}
+
+void play_recover(Play *play) {
+        harness_kill(&play->harness);
+        play->panel->waiting = false;
+        launch(play, NULL);
+        close(play->onlooker);
+        play->onlooker = harness_connect(&play->harness);
+        cr_assert(kit_resume(play->onlooker, &play->held));
 }
 
 static void admit_onlooker(Play *play) {
@@ -150,12 +171,20 @@ void play_begin(Play *play, const char *config, const Harness *how, bool journal
                 cr_skip_test("the kernel has no syscall user dispatch");
         }
         admit_onlooker(play);
+        if (!play->harness.keeper)
+                return;
+        /* A successor has not all that the first one has. */
+        play_recover(play);
+        play_mark(play);
+        play->n_fds = count_descriptors(play);
 }
 
 void play_end(Play *play) {
         kit_drop(&play->held);
         play->onlooker = fd_close(play->onlooker);
         harness_stop(&play->harness);
+        if (play->harness.keeper)
+                keeper_end(play->harness.keeper);
         panel_free(play->panel, play->panel_fd);
         close(play->log_fd);
         if (play->journal.path[0])

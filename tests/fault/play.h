@@ -8,7 +8,7 @@
 
 #include "tests/fault/guest.h"
 #include "tests/fault/panel.h"
-#include "tests/integration/acquire-kit.h"
+#include "tests/integration/resume-kit.h"
 #include "tests/unit/journal-kit.h"
 
 enum {
@@ -35,6 +35,10 @@ typedef struct Play {
  * where the injector cannot work. */
 void play_begin(Play *play, const char *config, const Harness *how, bool journal);
 void play_end(Play *play);
+
+/* The broker is killed, and the next one has what it had, as its keeper kept it; the onlooker is back. Guests
+ * that hold something have lost their connections. */
+void play_recover(Play *play);
 
 /* One more guest. It leaves when all do. */
 Guest *play_guest(Play *play);

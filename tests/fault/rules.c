@@ -80,6 +80,7 @@ static const FaultRule rules[] = {
         { "getdents64", SYS_getdents64, .errors = { ENOENT } }, /* the folder is being removed */
         { "unlink", SYS_unlink, .errors = { EACCES, EBUSY } },
         { "unlinkat", SYS_unlinkat, .errors = { EACCES, EBUSY } },
+        { "fallocate", SYS_fallocate, .errors = { ENOMEM, ENOSPC } }, /* the saved state grows */
         { "fchown", SYS_fchown, .errors = { EPERM } },
         { "fchownat", SYS_fchownat, .errors = { EPERM, EDQUOT } },
         { "fchmodat", SYS_fchmodat, .errors = { EPERM, ENOENT } },

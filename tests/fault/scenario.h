@@ -24,3 +24,7 @@ const Scenario *scenario_at(size_t i);
 /* Of these, the ones about rules. */
 extern const Scenario rule_scenarios[];
 extern const size_t n_rule_scenarios;
+
+/* And those about what an earlier broker left. */
+extern const Scenario recovery_scenarios[];
+extern const size_t n_recovery_scenarios;

@@ -578,5 +578,8 @@ const Scenario *scenario_at(size_t i) {
         if (i < N_SCENARIOS)
                 return &scenarios[i];
         i -= N_SCENARIOS;
-        return i < n_rule_scenarios ? &rule_scenarios[i] : NULL;
+        if (i < n_rule_scenarios)
+                return &rule_scenarios[i];
+        i -= n_rule_scenarios;
+        return i < n_recovery_scenarios ? &recovery_scenarios[i] : NULL;
 }

@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -29,11 +30,13 @@ void panel_free(FaultPanel *panel, int fd) {
 
 /* The injector comes before the sanitizer, which would mind, and knows nothing of it. */
 void panel_preload(int fd) {
-        const char *options = getenv("ASAN_OPTIONS");
+        static const char order[] = "verify_asan_link_order=0";
+        const char *options = getenv("ASAN_OPTIONS") ?: "";
         char text[512];
 
-        snprintf(text, sizeof(text), "%s:verify_asan_link_order=0", options ?: "");
-        setenv("ASAN_OPTIONS", text, 1);
+        snprintf(text, sizeof(text), "%s:%s", options, order);
+        if (!strstr(options, order))
+                setenv("ASAN_OPTIONS", text, 1);
         snprintf(text, sizeof(text), "/proc/%d/fd/%d", getpid(), fd);
         setenv(PANEL_VARIABLE, text, 1);
         setenv("LD_PRELOAD", FAULT_INJECTOR_PATH, 1);

@@ -218,6 +218,9 @@ _public_ int reuse_acquire(reuse_request *request, reuse_sockets **ret_sockets,
         reuse_error_clear(ret_error);
         if (!request || request->n == 0 || !ret_sockets)
                 return acquire_refused(ret_error);
+        r = reuse_request_resolve(request, ret_error);
+        if (r < 0)
+                return r;
         r = reuse_client_connect(NULL, &client, ret_error);
         if (r < 0)
                 return r;

@@ -73,6 +73,9 @@ struct reuse_request {
         RequestBlock *blocks; /* everything that the sockets point to */
 };
 
+/* A copy of @text that the request owns; NULL for lack of memory. */
+char *request_copy(reuse_request *request, const char *text);
+
 /* reuse_request_set() for each of "key=value,key=value". NULL stands for none. */
 int reuse_request_set_list(reuse_request *request, const char *list, reuse_error **ret_error);
 

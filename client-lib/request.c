@@ -33,7 +33,7 @@ static void *request_allocate(reuse_request *request, size_t size) {
         return block->data;
 }
 
-static char *request_copy(reuse_request *request, const char *text) {
+char *request_copy(reuse_request *request, const char *text) {
         size_t size = strlen(text) + 1;
         char *copy = request_allocate(request, size);
 

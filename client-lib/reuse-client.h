@@ -31,7 +31,7 @@
  *     time; -ECONNRESET the broker hung up, and none came back in time; -EPROTO it sent something that
  * is not the protocol; -EBADMSG a descriptor is not the one the broker named; -EMFILE descriptors were
  * lost for lack of room; -ENOTCONN the connection has ended; -E2BIG too many sockets, or too long a
- * call; -EINVAL a wrong argument; -ENOMEM.
+ * call; -ENXIO no such host; -EAGAIN, -EIO names cannot be looked up; -EINVAL a wrong argument; -ENOMEM.
  */
 
 #include <stddef.h>
@@ -82,8 +82,10 @@ int reuse_default_socket(char *buffer, size_t size);
  * A listening stream or seqpacket socket, whose lease lasts as long as this process, over exec too.
  * @network: "tcp", "tcp4", "tcp6", "unix", "unixpacket".
  * @address: "127.0.0.1:80", "[::1]:80", ":80", "host:FIRST-LAST", "/path", "@abstract"; port 0: any.
+ * Host and port may be names, "localhost:http", as reuse_resolve() takes them.
  * @options: "key=value,key=value" as reuse_request_set() takes them, or NULL.
- * Waits at most REUSE_TIMEOUT_DEFAULT. Returns a descriptor that the caller owns, or a negative errno.
+ * Waits at most REUSE_TIMEOUT_DEFAULT for the broker, and before that for names, if there are any.
+ * Returns a descriptor that the caller owns, or a negative errno.
  * The lease ends with the process, not with close(): use a connection to end it earlier. Since 0.1.
  */
 int reuse_listen(const char *network, const char *address, const char *options, reuse_error **ret_error);
@@ -92,8 +94,9 @@ int reuse_listen(const char *network, const char *address, const char *options, 
 int reuse_listen_packet(const char *network, const char *address, const char *options,
                         reuse_error **ret_error);
 
-/* The same for the sockets of a whole request, all or none, at the default broker. *ret_sockets is the
- * caller's. The lifetime is always "process". Returns 0 or a negative errno. Since 0.1. */
+/* The same for the sockets of a whole request, all or none, at the default broker. Names in it become
+ * numbers, as by reuse_request_resolve(). *ret_sockets is the caller's. The lifetime is always
+ * "process". Returns 0 or a negative errno. Since 0.1. */
 int reuse_acquire(reuse_request *request, reuse_sockets **ret_sockets, reuse_error **ret_error);
 
 /* ---- what to ask for ------------------------------------------------------------------------- */
@@ -127,6 +130,29 @@ int reuse_request_set_lifetime(reuse_request *request, const char *lifetime);
 
 /* How many sockets were added. Since 0.1. */
 size_t reuse_request_count(const reuse_request *request);
+
+/*
+ * The broker looks no names up. These do, by what the system has for that (nsswitch.conf(5)), and block
+ * until there is an answer, for as long as name servers take: never call them in an event loop. Nothing
+ * else in this library looks names up but the calls of "one line to a descriptor".
+ */
+
+/*
+ * Writes @address to @buffer with numbers for the names in it: "localhost:http" becomes "127.0.0.1:80".
+ * A host becomes one address, of the family that the digit of @network says. Without a digit it is IPv4
+ * if the host has any, or IPv6 in brackets: "[host]:http". "localhost" is not looked up. An empty host,
+ * numbers, ranges of ports, and what this library knows no names in, paths among that, are copied for
+ * the broker to judge. @size: 128 are enough for every address that the broker takes; @buffer and
+ * @address must not overlap. Returns 0, -ENXIO (no such host), -EINVAL (unknown port; no address of that
+ * family; a wrong argument), -EAGAIN (no name server answers now), -EIO (one fails), -ENAMETOOLONG,
+ * -ENOMEM. Since 0.1.
+ */
+int reuse_resolve(const char *network, const char *address, char *buffer, size_t size,
+                  reuse_error **ret_error);
+
+/* The same in place, for all sockets that were added to @request; if it fails, the request is as before.
+ * Returns 0 or what reuse_resolve() does. Since 0.1. */
+int reuse_request_resolve(reuse_request *request, reuse_error **ret_error);
 
 /* ---- what was given -------------------------------------------------------------------------- */
 

@@ -138,8 +138,10 @@ static int explain_prepare(const Settings *settings, ExplainOptions *explain) {
                 return report_failure(settings, r, NULL);
 
         r = reuse_request_add_spec(explain->request, explain->spec, &error);
-        if (r >= 0)
-                return REPORT_OK;
+        if (r >= 0) {
+                r = reuse_request_resolve(explain->request, &error);
+                return r < 0 ? report_failure(settings, r, error) : REPORT_OK;
+        }
         status = error ? report_usage("%s", reuse_error_get_message(error))
                        : report_failure(settings, r, NULL);
         reuse_error_free(error);

@@ -23,10 +23,11 @@ static const char help[] =
         "\n"
         "Starts COMMAND with sockets of the broker as descriptors 3, 4, ..., announced by LISTEN_FDS,\n"
         "LISTEN_PID and LISTEN_FDNAMES; REUSE_LEASES has their leases, in the same order. SPEC is\n"
-        "NETWORK:ADDRESS[,KEY=VALUE...]. All or none.\n"
+        "NETWORK:ADDRESS[,KEY=VALUE...]; names of hosts and services are looked up. All or none.\n"
         "\n"
         "Examples:\n"
         "  reusectl run -l tcp:127.0.0.1:80,sharing=group,name=web -- ./server\n"
+        "  reusectl run -l tcp:localhost:http -- ./server\n"
         "  reusectl run -l tcp::443,name=https -l udp::443,name=quic -- ./server\n"
         "  reusectl run -l unix:/run/app/socket -- ./server\n"
         "  reusectl run --lifetime tree -l tcp::80 -- ./daemon-that-forks\n"
@@ -80,6 +81,8 @@ static int run_fill_request(const Settings *settings, const RunOptions *run) {
                 if (r >= 0 && run->standby)
                         r = reuse_request_set(run->request, "standby", "yes", &error);
         }
+        if (r >= 0)
+                r = reuse_request_resolve(run->request, &error);
         return r < 0 ? report_failure(settings, r, error) : REPORT_OK;
 }
 

@@ -41,6 +41,7 @@ static const struct {
         { NULL, -EPROTO, REPORT_PROTOCOL },
         { NULL, -EBADMSG, REPORT_PROTOCOL },
         { NULL, -ETIMEDOUT, REPORT_TEMPORARY },
+        { NULL, -EAGAIN, REPORT_TEMPORARY },
 };
 
 static int outcome_status(const char *name, int r) {

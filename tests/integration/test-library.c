@@ -6,6 +6,7 @@
  */
 
 #include "tests/integration/library-kit.h"
+#include "tests/unit/etc-kit.h"
 
 TestSuite(library, .timeout = 60);
 
@@ -111,6 +112,54 @@ Test(library, one_line_serves) {
                 library_expect_count(observer, "leases", 0);
         }
         reuse_client_free(observer);
+        kit_stop(&kit);
+}
+
+/* By an /etc of the test's own, where a service is at any port. */
+static void begin_with_names(Kit *kit) {
+        etc_kit_setup("127.0.0.1 here\n::1 here\n127.0.0.2 there\n", "any 0/tcp\nany 0/udp\n");
+        library_begin(kit, KIT_CONFIG);
+}
+
+Test(library, s3_3_one_line_with_names_that_are_not_there) {
+        reuse_error *error = NULL;
+        Kit kit;
+
+        begin_with_names(&kit);
+        cr_assert(eq(int, reuse_listen("tcp", "nowhere:any", NULL, &error), -ENXIO));
+        library_expect_error(error, -ENXIO, NULL, "lookup nowhere: no such host");
+        cr_assert(eq(int, reuse_listen_packet("udp4", "here:none", NULL, &error), -EINVAL));
+        library_expect_error(error, -EINVAL, NULL, "lookup udp4/none: unknown port");
+        cr_assert(eq(int, reuse_listen("tcp6", "there:any", NULL, &error), -EINVAL));
+        library_expect_error(error, -EINVAL, NULL, "no suitable address found");
+        kit_stop(&kit);
+}
+
+/* The broker is asked for numbers: it would refuse the names. */
+Test(library, s3_3_one_line_with_names) {
+        static const struct {
+                Line line;
+                in_addr_t address;
+                int type;
+        } lines[] = {
+                { { false, "tcp", "here:any", NULL }, INADDR_LOOPBACK, SOCK_STREAM },
+                { { false, "tcp4", "localhost:any", NULL }, INADDR_LOOPBACK, SOCK_STREAM },
+                { { false, "tcp", "there:any", NULL }, INADDR_LOOPBACK + 1, SOCK_STREAM },
+                { { true, "udp", "localhost:any", NULL }, INADDR_LOOPBACK, SOCK_DGRAM },
+                { { true, "udp4", "there:0", NULL }, INADDR_LOOPBACK + 1, SOCK_DGRAM },
+        };
+        Kit kit;
+
+        begin_with_names(&kit);
+        for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+                Child child = child_start(serve_line, &lines[i].line);
+                const struct sockaddr_in *in = (const struct sockaddr_in *)&child.address;
+
+                cr_assert(eq(int, in->sin_family, AF_INET));
+                cr_assert(eq(u32, ntohl(in->sin_addr.s_addr), lines[i].address));
+                cr_assert(eq(int, child_asked(&child, lines[i].type), child.pid));
+                child_end(&child);
+        }
         kit_stop(&kit);
 }
 

@@ -39,6 +39,7 @@ static const struct {
         { "explain tpc::80", 1, "the network \"tpc\"" },
         { "explain tcp:nonsense", 1, "\"nonsense\" is not valid" },
         { "explain tcp::80-70", 1, "is not valid" },
+        { "explain tcp::no-such-service", 1, "lookup tcp/no-such-service: unknown port" },
         { "explain tcp::80,name=a/b", 1, "request.name" },
         { "explain tcp::80 --socket /nonexistent", 6, "no broker at /nonexistent" },
         { "-q explain tpc::80", 1, "" },

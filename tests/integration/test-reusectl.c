@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "tests/integration/reusectl-kit.h"
+#include "tests/unit/etc-kit.h"
 
 TestSuite(reusectl_run, .timeout = 60);
 
@@ -208,6 +209,31 @@ Test(reusectl_run, sockets_and_names) {
         tool_finish(&tool, &result);
         tool_expect(&result, 0, "");
         KIT_EXPECT_TEXT(result.out, "");
+        kit_stop(&kit);
+}
+
+Test(reusectl_run, s3_3_names_are_looked_up) {
+        char line[256];
+        Tool tool;
+        Kit kit;
+
+        etc_kit_setup("127.0.0.2 there\n", "any 0/tcp\n");
+        tool_begin(&kit, KIT_CONFIG);
+        TOOL_RUN(&result, "run -l tcp:nowhere:any -- true");
+        tool_expect(&result, 125, "reusectl: lookup nowhere: no such host");
+        TOOL_RUN(&result, "run -l tcp:localhost:any -l tcp:there:none -- true");
+        tool_expect(&result, 125, "reusectl: lookup tcp/none: unknown port");
+        TOOL_RUN(&result, "explain tcp:nowhere:80");
+        tool_expect(&result, 3, "lookup nowhere: no such host");
+        TOOL_RUN(&result, "explain tcp:there:8080");
+        tool_expect(&result, 0, "");
+        tool = tool_start("run -l tcp:localhost:any,name=web -l tcp:there:any -- " LISTEN_REPORT_PATH);
+        tool_expect_head(&tool, 2);
+        tool_expect_line(&tool, 3, "web listening inet stream blocking 127.0.0.1:", line);
+        cr_assert(gt(int, tool_port(line), 0));
+        tool_expect_line(&tool, 4, "unknown listening inet stream blocking 127.0.0.2:", line);
+        tool_finish(&tool, &result);
+        tool_expect(&result, 0, "");
         kit_stop(&kit);
 }
 

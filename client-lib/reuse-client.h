@@ -60,6 +60,8 @@ typedef struct reuse_request reuse_request;
 typedef struct reuse_sockets reuse_sockets;
 /* One answer, as a handler sees it. */
 typedef struct reuse_reply reuse_reply;
+/* What a descriptor is. */
+typedef struct reuse_description reuse_description;
 /* What became of the connection or of a lease, as a handler sees it. */
 typedef struct reuse_notice reuse_notice;
 /* What went wrong, for programs and for people. */
@@ -196,6 +198,43 @@ const char *reuse_sockets_get_sharing(const reuse_sockets *sockets, size_t index
 /* 1: an earlier client held this very socket, and what it left in the queue is in there; 0: new. Since
  * 0.1. */
 int reuse_sockets_get_adopted(const reuse_sockets *sockets, size_t index);
+
+/* ---- what a descriptor is -------------------------------------------------------------------- */
+
+/*
+ * Finds out what @fd is, whoever made it, by asking the kernel: a socket of TCP, UDP, UNIX, MPTCP, SCTP,
+ * UDP-Lite or raw IP. @fd stays the caller's, and neither it nor the socket is changed. Returns 0 with
+ * *ret the caller's, -EBADF (not open), -ENOTSOCK (no socket), -EPROTONOSUPPORT (a socket of another
+ * kind; *ret_error names it), -EINVAL, -ENOMEM. Since 0.1.
+ */
+int reuse_describe(int fd, reuse_description **ret, reuse_error **ret_error);
+reuse_description *reuse_description_free(reuse_description *description);
+
+/* AF_INET, AF_INET6 or AF_UNIX; SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET or SOCK_RAW; IPPROTO_*, 0 for
+ * AF_UNIX. Since 0.1. */
+int reuse_description_get_family(const reuse_description *description);
+int reuse_description_get_type(const reuse_description *description);
+int reuse_description_get_protocol(const reuse_description *description);
+
+/* 1 or 0: whether it listens, and whether other sockets may be bound to its port (SO_REUSEPORT).
+ * Since 0.1. */
+int reuse_description_get_listening(const reuse_description *description);
+int reuse_description_get_reuse_port(const reuse_description *description);
+
+/* The kernel's number of the socket: descriptors of one socket have the same, in all processes. 0: the
+ * kernel has none. Since 0.1. */
+uint64_t reuse_description_get_cookie(const reuse_description *description);
+
+/*
+ * The network ("tcp4", "tcp6", "tcp" if it serves both, "udp4", "unix", ..., "ip4:1") and the address it
+ * is bound to, as reuse_listen() takes them. An address of IPv4 that an IPv6 socket has is written as
+ * one of IPv4. Port 0: it is not bound; "": a UNIX socket without a name. Since 0.1.
+ */
+const char *reuse_description_get_network(const reuse_description *description);
+const char *reuse_description_get_local_address(const reuse_description *description);
+
+/* The address it is connected to, "" if the peer has no name; NULL: it is not connected. Since 0.1. */
+const char *reuse_description_get_remote_address(const reuse_description *description);
 
 /* ---- errors ---------------------------------------------------------------------------------- */
 

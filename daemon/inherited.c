@@ -16,6 +16,7 @@
 
 #include "proto/cleanup.h"
 #include "proto/error.h"
+#include "proto/listen-fds.h"
 
 static int compare(const void *a, const void *b) {
         const InheritedItem *x = a, *y = b;
@@ -24,25 +25,23 @@ static int compare(const void *a, const void *b) {
 }
 
 int inherited_take(Inherited *ret) {
-        char **names = NULL;
-        int n;
+        _cleanup_(listen_fds_deinit) ListenFds passed = { 0 };
+        int r;
 
         *ret = (Inherited){ 0 };
-        n = sd_listen_fds_with_names(true, &names);
-        if (n <= 0)
-                return n < 0 ? error_origin(n) : 0;
-        ret->items = calloc((size_t)n, sizeof(*ret->items));
-        for (int i = 0; i < n; i++)
-                if (ret->items)
-                        ret->items[ret->n++] =
-                                (InheritedItem){ .fd = SD_LISTEN_FDS_START + i, .name = names[i] };
-                else {
-                        fd_close(SD_LISTEN_FDS_START + i);
-                        free(names[i]);
-                }
-        free(names);
+        r = listen_fds_take(true, &passed);
+        if (r < 0)
+                return error_trace(r);
+        if (r > 0)
+                return error_origin(r == LISTEN_FDS_E_NOT_OPEN ? -EBADF : -EINVAL);
+        if (passed.n == 0)
+                return 0;
+        ret->items = calloc(passed.n, sizeof(*ret->items));
         if (!ret->items)
                 return error_origin(-ENOMEM);
+        for (; ret->n < passed.n; ret->n++)
+                ret->items[ret->n] = (InheritedItem){ .fd = LISTEN_FDS_FIRST + (int)ret->n,
+                                                      .name = ptr_take(passed.names[ret->n]) };
         inherited_sort(ret);
         return 0;
 }

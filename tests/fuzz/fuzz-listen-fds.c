@@ -2,7 +2,9 @@
 
 /*
  * Open files under any numbers and names, handed to a program as LISTEN_FDS: libsystemd, which reads
- * the convention for most, must find each file in its place under its name.
+ * the convention for most, must find each file in its place under its name, and so must our own reader.
+ * The two must also read alike what no writer of ours would write: the names as they are, colons,
+ * backslashes and all.
  *
  * Each line of the input is a name. The last one is the order: its bytes say which file comes next.
  */
@@ -15,10 +17,12 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "proto/listen-fds.h"
 #include "tests/fuzz/fuzz.h"
 
 enum {
         NAMES_MAX = 12,
+        FUZZ_NAMES_SIZE = 4096,
         /* Numbers up to here are free, so that files can be placed there. */
         END = LISTEN_ENVIRONMENT_FIRST + 2 * NAMES_MAX + 8,
 };
@@ -82,9 +86,19 @@ static void expect_placed(const int *fds, const ino_t *inodes, size_t n) {
         }
 }
 
+static void expect_read_here(const Names *names) {
+        ListenFds read;
+
+        fuzz_expect(listen_fds_take(false, &read) == 0 && read.n == names->n);
+        for (size_t i = 0; i < names->n; i++)
+                fuzz_expect(strcmp(read.names[i], name_expected(names->texts[i])) == 0);
+        listen_fds_deinit(&read);
+}
+
 static void expect_read(const Names *names) {
         char **read = NULL;
 
+        expect_read_here(names);
         fuzz_expect(sd_listen_fds_with_names(1, &read) == (int)names->n);
         fuzz_expect(!getenv("LISTEN_FDS") && !getenv("LISTEN_PID") && !getenv("LISTEN_FDNAMES"));
         for (size_t i = 0; i < names->n; i++) {
@@ -92,6 +106,31 @@ static void expect_read(const Names *names) {
                 free(read[i]);
         }
         free(read);
+}
+
+/* The names as they are, with colons in between. They are nothing at all in one case alone, where there
+ * are no names to libsystemd, and all are unknown here. */
+static void expect_read_alike(const Names *names) {
+        char joined[FUZZ_NAMES_SIZE] = "", **read = NULL;
+        ListenFds here = { 0 };
+        size_t n = 0;
+        int r, expected;
+
+        for (size_t i = 0; i < names->n && n < sizeof(joined); i++)
+                n += (size_t)snprintf(joined + n, sizeof(joined) - n, "%s%s", i > 0 ? ":" : "",
+                                      names->texts[i]);
+        if (n == 0 || n >= sizeof(joined))
+                return;
+        fuzz_expect(setenv("LISTEN_FDNAMES", joined, 1) == 0);
+        r = listen_fds_take(false, &here);
+        expected = sd_listen_fds_with_names(0, &read);
+        fuzz_expect(expected < 0 ? r == LISTEN_FDS_E_NAMES : r == 0 && here.n == (size_t)expected);
+        for (int i = 0; i < expected; i++) {
+                fuzz_expect(strcmp(here.names[i], read[i]) == 0);
+                free(read[i]);
+        }
+        free(read);
+        listen_fds_deinit(&here);
 }
 
 /* As many words as there are leases, whatever they are called. */
@@ -135,6 +174,8 @@ static void try_names(const Names *names, FuzzInput *order) {
         kept = listen_environment_keep(STDERR_FILENO, names->n);
         fuzz_expect(kept >= LISTEN_ENVIRONMENT_FIRST + (int)names->n && fcntl(kept, F_GETFD) == 0);
         close(kept);
+        fuzz_expect(listen_environment_set(getpid(), (const char *const *)names->texts, names->n) == 0);
+        expect_read_alike(names);
         fuzz_expect(listen_environment_set(getpid(), (const char *const *)names->texts, names->n) == 0);
         expect_read(names);
         expect_leases(names);

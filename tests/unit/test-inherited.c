@@ -1,48 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/*
- * What a service manager passes: names, each claimed once, and environments that are wrong. What is at 3
- * and above is the test runner's, so each case is a child of its own, which answers with the line that
- * failed.
- */
+/* What a service manager passes: names, each claimed once, and environments that are wrong. */
 
 #include "daemon/inherited.h"
 
-#include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/wait.h>
-#include <unistd.h>
+
+#include "tests/unit/passed-kit.h"
 
 TestSuite(inherited, .timeout = 10);
-
-#define CHECK(condition)                                                                                \
-        do {                                                                                            \
-                if (!(condition))                                                                       \
-                        return __LINE__ % 255 + 1;                                                      \
-        } while (false)
-
-static void run(int (*function)(void)) {
-        int status = -1;
-        pid_t pid;
-
-        fflush(NULL);
-        pid = fork();
-        cr_assert(ge(int, pid, 0));
-        if (pid == 0) {
-                close_range(3, ~0U, 0);
-                _exit(function());
-        }
-        cr_assert(eq(int, waitpid(pid, &status, 0), pid));
-        cr_assert(status == 0, "status %#x: line %d, or 255 more", status, WEXITSTATUS(status) - 1);
-}
 
 static bool is_open(int fd) {
         return fcntl(fd, F_GETFD) >= 0;
@@ -63,7 +32,7 @@ static void announce(int n, const char *names) {
                 setenv("LISTEN_FDNAMES", names, true);
 }
 
-static int child_without_any(void) {
+static int child_without_any(const void *userdata) {
         Inherited inherited;
 
         unsetenv("LISTEN_FDS");
@@ -77,10 +46,10 @@ static int child_without_any(void) {
 }
 
 Test(inherited, nothing_is_passed) {
-        run(child_without_any);
+        passed_run(child_without_any, NULL, "child_without_any");
 }
 
-static int child_meant_for_another(void) {
+static int child_meant_for_another(const void *userdata) {
         Inherited inherited;
 
         announce(1, "control");
@@ -93,10 +62,10 @@ static int child_meant_for_another(void) {
 }
 
 Test(inherited, what_is_meant_for_another_process_is_left) {
-        run(child_meant_for_another);
+        passed_run(child_meant_for_another, NULL, "child_meant_for_another");
 }
 
-static int child_names(void) {
+static int child_names(const void *userdata) {
         Inherited inherited;
 
         announce(4, "web:control:web:");
@@ -121,10 +90,10 @@ static int child_names(void) {
 }
 
 Test(inherited, each_is_claimed_once_by_name) {
-        run(child_names);
+        passed_run(child_names, NULL, "child_names");
 }
 
-static int child_no_names(void) {
+static int child_no_names(const void *userdata) {
         Inherited inherited;
 
         announce(2, NULL);
@@ -137,10 +106,10 @@ static int child_no_names(void) {
 }
 
 Test(inherited, names_are_missing) {
-        run(child_no_names);
+        passed_run(child_no_names, NULL, "child_no_names");
 }
 
-static int child_wrong(void) {
+static int child_wrong(const void *userdata) {
         Inherited inherited;
 
         announce(3, "one:two");
@@ -162,7 +131,7 @@ static int child_wrong(void) {
 }
 
 Test(inherited, an_environment_that_is_wrong) {
-        run(child_wrong);
+        passed_run(child_wrong, NULL, "child_wrong");
 }
 
 /* At @path, listening or not. */
@@ -177,7 +146,7 @@ static int unix_socket(int type, const char *path, bool listening) {
         return fd;
 }
 
-static int child_paths(void) {
+static int child_paths(const void *userdata) {
         char folder[] = "/tmp/test-inherited-XXXXXX", paths[4][64];
         Inherited inherited;
 
@@ -202,5 +171,5 @@ static int child_paths(void) {
 }
 
 Test(inherited, a_stream_socket_is_claimed_by_its_path) {
-        run(child_paths);
+        passed_run(child_paths, NULL, "child_paths");
 }

@@ -12,7 +12,7 @@
  *     is sent or handled, errno is not part of the interface.
  *   - A ret_error argument may be NULL. Otherwise it is set to NULL on success and to an object that the
  *     caller frees with reuse_error_free() on failure; NULL also when there was no memory for one.
- *   - Times are microseconds. Every descriptor is close-on-exec and non-blocking.
+ *   - Times are microseconds. Every descriptor is close-on-exec; those of the broker are non-blocking.
  *   - Strings returned belong to the object they were asked of, and live as long as it does.
  *   - Free functions take NULL and return NULL.
  *   - Threads: no global state is kept; different objects may be used by different threads at once, one
@@ -60,6 +60,8 @@ typedef struct reuse_request reuse_request;
 typedef struct reuse_sockets reuse_sockets;
 /* One answer, as a handler sees it. */
 typedef struct reuse_reply reuse_reply;
+/* The descriptors that this process was started with. */
+typedef struct reuse_inherited reuse_inherited;
 /* What a descriptor is. */
 typedef struct reuse_description reuse_description;
 /* What became of the connection or of a lease, as a handler sees it. */
@@ -198,6 +200,49 @@ const char *reuse_sockets_get_sharing(const reuse_sockets *sockets, size_t index
 /* 1: an earlier client held this very socket, and what it left in the queue is in there; 0: new. Since
  * 0.1. */
 int reuse_sockets_get_adopted(const reuse_sockets *sockets, size_t index);
+
+/* ---- what a parent passed -------------------------------------------------------------------- */
+
+/* For reuse_inherited_new(): the variables are gone afterwards, whatever it returns, and no child of
+ * this process takes itself to be meant. Since 0.1. */
+#define REUSE_INHERITED_UNSET UINT32_C(1)
+
+/*
+ * Takes over the descriptors that `reusectl run`, systemd or any other parent passed by LISTEN_FDS, as
+ * sd_listen_fds(3) has it; no broker and no libsystemd is needed. Everything is checked before anything
+ * is changed: that LISTEN_PID names this process, and LISTEN_PIDFDID, if it is there, this very one;
+ * that LISTEN_FDS is a number, and so many descriptors are open; that LISTEN_FDNAMES, unless it is not
+ * there or empty, has so many names. Then all of them are close-on-exec; whether they block is as the
+ * parent left it. What they are, reuse_describe() says: a parent may pass other things than sockets.
+ *
+ * Once, at the start: it reads, and with REUSE_INHERITED_UNSET changes, the environment, which other
+ * threads must not use meanwhile, and a second object would own the same descriptors.
+ *
+ * Returns 0 with *ret the caller's, with none in it if nothing was passed, or to another process, such
+ * as a shell that started this one without exec; -EINVAL (one of the variables is wrong), -EBADF (fewer
+ * are open), -ENOMEM. Since 0.1.
+ */
+int reuse_inherited_new(uint32_t flags, reuse_inherited **ret, reuse_error **ret_error);
+
+/* Closes the descriptors that were not taken. Since 0.1. */
+reuse_inherited *reuse_inherited_free(reuse_inherited *inherited);
+
+/* How many there are; @index below is 0 to this less one, in the order of their numbers. With another
+ * index the functions return NULL or -EINVAL. Since 0.1. */
+size_t reuse_inherited_count(const reuse_inherited *inherited);
+
+/* The descriptor, still owned by @inherited; -EBADF once taken. Since 0.1. */
+int reuse_inherited_get_fd(const reuse_inherited *inherited, size_t index);
+
+/* The descriptor, the caller's from now on; -EBADF the second time. Since 0.1. */
+int reuse_inherited_take_fd(reuse_inherited *inherited, size_t index);
+
+/* What the parent calls it, "unknown" if it gave no names. Since 0.1. */
+const char *reuse_inherited_get_name(const reuse_inherited *inherited, size_t index);
+
+/* The index of the first that is called @name and was not taken: several may have one name. -ENOENT:
+ * there is none. Since 0.1. */
+int reuse_inherited_find(const reuse_inherited *inherited, const char *name);
 
 /* ---- what a descriptor is -------------------------------------------------------------------- */
 

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * The programs of contrib/examples, which are tests of the library's idea of its users, too. restore is
+ * handed sockets by all kinds of parents: reusectl, a shell, and one that does as systemd does.
+ */
+
+#include "tests/integration/reusectl-kit.h"
+#include "tests/unit/passed-kit.h"
+
+TestSuite(examples, .timeout = 60);
+
+enum {
+        PASSED_MAX = 4,
+        FD_END = 100,
+};
+
+static ToolResult result;
+
+/* A parent: how it starts its program, and with what at 3 and above. */
+typedef struct Parent {
+        const char *words[5];
+        void (*prepare)(void);
+        int fds[PASSED_MAX];
+        int n_fds;
+} Parent;
+
+/* Only what is to be passed is open at 3 and above afterwards. */
+static void place(const Parent *parent) {
+        int copies[PASSED_MAX];
+
+        for (int i = 0; i < parent->n_fds; i++)
+                copies[i] = fcntl(parent->fds[i], F_DUPFD, FD_END);
+        close_range(3, FD_END - 1, 0);
+        for (int i = 0; i < parent->n_fds; i++)
+                dup2(copies[i], 3 + i);
+        close_range(FD_END, ~0U, 0);
+}
+
+static Tool start(const Parent *parent) {
+        int in[2], out[2], err[2];
+        Tool tool;
+
+        cr_assert(zero(int, pipe2(in, O_CLOEXEC) + pipe2(out, O_CLOEXEC) + pipe2(err, O_CLOEXEC)));
+        tool = (Tool){ .pid = fork(), .in = in[1], .out = out[0], .err = err[0] };
+        cr_assert(tool.pid >= 0);
+        if (tool.pid == 0) {
+                dup2(in[0], 0);
+                dup2(out[1], 1);
+                dup2(err[1], 2);
+                place(parent);
+                if (parent->prepare)
+                        parent->prepare();
+                execv(parent->words[0], (char *const *)parent->words);
+                _exit(TOOL_NOT_EXECUTED);
+        }
+        close(in[0]);
+        close(out[1]);
+        close(err[1]);
+        return tool;
+}
+
+static void expect_start_fails(const Parent *parent, const char *words) {
+        Tool tool = start(parent);
+
+        tool_finish(&tool, &result);
+        tool_expect(&result, 1, words);
+        KIT_EXPECT_TEXT(result.out, "");
+}
+
+static void expect_line(const Tool *tool, const char *expected) {
+        char line[256];
+
+        tool_read_line(tool->out, line, sizeof(line));
+        KIT_EXPECT_TEXT(line, expected);
+}
+
+/* Whoever serves at 127.0.0.1 calls itself @name. */
+static void expect_answer(int port, int type, const char *name) {
+        struct sockaddr_storage address = { 0 };
+        struct sockaddr_in *in = (struct sockaddr_in *)&address;
+        char text[64] = "";
+        int fd;
+
+        *in = (struct sockaddr_in){ .sin_family = AF_INET,
+                                    .sin_port = htons((uint16_t)port),
+                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        fd = kit_connect_address(&address, sizeof(*in), type);
+        cr_assert(fd >= 0, "%m");
+        if (type == SOCK_DGRAM)
+                cr_assert(eq(int, (int)send(fd, "x", 1, 0), 1));
+        kit_wait_readable(fd);
+        cr_assert(gt(int, (int)recv(fd, text, sizeof(text) - 1, 0), 0));
+        KIT_EXPECT_TEXT(text, name);
+        close(fd);
+}
+
+/* A socket at a port of 127.0.0.1 that the kernel chooses. */
+static int make_socket(int type, int *ret_port) {
+        struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+        socklen_t size = sizeof(in);
+
+        cr_assert(ge(int, fd, 0));
+        cr_assert(zero(int, bind(fd, (struct sockaddr *)&in, sizeof(in))));
+        if (type == SOCK_STREAM)
+                cr_assert(zero(int, listen(fd, 8)));
+        cr_assert(zero(int, getsockname(fd, (struct sockaddr *)&in, &size)));
+        *ret_port = ntohs(in.sin_port);
+        return fd;
+}
+
+/* ---- restore: parents that are wrong ------------------------------------------------------------- */
+
+/* clang-format off */
+#define SHELL(script) { "/bin/sh", "-c", script, RESTORE_PATH, NULL }
+/* clang-format on */
+
+Test(examples, s3_24_restore_without_sockets) {
+        static const struct {
+                const char *script;
+                const char *words;
+        } scripts[] = {
+                { "exec \"$0\"", "nothing was passed to this process" },
+                { "LISTEN_FDS=1 exec \"$0\"", "nothing was passed" },
+                { "LISTEN_PID=1 LISTEN_FDS=1 exec \"$0\"", "nothing was passed" },
+                /* A shell in between, which is the one that is meant. */
+                { "export LISTEN_PID=$$ LISTEN_FDS=1; \"$0\"; exit $?", "nothing was passed" },
+                { "LISTEN_PID=$$ LISTEN_FDS=2 exec \"$0\"",
+                  "more descriptors were passed than are open" },
+                { "LISTEN_PID=$$ LISTEN_FDS=0 exec \"$0\"", "LISTEN_FDS is not a number" },
+                { "LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=a:b exec \"$0\"",
+                  "LISTEN_FDNAMES has not" },
+                { "LISTEN_PID=$$ LISTEN_PIDFDID=x LISTEN_FDS=1 exec \"$0\"", "LISTEN_PIDFDID is not" },
+        };
+        int port, fd = make_socket(SOCK_STREAM, &port);
+
+        for (size_t i = 0; i < sizeof(scripts) / sizeof(*scripts); i++) {
+                Parent parent = { .words = SHELL(scripts[i].script), .fds = { fd }, .n_fds = 1 };
+
+                expect_start_fails(&parent, scripts[i].words);
+        }
+        close(fd);
+}
+
+/* ---- restore: parents of all kinds --------------------------------------------------------------- */
+
+Test(examples, s3_24_restore_from_a_shell) {
+        char line[64];
+        int pair[2], web, dns, web_port, dns_port;
+        Parent parent = { .words = SHELL("LISTEN_PID=$$ LISTEN_FDS=4 LISTEN_FDNAMES=web:dns:pair:file "
+                                         "exec \"$0\""),
+                          .n_fds = 4 };
+        Tool tool;
+
+        web = make_socket(SOCK_STREAM, &web_port);
+        dns = make_socket(SOCK_DGRAM, &dns_port);
+        cr_assert(zero(int, socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)));
+        parent.fds[0] = web;
+        parent.fds[1] = dns;
+        parent.fds[2] = pair[0];
+        parent.fds[3] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        tool = start(&parent);
+        snprintf(line, sizeof(line), "web: listening tcp4 127.0.0.1:%d", web_port);
+        expect_line(&tool, line);
+        snprintf(line, sizeof(line), "dns: bound udp4 127.0.0.1:%d", dns_port);
+        expect_line(&tool, line);
+        expect_line(&tool, "pair: connected unixpacket  to ");
+        expect_line(&tool, "file: descriptor 6 is not a socket");
+        expect_answer(web_port, SOCK_STREAM, "web");
+        expect_answer(dns_port, SOCK_DGRAM, "dns");
+        tool_finish(&tool, &result);
+        tool_expect(&result, 0, "");
+        close(web);
+        close(dns);
+        close(pair[0]);
+        close(pair[1]);
+        close(parent.fds[3]);
+}
+
+static void set_number(const char *variable, unsigned long long number) {
+        char text[32];
+
+        snprintf(text, sizeof(text), "%llu", number);
+        setenv(variable, text, 1);
+}
+
+/* As systemd 259 does it. */
+static void announce_as_systemd(void) {
+        set_number("LISTEN_PID", (unsigned)getpid());
+        set_number("LISTEN_FDS", 1);
+        setenv("LISTEN_FDNAMES", "web.socket", 1);
+        if (passed_own_id() != 0)
+                set_number("LISTEN_PIDFDID", passed_own_id());
+}
+
+/* What was meant for an earlier process of the same number. */
+static void announce_to_the_dead(void) {
+        announce_as_systemd();
+        set_number("LISTEN_PIDFDID", passed_own_id() - 1);
+}
+
+Test(examples, s3_24_restore_from_a_service_manager) {
+        char line[64];
+        int port, fd = make_socket(SOCK_STREAM, &port);
+        Parent parent = { .words = { RESTORE_PATH }, .prepare = announce_as_systemd, .n_fds = 1 };
+        Tool tool;
+
+        parent.fds[0] = fd;
+        tool = start(&parent);
+        snprintf(line, sizeof(line), "web.socket: listening tcp4 127.0.0.1:%d", port);
+        expect_line(&tool, line);
+        expect_answer(port, SOCK_STREAM, "web.socket");
+        tool_finish(&tool, &result);
+        tool_expect(&result, 0, "");
+        if (passed_own_id() != 0) {
+                parent.prepare = announce_to_the_dead;
+                expect_start_fails(&parent, "nothing was passed to this process");
+        }
+        close(fd);
+}
+
+static void expect_restored(Tool *tool, const char *folder) {
+        char line[256];
+        int ports[2];
+
+        tool_read_line(tool->out, line, sizeof(line));
+        cr_assert(strncmp(line, "web: listening tcp4 127.0.0.1:", 30) == 0, "%s", line);
+        ports[0] = tool_port(line);
+        tool_read_line(tool->out, line, sizeof(line));
+        cr_assert(strncmp(line, "dns: bound udp4 127.0.0.1:", 26) == 0, "%s", line);
+        ports[1] = tool_port(line);
+        tool_read_line(tool->out, line, sizeof(line));
+        cr_assert(strncmp(line, "file: listening unix ", 21) == 0, "%s", line);
+        cr_assert(strncmp(line + 21, folder, strlen(folder)) == 0, "%s", line);
+        expect_answer(ports[0], SOCK_STREAM, "web");
+        expect_answer(ports[1], SOCK_DGRAM, "dns");
+        tool_finish(tool, &result);
+        tool_expect(&result, 0, "");
+}
+
+#define RESTORE_SPECS "-l tcp:localhost:0,name=web -l udp:localhost:0,name=dns -l unix:%s/s,name=file"
+
+Test(examples, s3_24_restore_from_reusectl) {
+        Tool tool;
+        Kit kit;
+
+        tool_begin(&kit, KIT_CONFIG);
+        tool = tool_start("run " RESTORE_SPECS " -- " RESTORE_PATH, kit.harness.folder);
+        expect_restored(&tool, kit.harness.folder);
+        kit_stop(&kit);
+}
+
+/* The broker is root, and who is given the sockets is nobody. */
+Test(examples, s3_25_restore_without_rights) {
+        Tool tool;
+        Kit kit;
+
+        kit_require_root();
+        tool_begin(&kit, KIT_CONFIG);
+        tool = tool_start_as(KIT_UID, "run " RESTORE_SPECS " -- " RESTORE_PATH, kit.harness.folder);
+        expect_restored(&tool, kit.harness.folder);
+        kit_stop(&kit);
+}
+
+/* ---- two-listeners ------------------------------------------------------------------------------- */
+
+Test(examples, s2_6_two_listeners_on_one_port) {
+        static const char *const networks[][2] = { { "tcp", "localhost:0" }, { "tcp4", ":0" } };
+        int first, second;
+        Tool tool;
+        Kit kit;
+
+        tool_begin(&kit, KIT_CONFIG);
+        for (size_t i = 0; i < sizeof(networks) / sizeof(*networks); i++) {
+                Parent parent = { .words = { TWO_LISTENERS_PATH, networks[i][0], networks[i][1] } };
+                const char *counts;
+
+                tool = start(&parent);
+                tool_finish(&tool, &result);
+                tool_expect(&result, 0, "");
+                counts = strstr(result.out, ": ");
+                cr_assert(counts != NULL, "%s", result.out);
+                cr_assert(eq(int,
+                             sscanf(counts, ": %d connections to the first, %d to the second", &first,
+                                    &second),
+                             2),
+                          "%s", result.out);
+                cr_assert(first > 0 && second > 0, "%s", result.out);
+                cr_assert(eq(int, first + second, 100));
+        }
+        kit_stop(&kit);
+}
+
+Test(examples, two_listeners_without_a_port) {
+        static const struct {
+                const char *network;
+                const char *address;
+                const char *words;
+        } failures[] = {
+                { "udp", "localhost:0", "two-listeners: udp has packets, not connections" },
+                { "tcp", "localhost:nothing", "two-listeners: lookup tcp/nothing: unknown port" },
+                { "tcp", "192.0.2.1:8080", "192.0.2.1:8080 is not an address of this host" },
+                { "unix", "@two", "UNIX sockets have no groups" },
+        };
+        Kit kit;
+
+        tool_begin(&kit, KIT_CONFIG);
+        for (size_t i = 0; i < sizeof(failures) / sizeof(*failures); i++) {
+                Parent parent = { .words = { TWO_LISTENERS_PATH, failures[i].network,
+                                             failures[i].address } };
+
+                expect_start_fails(&parent, failures[i].words);
+        }
+        kit_stop(&kit);
+}

@@ -264,7 +264,7 @@ static const struct {
           NULL },
         { ACQUIRE("{'network':'tcp','address':'127.0.0.1:80.0'}"), "AddressInvalid", NULL },
         { ACQUIRE("{'network':'tcp','address':'127.0.0.1:0x50'}"), "AddressInvalid", NULL },
-        { ACQUIRE("{'network':'tcp','address':'127.0.0.1:+80'}"), "AddressInvalid", NULL },
+        { ACQUIRE("{'network':'tcp','address':'127.0.0.1:++80'}"), "AddressInvalid", NULL },
         { REQUEST("'sharing':'Group'"), INVALID, "sockets[0].sharing" },
         { REQUEST("'sharing':2"), INVALID, "sockets[0].sharing" },
         { REQUEST("'fileDescriptor':0"), INVALID, "sockets[0].fileDescriptor" },

@@ -653,7 +653,8 @@ Test(recovery, group_that_was_kept_in_part) {
         size_t served[2] = { 0 };
         Kit kit;
 
-        begin(&kit, CONFIG, 3);
+        /* The state, the map of the program, its counts, and one more. */
+        begin(&kit, CONFIG, 4);
         control = harness_connect(&kit.harness);
         for (size_t i = 0; i < 2; i++)
                 held[i] = kit_acquire(control, "{'network':'tcp4','address':'%s'}",

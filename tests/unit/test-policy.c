@@ -39,8 +39,9 @@ Test(policy, values_refused) {
                 { "RateLimit", "0/1s", "no number" },
                 { "RateLimit", "1/0", "its time span is nothing" },
                 { "RateLimit", "1/1 year", "no time span" },
-                { "Network", "sctp",
-                  "\"sctp\" is none of tcp tcp4 tcp6 udp udp4 udp6 unix unixgram unixpacket *" },
+                { "Network", "quic",
+                  "\"quic\" is none of tcp tcp4 tcp6 udp udp4 udp6 mptcp mptcp4 mptcp6 sctp sctp4 sctp6 udplite "
+                  "udplite4 udplite6 unix unixgram unixpacket *" },
                 { "Network", "TCP", "\"TCP\" is none of" },
                 { "Network", "tcp foo", "\"foo\" is none of" },
                 { "Network", ",", "names nothing" },

@@ -290,7 +290,9 @@ Test(repair, of_who_stands_by_or_drains_puts_nobody_on_the_list) {
         member_drain(members[1]);
         for (int i = 1; i < 3; i++) {
                 shut_down(&kit, members[i]);
-                kit_expect_told(&kit, "repaired ");
+                /* Nothing waits, so the one that drains may have done so by now. */
+                cr_assert(ne(ptr, strstr(kit.told, "repaired "), NULL), "%s", kit.told);
+                kit.told[0] = '\0';
         }
         kit_expect_shares(members, "500");
         kit_end(&kit);

@@ -15,12 +15,15 @@
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/netlink.h>
+#include <linux/nsfs.h>
 #include <linux/sockios.h>
 #include <linux/un.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -215,7 +218,9 @@ static int filter_attributes(scmp_filter_ctx context) {
         return r < 0 && r != -EOPNOTSUPP ? error_origin(r) : 0;
 }
 
-int syscall_filter_load(const SyscallFilter *filter, const char **ret_reason) {
+/* Has it loaded once @fill has put the calls in. */
+static int filter_load(int (*fill)(scmp_filter_ctx context, const SyscallFilter *filter),
+                       const SyscallFilter *filter, const char **ret_reason) {
         scmp_filter_ctx context = seccomp_init(SCMP_ACT_ERRNO(EPERM));
         int r;
 
@@ -223,11 +228,55 @@ int syscall_filter_load(const SyscallFilter *filter, const char **ret_reason) {
                 return error_origin(-ENOMEM);
         r = filter_attributes(context);
         if (r == 0)
-                r = filter_fill(context, filter);
+                r = fill(context, filter);
         if (r == 0 && seccomp_load(context) < 0) {
                 *ret_reason = "this kernel takes none";
                 r = SYSCALL_FILTER_E_UNAVAILABLE;
         }
         seccomp_release(context);
         return r < 0 ? error_trace(r) : r;
+}
+
+int syscall_filter_load(const SyscallFilter *filter, const char **ret_reason) {
+        return filter_load(filter_fill, filter, ret_reason);
+}
+
+/* ---- the helper of namespaces --------------------------------------------------------------------- */
+
+/* It takes a question, looks at a file, and answers; memory is what the C library may need on the way.
+ */
+static const char helper_calls[] =
+        "recvfrom sendmsg close fstat newfstatat statx fstatfs exit exit_group "
+        "rt_sigreturn restart_syscall brk mmap munmap";
+
+#if SANITIZED
+static const char helper_sanitizers[] =
+        "madvise mprotect futex getpid gettid rt_sigprocmask sigaltstack "
+        "sched_yield write readlink readlinkat read clock_gettime";
+#endif
+
+static const Call helper_conditional[] = {
+        { "setns", 1, { ARGUMENT_IS(1, CLONE_NEWNET) } },
+        { "ioctl", 1, { ARGUMENT_IS(1, NS_GET_NSTYPE) } },
+};
+
+/* Files are opened and sockets made as the broker may. */
+static int helper_fill(scmp_filter_ctx context, const SyscallFilter *filter __attribute__((unused))) {
+        int r = allow_family(context, helper_calls);
+
+#if SANITIZED
+        if (r == 0)
+                r = allow_family(context, helper_sanitizers);
+#endif
+        if (r == 0)
+                r = ALLOW_ALL(context, helper_conditional);
+        for (size_t i = 0; i < sizeof(conditional) / sizeof(conditional[0]) && r == 0; i++)
+                if (strcmp(conditional[i].name, "openat") == 0 ||
+                    strcmp(conditional[i].name, "socket") == 0)
+                        r = allow(context, &conditional[i]);
+        return error_trace(r);
+}
+
+int syscall_filter_load_helper(const char **ret_reason) {
+        return filter_load(helper_fill, NULL, ret_reason);
 }

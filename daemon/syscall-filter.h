@@ -22,3 +22,6 @@ enum {
  * negative errno.
  */
 int syscall_filter_load(const SyscallFilter *filter, const char **ret_reason);
+
+/* The same for the helper that makes sockets in other network namespaces: see namespace-helper.h. */
+int syscall_filter_load_helper(const char **ret_reason);

@@ -35,6 +35,8 @@ enum {
         CALL_SEC_MAX = 10,
         /* A name of an endpoint, without the NUL. */
         NAME_SIZE_MAX = 64,
+        /* A network namespace, by name or path, without the NUL. */
+        NAMESPACE_SIZE_MAX = 255,
         /* Ports in a range FIRST-LAST. */
         PORT_RANGE_MAX = 4096,
         /* Ports that are tried, and found to be somebody else's, until one call gives up. */

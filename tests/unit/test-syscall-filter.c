@@ -13,9 +13,11 @@
 #include <grp.h>
 #include <linux/bpf.h>
 #include <linux/netlink.h>
+#include <linux/nsfs.h>
 #include <net/if.h>
 #include <poll.h>
 #include <pwd.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,6 +57,14 @@ typedef struct Call {
 
 static const SyscallFilter plain = { 0 };
 
+/* That of the helper that enters network namespaces. */
+static const SyscallFilter helper = { 0 };
+
+static int load(const SyscallFilter *filter, const char **ret_reason) {
+        return filter == &helper ? syscall_filter_load_helper(ret_reason)
+                                 : syscall_filter_load(filter, ret_reason);
+}
+
 /* Runs @make in a child, behind @filter unless it is NULL. Returns what it came to, or -1 if it died. */
 static int made(int (*make)(void), const SyscallFilter *filter) {
         const char *reason;
@@ -63,8 +73,7 @@ static int made(int (*make)(void), const SyscallFilter *filter) {
 
         cr_assert(ge(int, pid, 0));
         if (pid == 0) {
-                if (filter && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-                               syscall_filter_load(filter, &reason) != 0))
+                if (filter && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || load(filter, &reason) != 0))
                         _exit(255);
                 _exit(make());
         }
@@ -270,6 +279,56 @@ Test(syscall_filter, owners_of_files_if_that_is_asked_for) {
         require_filter();
         cr_assert(eq(int, made(change_owner_of_a_file, &files), ENOENT));
         cr_assert(eq(int, made(look_up_in_a_map, &files), EPERM));
+}
+
+/* ---- the helper of namespaces --------------------------------------------------------------------- */
+
+CALL(enter_a_network, setns(-1, CLONE_NEWNET))
+CALL(enter_a_folder, setns(-1, CLONE_NEWNS))
+CALL(enter_both, setns(-1, CLONE_NEWNET | CLONE_NEWUSER))
+CALL(bind_a_socket, bind(-1, NULL, 0))
+CALL(listen_on_a_socket, listen(-1, 0))
+CALL(connect_a_socket, connect(-1, NULL, 0))
+CALL(set_an_option, setsockopt(-1, 0, 0, NULL, 0))
+CALL(accept_a_connection, accept4(-1, NULL, NULL, 0))
+CALL(remove_a_file, unlinkat(AT_FDCWD, NOWHERE, 0))
+CALL(make_a_file_wider, fchmod(-1, 0777))
+CALL(name_an_interface, ioctl(-1, SIOCGIFINDEX, NULL))
+CALL(copy_a_descriptor, dup2(-1, 5))
+CALL(ask_for_a_kind, ioctl(-1, NS_GET_NSTYPE))
+CALL(read_a_file, openat(AT_FDCWD, NOWHERE, O_RDONLY | O_CLOEXEC))
+CALL(open_a_diag_socket, socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG))
+CALL(open_a_tcp_socket, socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0))
+
+/* What nobody may the helper may not, and not much of what the broker may. */
+Test(syscall_filter, helper_is_refused) {
+        static const Call more[] = {
+                ROW(enter_a_folder),    ROW(enter_both),         ROW(bind_a_socket),
+                ROW(connect_a_socket),  ROW(set_an_option),      ROW(accept_a_connection),
+                ROW(remove_a_file),     ROW(make_a_file_wider),  ROW(name_an_interface),
+                ROW(copy_a_descriptor), ROW(listen_on_a_socket),
+        };
+
+        require_filter();
+        for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++)
+                cr_assert(eq(int, made(refused[i].make, &helper), EPERM), "%s", refused[i].name);
+        for (size_t i = 0; i < sizeof(more) / sizeof(*more); i++)
+                cr_assert(eq(int, made(more[i].make, &helper), EPERM), "%s", more[i].name);
+}
+
+Test(syscall_filter, helper_may_enter_networks_and_make_sockets) {
+        require_filter();
+        cr_assert(eq(int, made(enter_a_network, &helper), EBADF));
+        cr_assert(eq(int, made(ask_for_a_kind, &helper), EBADF));
+        cr_assert(eq(int, made(read_a_file, &helper), ENOENT));
+        cr_assert(zero(int, made(open_a_tcp_socket, &helper)));
+        cr_assert(zero(int, made(open_a_diag_socket, &helper)));
+}
+
+/* Which is not the broker's. */
+Test(syscall_filter, broker_enters_no_network) {
+        require_filter();
+        cr_assert(eq(int, made(enter_a_network, &plain), EPERM));
 }
 
 #ifdef __x86_64__

@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "proto/limits.h"
@@ -109,6 +110,19 @@ static void to_sockaddr(int family, const struct in_addr *in, const struct in6_a
                         (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_addr = *in6 };
 }
 
+/* Of the network namespace of the socket, which need not be the broker's. Returns 0, with errno, if
+ * there is none. */
+static unsigned interface_index(int fd, const char *name) {
+        struct ifreq request = { .ifr_ifindex = 0 };
+
+        if (strlen(name) >= sizeof(request.ifr_name)) {
+                errno = ENODEV;
+                return 0;
+        }
+        strcpy(request.ifr_name, name);
+        return ioctl(fd, SIOCGIFINDEX, &request) == 0 ? (unsigned)request.ifr_ifindex : 0;
+}
+
 /* Whatever the family and the source, in the one form that the kernel has for all. */
 static int set_membership(int fd, const char *text, const char *interface, int any_source,
                           int one_source) {
@@ -121,7 +135,7 @@ static int set_membership(int fd, const char *text, const char *interface, int a
                 return EINVAL;
         if (group.interface[0])
                 interface = group.interface;
-        if (interface && (request.gsr_interface = if_nametoindex(interface)) == 0)
+        if (interface && (request.gsr_interface = interface_index(fd, interface)) == 0)
                 return errno;
         level = group.family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
         to_sockaddr(group.family, &group.in, &group.in6, &request.gsr_group);
@@ -158,7 +172,7 @@ int multicast_take_all(int fd, bool all, const Address *address) {
 }
 
 int multicast_set_interface(int fd, const char *interface, const Address *address) {
-        unsigned index = interface ? if_nametoindex(interface) : 0;
+        unsigned index = interface ? interface_index(fd, interface) : 0;
         struct ip_mreqn by_index = { .imr_ifindex = (int)index };
 
         if (interface && index == 0)
@@ -173,11 +187,14 @@ int multicast_set_interface(int fd, const char *interface, const Address *addres
 }
 
 bool multicast_get_interface(int fd, char ret_interface[static IFNAMSIZ]) {
-        unsigned index = 0;
-        socklen_t n = sizeof(index);
+        struct ifreq request = { .ifr_ifindex = 0 };
+        socklen_t n = sizeof(request.ifr_ifindex);
 
-        return getsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, &index, &n) == 0 && index != 0 &&
-               if_indextoname(index, ret_interface);
+        if (getsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, &request.ifr_ifindex, &n) < 0 ||
+            request.ifr_ifindex == 0 || ioctl(fd, SIOCGIFNAME, &request) < 0)
+                return false;
+        memcpy(ret_interface, request.ifr_name, IFNAMSIZ);
+        return true;
 }
 
 static bool groups_contain(const WireList *groups, const char *group) {

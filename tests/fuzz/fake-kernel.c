@@ -15,7 +15,9 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
@@ -65,6 +67,7 @@ static struct {
         Socket sockets[FDS_MAX];
         uint64_t last_cookie;
         in_port_t last_port;
+        uint32_t last_asked; /* of netlink */
         unsigned queue;
         uint64_t now;
         TimerEntry timers[TIMERS_MAX];
@@ -261,13 +264,16 @@ int __wrap_fchown(int fd, uid_t uid, gid_t gid) {
 }
 
 ssize_t __wrap_send(int fd, const void *data, size_t n, int flags) {
-        fuzz_expect(socket_of(fd)->family == AF_NETLINK);
+        fuzz_expect(socket_of(fd)->family == AF_NETLINK && n >= sizeof(struct nlmsghdr));
+        kernel.last_asked = ((const struct nlmsghdr *)data)->nlmsg_seq;
         return fake_kernel_fails() ? -1 : (ssize_t)n;
 }
 
 /* No handshake is under way, and no datagram waits. */
 ssize_t __wrap_recv(int fd, void *data, size_t n, int flags) {
-        const struct nlmsghdr done = { .nlmsg_len = sizeof(done), .nlmsg_type = NLMSG_DONE };
+        const struct nlmsghdr done = { .nlmsg_len = sizeof(done),
+                                       .nlmsg_type = NLMSG_DONE,
+                                       .nlmsg_seq = kernel.last_asked };
 
         if (fake_kernel_fails())
                 return -1;
@@ -358,6 +364,8 @@ int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *n) {
 
 unsigned __wrap_if_nametoindex(const char *name);
 char *__wrap_if_indextoname(unsigned index, char *name);
+int __wrap_ioctl(int fd, unsigned long request, void *argument);
+int __real_ioctl(int fd, unsigned long request, void *argument);
 uid_t __wrap_geteuid(void);
 ssize_t __wrap_getrandom(void *buffer, size_t n, unsigned flags);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *ret);
@@ -370,6 +378,24 @@ unsigned __wrap_if_nametoindex(const char *name) {
 
 char *__wrap_if_indextoname(unsigned index, char *name) {
         return index == 1 ? strcpy(name, "lo") : NULL;
+}
+
+/* The interface of a socket; anything else is asked of the real one. */
+int __wrap_ioctl(int fd, unsigned long request, void *argument) {
+        struct ifreq *interface = argument;
+
+        if (request != SIOCGIFINDEX && request != SIOCGIFNAME)
+                return __real_ioctl(fd, request, argument);
+        if (request == SIOCGIFINDEX && strcmp(interface->ifr_name, "lo") == 0) {
+                interface->ifr_ifindex = 1;
+                return 0;
+        }
+        if (request == SIOCGIFNAME && interface->ifr_ifindex == 1) {
+                strcpy(interface->ifr_name, "lo");
+                return 0;
+        }
+        errno = ENODEV;
+        return -1;
 }
 
 uid_t __wrap_geteuid(void) {

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/namespace-path.h"
 #include "daemon/socket-file.h"
 #include "proto/cleanup.h"
 #include "proto/error.h"
@@ -166,6 +167,27 @@ bool policy_gives_files(const Policy *policy) {
         return false;
 }
 
+bool policy_gives_namespaces(const Policy *policy) {
+        for (size_t i = 0; i < policy->n_rules; i++)
+                if (rule_gives_namespaces(policy->rules[i]))
+                        return true;
+        return false;
+}
+
+bool policy_may_enter(const Policy *policy, const PolicySubject *subject, const char *path) {
+        for (size_t i = 0; i < policy->n_rules; i++) {
+                const Rule *rule = policy->rules[i];
+
+                if (!rule_is_for(rule, subject))
+                        continue;
+                if (rule_refuses_namespace(rule, path))
+                        return false;
+                if (rule_gives_namespace(rule, path))
+                        return true;
+        }
+        return false;
+}
+
 unsigned policy_rights_given(const Policy *policy) {
         unsigned rights = 0;
 
@@ -304,6 +326,9 @@ const char *policy_explain(const Policy *policy, const PolicyQuery *query, const
                                   : "no rule gives",
                  query->subject->uid, address_network(query->address),
                  address_format(query->address, address), wire_sharing[query->sharing]);
+        if (query->network_namespace)
+                text_add(&text, " in network namespace %s",
+                         namespace_path_text(query->network_namespace));
         for (size_t i = 0; i < n; i++) {
                 text_add(&text, i > 0 ? "; " : verdict->rule ? "; passed over: " : "; nearest: ");
                 text_add_near(&text, &near[i], query);

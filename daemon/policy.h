@@ -71,6 +71,15 @@ bool policy_has_tenant(const Policy *policy, const PolicySubject *subject, const
 /* Whether the files of some paths are to belong to others: SocketUser=, SocketGroup=. */
 bool policy_gives_files(const Policy *policy);
 
+/* Whether somebody can have sockets in other network namespaces than the broker's own. */
+bool policy_gives_namespaces(const Policy *policy);
+
+/*
+ * Whether @subject could be given anything in the one at @path. If not, it is not to learn whether there
+ * is one: policy_decide() refuses it, whatever is asked for.
+ */
+bool policy_may_enter(const Policy *policy, const PolicySubject *subject, const char *path);
+
 /* The rights that somebody can have: those of all granting rules. */
 unsigned policy_rights_given(const Policy *policy);
 

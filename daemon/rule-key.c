@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/namespace-path.h"
 #include "daemon/reason.h"
 #include "daemon/rule-private.h"
 #include "proto/cleanup.h"
@@ -186,6 +187,16 @@ static int check_cgroup(const char *word, char **ret_reason) {
         return 0;
 }
 
+static int check_namespace(const char *word, char **ret_reason) {
+        char path[NAMESPACE_PATH_MAX];
+        const char *why = namespace_path_parse(word, path);
+
+        if (why)
+                return reason_write(ret_reason, RULE_E_VALUE_INVALID,
+                                    "\"%s\" is no network namespace: %s", word, why);
+        return 0;
+}
+
 /* ---- a name, and what is shared with whom ------------------------------------------------------ */
 
 static int name_set(void *field, const RuleKey *key, const char *word, char **ret_reason) {
@@ -329,6 +340,8 @@ static const RuleKey rule_keys[] = {
         { "Address", offsetof(Rule, addresses), .kind = &kind_patterns, .parse = pattern_parse_address },
         { "Port", offsetof(Rule, ports), .kind = &kind_patterns, .parse = pattern_parse_ports },
         { "Path", offsetof(Rule, paths), .kind = &kind_patterns, .parse = pattern_parse_path },
+        { "NetworkNamespace", offsetof(Rule, namespaces), .kind = &kind_texts,
+          .check = check_namespace },
         { "Sharing", offsetof(Rule, sharings), .kind = &kind_bits, .symbols = sharing_symbols },
         { "Options", offsetof(Rule, rights), .kind = &kind_bits, .symbols = rule_right_symbols },
         { "Allow", offsetof(Rule, refuses), .kind = &kind_yes, .symbols = allow_symbols },

@@ -52,6 +52,7 @@ struct Rule {
         TextList units;
         TextList cgroups;
         TextList labels;
+        TextList namespaces;
         /* Bits; 0 when the key is absent. */
         unsigned networks;
         unsigned sharings;

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "daemon/cgroup.h"
+#include "daemon/namespace-path.h"
 #include "daemon/reason.h"
 #include "daemon/rule-private.h"
 #include "proto/cleanup.h"
@@ -71,7 +72,7 @@ static bool rule_is_for_nobody(const Rule *rule) {
 static bool rule_gives_none(const Rule *rule) {
         return rule->observes && rule->networks == 0 && !pattern_list_given(&rule->addresses) &&
                !pattern_list_given(&rule->ports) && !pattern_list_given(&rule->paths) &&
-               rule->sharings == 0 && rule->rights == 0;
+               rule->sharings == 0 && rule->rights == 0 && rule->namespaces.n == 0;
 }
 
 int rule_check(const Rule *rule, char **ret_reason) {
@@ -137,6 +138,39 @@ bool rule_shares(const Rule *rule, uid_t uid, const Tenant *tenant) {
                 if (strcmp(rule->share_tenants.items[i], tenant->name) == 0)
                         return true;
         return false;
+}
+
+/* A name stands for the path that it has, and so does one with a * in it. */
+static bool rule_names_namespace(const Rule *rule, const char *path) {
+        char pattern[NAMESPACE_PATH_MAX];
+
+        for (size_t i = 0; i < rule->namespaces.n; i++)
+                if (!namespace_path_parse(rule->namespaces.items[i], pattern) &&
+                    fnmatch(pattern, path, FNM_PATHNAME | FNM_NOESCAPE) == 0)
+                        return true;
+        return false;
+}
+
+bool rule_gives_namespaces(const Rule *rule) {
+        return !rule->refuses && rule->namespaces.n > 0;
+}
+
+bool rule_gives_namespace(const Rule *rule, const char *path) {
+        return !rule->refuses && rule_names_namespace(rule, path);
+}
+
+bool rule_refuses_namespace(const Rule *rule, const char *path) {
+        return rule->refuses && rule->networks == 0 && !pattern_list_given(&rule->addresses) &&
+               !pattern_list_given(&rule->ports) && !pattern_list_given(&rule->paths) &&
+               rule->sharings == 0 && rule->rights == 0 &&
+               (rule->namespaces.n == 0 || rule_names_namespace(rule, path));
+}
+
+/* To give what is in another namespace takes its name; to refuse something there does not. */
+static bool rule_misses_namespace(const Rule *rule, const char *path) {
+        if (rule->namespaces.n == 0)
+                return path && !rule->refuses;
+        return !path || !rule_names_namespace(rule, path);
 }
 
 /* With every network named, a rule that speaks of ports alone still does not mean UNIX sockets. */
@@ -272,6 +306,8 @@ unsigned rule_misses(const Rule *rule, const PolicyQuery *query) {
                 misses |= RULE_MISS_OBSERVES;
         if (rule->sharings != 0 && !(rule->sharings & 1U << query->sharing))
                 misses |= RULE_MISS_SHARING;
+        if (rule_misses_namespace(rule, query->network_namespace))
+                misses |= RULE_MISS_NAMESPACE;
 
         options = rule->refuses ? rule->rights == 0 || (query->rights & rule->rights) != 0
                                 : (query->rights & ~rule->rights) == 0;
@@ -322,6 +358,13 @@ const char *rule_describe_miss(const Rule *rule, const PolicyQuery *query, RuleM
                                               : "it is for a security label, and this client has none");
         case RULE_MISS_OBSERVES:
                 return strcpy(buffer, "it only lets people look");
+        case RULE_MISS_NAMESPACE:
+                if (rule->namespaces.n == 0)
+                        return strcpy(buffer,
+                                      "without NetworkNamespace= it covers the broker's own alone");
+                return strcpy(buffer, query->network_namespace
+                                              ? "its NetworkNamespace= does not cover this one"
+                                              : "it is for other network namespaces");
         case RULE_MISS_WHO:
                 break;
         }

@@ -49,6 +49,7 @@ typedef struct PolicyQuery {
         const Address *address;
         Sharing sharing;
         unsigned rights; /* PolicyRight bits that the request's options need */
+        const char *network_namespace; /* its path; NULL: the broker's own */
 } PolicyQuery;
 
 /* What keeps a rule from covering a query. */
@@ -66,6 +67,7 @@ typedef enum RuleMiss {
         RULE_MISS_WHO = RULE_MISS_UNIT | RULE_MISS_LABEL | RULE_MISS_SUBJECT,
         /* It gives no sockets: it only lets people look. */
         RULE_MISS_OBSERVES = 1 << 9,
+        RULE_MISS_NAMESPACE = 1 << 10,
 } RuleMiss;
 
 enum {
@@ -140,6 +142,14 @@ bool rule_shares(const Rule *rule, uid_t uid, const Tenant *tenant);
 
 /* Leases that a user may have by this rule; 0: as many as it may have at all. */
 size_t rule_max_leases(const Rule *rule);
+
+/* Whether it gives sockets in other network namespaces than the broker's own, and in the one at @path.
+ */
+bool rule_gives_namespaces(const Rule *rule);
+bool rule_gives_namespace(const Rule *rule, const char *path);
+
+/* Whether it refuses whatever is asked for in the one at @path. */
+bool rule_refuses_namespace(const Rule *rule, const char *path);
 
 /* How the file of a path that the rule gives is to be made: SocketUser=, SocketGroup=, SocketMode=. */
 void rule_socket_file(const Rule *rule, SocketFile *ret);

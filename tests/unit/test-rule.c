@@ -202,3 +202,93 @@ Test(rule, how_the_file_of_a_path_is_made) {
         }
         leaks_expect_none();
 }
+
+/* ---- network namespaces -------------------------------------------------------------------------- */
+
+static bool covers(const Policy *policy, const char *path) {
+        Address address = address_of("tcp4", "127.0.0.1:80");
+        PolicyVerdict verdict;
+
+        policy_decide(policy,
+                      &(PolicyQuery){ .subject = &nobody,
+                                      .address = &address,
+                                      .sharing = SHARING_GROUP,
+                                      .network_namespace = path },
+                      &verdict);
+        return verdict.allowed;
+}
+
+Test(rule, network_namespaces) {
+        static const struct {
+                const char *lines, *path;
+                bool given, refused; /* with Allow=no in front of a rule that gives all */
+        } rows[] = {
+                /* To give takes a name, to refuse does not. */
+                { "", "/run/netns/blue", false, true },
+                { "Port=80", "/run/netns/blue", false, true },
+                { "Port=81", "/run/netns/blue", false, false },
+                { "NetworkNamespace=blue", NULL, false, false },
+                { "NetworkNamespace=*", NULL, false, false },
+                { "NetworkNamespace=blue\nNetworkNamespace=", "/run/netns/blue", false, true },
+                { "NetworkNamespace=green", "/run/netns/blue", false, false },
+                { "NetworkNamespace=blu", "/run/netns/blue", false, false },
+                { "NetworkNamespace=blue", "/run/netns/blue2", false, false },
+                { "NetworkNamespace=blue", "/run/netns/x/blue", false, false },
+                { "NetworkNamespace=blue", "/elsewhere/blue", false, false },
+                { "NetworkNamespace=*", "/run/netns/x/blue", false, false },
+                { "NetworkNamespace=*", "/elsewhere/blue", false, false },
+                { "NetworkNamespace=/run/*", "/run/netns/blue", false, false },
+                { "NetworkNamespace=blue\nPort=81", "/run/netns/blue", false, false },
+                { "", NULL, true, true },
+                { "NetworkNamespace=blue\nNetworkNamespace=", NULL, true, true },
+                { "NetworkNamespace=blue", "/run/netns/blue", true, true },
+                { "NetworkNamespace=green,blue", "/run/netns/blue", true, true },
+                { "NetworkNamespace=bl*", "/run/netns/blue", true, true },
+                { "NetworkNamespace=*", "/run/netns/blue", true, true },
+                { "NetworkNamespace=/run/netns/blue", "/run/netns/blue", true, true },
+                { "NetworkNamespace=/run/*/blue", "/run/netns/blue", true, true },
+                { "NetworkNamespace=/run/app/*", "/run/app/net", true, true },
+        };
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+                _cleanup_(policy_freep) Policy *giving = one_rule(rows[i].lines);
+                _cleanup_(policy_freep) Policy *refusing = one_rule(rows[i].lines);
+
+                add(giving, "somebody", "User=0\nNetworkNamespace=/*/* /*/*/* /*/*/*/*");
+                cr_assert(zero(int, rule_set((Rule *)policy_find_rule(giving, "r"), "User", "*", NULL)));
+                cr_assert(eq(int, covers(giving, rows[i].path), rows[i].given), "%s", rows[i].lines);
+                /* Whoever is given something there may enter. */
+                if (rows[i].given && rows[i].path)
+                        cr_assert(policy_may_enter(giving, &nobody, rows[i].path), "%s", rows[i].lines);
+                cr_assert(
+                        zero(int, rule_set((Rule *)policy_find_rule(refusing, "r"), "User", "*", NULL)));
+                cr_assert(zero(int,
+                               rule_set((Rule *)policy_find_rule(refusing, "r"), "Allow", "no", NULL)));
+                add(refusing, "own", "User=*");
+                add(refusing, "all", "User=*\nNetworkNamespace=/*/* /*/*/* /*/*/*/*");
+                cr_assert(eq(int, !covers(refusing, rows[i].path), rows[i].refused), "%s",
+                          rows[i].lines);
+        }
+        leaks_expect_none();
+}
+
+Test(rule, who_may_enter_a_namespace) {
+        _cleanup_(policy_freep) Policy *policy = policy_new();
+
+        add(policy, "own", "User=*");
+        cr_assert(not(policy_gives_namespaces(policy)));
+        cr_assert(not(policy_may_enter(policy, &nobody, "/run/netns/blue")));
+        add(policy, "no", "User=*\nNetworkNamespace=red\nAllow=no");
+        cr_assert(not(policy_gives_namespaces(policy)));
+        /* One port of many: what is asked for is not looked at yet. */
+        add(policy, "some", "User=*\nNetworkNamespace=green\nPort=81\nAllow=no");
+        add(policy, "blue", "User=60001\nNetworkNamespace=blue\nPort=1");
+        cr_assert(policy_gives_namespaces(policy));
+        cr_assert(policy_may_enter(policy, &nobody, "/run/netns/blue"));
+        cr_assert(not(policy_may_enter(policy, &nobody, "/run/netns/green")));
+        add(policy, "all", "User=*\nNetworkNamespace=*");
+        cr_assert(policy_may_enter(policy, &nobody, "/run/netns/green"));
+        cr_assert(not(policy_may_enter(policy, &nobody, "/run/netns/red")));
+        cr_assert(not(policy_may_enter(policy, &nobody, "/elsewhere")));
+        leaks_expect_none();
+}

@@ -59,6 +59,7 @@ typedef struct Facts {
         char address[ADDRESS_TEXT_MAX];
         const char *sharing;
         const char *name;
+        const char *network_namespace; /* NULL: the broker's own */
         char endpoint[ID_TEXT_MAX];
         char lease[ID_TEXT_MAX];
         const char *rule;
@@ -94,7 +95,10 @@ static void text_add_who(Text *text, const HolderInfo *who) {
 
 /* "tcp4 127.0.0.1:80 (group "web", lease l1-8f0e2b11)" */
 static void text_add_socket(Text *text, const Facts *facts) {
-        text_add(text, "%s %s (%s", facts->network, facts->address, facts->sharing);
+        text_add(text, "%s %s", facts->network, facts->address);
+        if (facts->network_namespace)
+                text_add(text, " in network namespace %s", facts->network_namespace);
+        text_add(text, " (%s", facts->sharing);
         if (facts->name)
                 text_add(text, " \"%s\"", facts->name);
         if (facts->lease[0])
@@ -182,6 +186,7 @@ static void entry_add_facts(JournalEntry *entry, const Event *event, const Facts
         entry_add_text(entry, "REUSEPORTD_UNIT", facts->who.unit);
         entry_add_text(entry, "REUSEPORTD_NETWORK", facts->network);
         entry_add_text(entry, "REUSEPORTD_ADDRESS", facts->address);
+        entry_add_text(entry, "REUSEPORTD_NAMESPACE", facts->network_namespace);
         entry_add_text(entry, "REUSEPORTD_SHARING", facts->sharing);
         entry_add_text(entry, "REUSEPORTD_NAME", facts->name);
         entry_add_text(entry, "REUSEPORTD_ENDPOINT", facts->endpoint);
@@ -275,15 +280,21 @@ static void facts_add_request(Facts *facts, const EventRequest *request) {
         address_format(request->address, facts->address);
         facts->sharing = wire_sharing[request->sharing];
         facts->name = request->name;
+        if (request->network_namespace)
+                facts->network_namespace = namespace_path_text(request->network_namespace);
 }
 
 static void facts_add_lease(Facts *facts, const Lease *lease) {
         const Endpoint *endpoint = lease->member->endpoint;
         const IdSource *ids = endpoint->registry->ids;
 
-        facts_add_request(facts, &(EventRequest){ .address = &endpoint->address,
-                                                  .sharing = endpoint->sharing,
-                                                  .name = endpoint->name });
+        facts_add_request(
+                facts, &(EventRequest){ .address = &endpoint->address,
+                                        .sharing = endpoint->sharing,
+                                        .name = endpoint->name,
+                                        .network_namespace = endpoint->network_namespace
+                                                                     ? endpoint->network_namespace->path
+                                                                     : NULL });
         id_format(ids, 'e', endpoint->id, facts->endpoint);
         id_format(ids, 'l', lease->id, facts->lease);
 }

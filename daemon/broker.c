@@ -56,6 +56,7 @@ struct Broker {
         int successor_of; /* a broker that waits to end: see handover_take(); -1: none */
         bool owns; /* what an earlier broker left is its own */
         sd_event_source *hangup;
+        sd_event_source *helper_gone;
         Watchdog watchdog;
         size_t n_failures; /* of the event loop, one after the other */
 };
@@ -95,6 +96,7 @@ static int broker_configure(Broker *broker, char **ret_reason) {
 
 /* Of what the configuration asks for, and what there is. */
 static void broker_take_stock(Services *services) {
+        services->gives_namespaces = policy_gives_namespaces(services->config->policy);
         services->rights_refused = right_trial_refused(policy_rights_given(services->config->policy));
         warnings_gather(services);
         warnings_log(&services->warnings);
@@ -189,6 +191,38 @@ static int broker_load_steering(Services *services) {
         r = privileges_drop_bpf(broker_can_steer, services);
         services->bpf_kept = r == PRIVILEGES_E_KEPT;
         return r < 0 ? error_trace(r) : 0;
+}
+
+/* Before there is anything of clients that it would have a copy of. */
+static int broker_start_helper(Services *services) {
+        if (!policy_gives_namespaces(services->config->policy))
+                return 0;
+        return error_trace(namespaces_start(&services->namespaces, &services->confinement));
+}
+
+static int broker_on_helper_gone(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+        Services *services = userdata;
+
+        sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        namespace_helper_set_gone(services->namespaces.helper);
+        log_line(LOG_ERR,
+                 "the process that makes sockets in other network namespaces has ended, and takes a "
+                 "restart of the broker; what there is of them serves on");
+        warnings_gather(services);
+        return 0;
+}
+
+static int broker_watch_helper(Broker *broker) {
+        Services *services = &broker->services;
+        int r;
+
+        if (!services->namespaces.helper)
+                return 0;
+        /* That it hangs up is told unasked. */
+        r = sd_event_add_io(services->event, &broker->helper_gone,
+                            namespace_helper_fd(services->namespaces.helper), 0, broker_on_helper_gone,
+                            services);
+        return r < 0 ? error_origin(r) : 0;
 }
 
 static void broker_probe(Services *services) {
@@ -290,6 +324,8 @@ static int broker_make_objects(Broker *broker) {
                 r = grace_init(&services->grace, services->event, &services->endpoints.timers_changed);
         if (r == 0)
                 r = watchdog_init(&broker->watchdog, services->event);
+        if (r == 0)
+                r = broker_watch_helper(broker);
         return error_trace(r);
 }
 
@@ -356,7 +392,9 @@ static int broker_start(Broker *broker) {
         json_object_seed(0);
         message_watch_memory();
         services->started_usec = clock_usec(CLOCK_REALTIME);
-        r = broker_load_steering(services);
+        r = broker_start_helper(services);
+        if (r == 0)
+                r = broker_load_steering(services);
         if (r < 0)
                 return error_trace(r);
         broker_probe(services);
@@ -545,6 +583,8 @@ Broker *broker_free(Broker *broker) {
         steering_free(broker->services.steering);
         poller_deinit(&broker->services.poller);
         sd_event_source_unref(broker->hangup);
+        sd_event_source_unref(broker->helper_gone);
+        namespaces_deinit(&broker->services.namespaces);
         sd_event_unref(broker->services.event);
         port_pool_free(broker->services.ports);
         message_buffer_deinit(&broker->services.event_buffer);

@@ -26,7 +26,7 @@ static Continuity of_company(const Endpoint *endpoint) {
                             "UDP alone");
         if (tcp && group_is_steered(endpoint))
                 return MIGRATE("the steering program moves what waits to the other members");
-        if (tcp && group_migrate_req())
+        if (tcp && group_migrate_req_of(endpoint))
                 return MIGRATE(
                         "net.ipv4.tcp_migrate_req is on: the kernel moves what waits to the other "
                         "members");

@@ -63,6 +63,8 @@ int describe_endpoint_alone(const Endpoint *endpoint, Message *memory, EndpointI
         ret->name = endpoint->name;
         ret->network = address_network(&endpoint->address);
         ret->address = endpoint_address_text(endpoint);
+        if (endpoint->network_namespace)
+                ret->network_namespace = namespace_text(endpoint->network_namespace);
         ret->sharing = endpoint->sharing;
         if (endpoint->sharing == SHARING_GROUP)
                 ret->steering = group_is_steered(endpoint) ? (int)endpoint->group.mode : -1;

@@ -53,7 +53,7 @@ static int answer_ask(Answer *answer, const Endpoint *endpoint) {
         if (answer->endpoint == endpoint)
                 return 0;
         answer_deinit(answer);
-        r = handshakes_read(&endpoint->address, &answer->handshakes);
+        r = handshakes_read_in(endpoint->network_namespace, &endpoint->address, &answer->handshakes);
         if (r < 0)
                 return error_trace(r);
         answer->endpoint = endpoint;

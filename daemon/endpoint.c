@@ -7,6 +7,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -61,12 +63,20 @@ size_t endpoint_registry_count(const EndpointRegistry *registry) {
         return HASH_CNT(hh, registry->by_key);
 }
 
-const char *endpoint_key(const Address *address, char buffer[static ENDPOINT_KEY_MAX]) {
-        char *end = stpcpy(buffer, address_network(address));
+const char *endpoint_key_in(const Namespace *network_namespace, const Address *address,
+                            char buffer[static ENDPOINT_KEY_MAX]) {
+        char *end = buffer;
 
+        if (network_namespace)
+                end += sprintf(end, "netns:%" PRIu64 "/", network_namespace->cookie);
+        end = stpcpy(end, address_network(address));
         *end = ' ';
         address_format(address, end + 1);
         return buffer;
+}
+
+const char *endpoint_key(const Address *address, char buffer[static ENDPOINT_KEY_MAX]) {
+        return endpoint_key_in(NULL, address, buffer);
 }
 
 Endpoint *endpoint_find(const EndpointRegistry *registry, const char *key) {
@@ -122,6 +132,7 @@ static Endpoint *endpoint_free(Endpoint *endpoint) {
         state_mark_end(&endpoint->saved);
         free(endpoint->key);
         free(endpoint->requested);
+        namespace_unref(endpoint->network_namespace);
         subject_unref(endpoint->maker);
         free(endpoint);
         return NULL;
@@ -130,6 +141,13 @@ static Endpoint *endpoint_free(Endpoint *endpoint) {
 int endpoint_new(EndpointRegistry *registry, const Address *address, const char *name, Sharing sharing,
                  const Options *requested, uint64_t retain_usec, const Tenant *tenant, Subject *maker,
                  Endpoint **ret) {
+        return error_trace(endpoint_new_in(registry, NULL, address, name, sharing, requested,
+                                           retain_usec, tenant, maker, ret));
+}
+
+int endpoint_new_in(EndpointRegistry *registry, Namespace *network_namespace, const Address *address,
+                    const char *name, Sharing sharing, const Options *requested, uint64_t retain_usec,
+                    const Tenant *tenant, Subject *maker, Endpoint **ret) {
         char key[ENDPOINT_KEY_MAX];
         Endpoint *endpoint;
         void *copy = NULL;
@@ -139,6 +157,7 @@ int endpoint_new(EndpointRegistry *registry, const Address *address, const char 
         if (!endpoint)
                 return error_origin(-ENOMEM);
         endpoint->registry = registry;
+        endpoint->network_namespace = namespace_ref(network_namespace);
         endpoint->address = *address;
         endpoint->sharing = sharing;
         endpoint->retain_usec = retain_usec;
@@ -146,7 +165,7 @@ int endpoint_new(EndpointRegistry *registry, const Address *address, const char 
         endpoint->maker = subject_ref(maker);
         TAILQ_INIT(&endpoint->members);
         TAILQ_INIT(&endpoint->departing);
-        endpoint->key = strdup(endpoint_key(address, key));
+        endpoint->key = strdup(endpoint_key_in(network_namespace, address, key));
         if (!endpoint->key)
                 r = error_origin(-ENOMEM);
         if (r == 0 && requested)

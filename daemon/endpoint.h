@@ -14,6 +14,7 @@
 #include "daemon/hash.h"
 #include "daemon/id.h"
 #include "daemon/member.h"
+#include "daemon/namespace.h"
 #include "daemon/socket-factory.h"
 #include "daemon/state-mark.h"
 #include "daemon/tenant.h"
@@ -21,8 +22,8 @@
 #include "proto/wire.h"
 
 enum {
-        /* "NETWORK ADDRESS" */
-        ENDPOINT_KEY_MAX = 16 + ADDRESS_TEXT_MAX,
+        /* "NETWORK ADDRESS", in another network namespace with "netns:COOKIE/" before it */
+        ENDPOINT_KEY_MAX = 48 + ADDRESS_TEXT_MAX,
 };
 
 /* What endpoints work with; all borrowed. */
@@ -83,6 +84,7 @@ struct Endpoint {
         uint64_t id;
         char *key;        /* address_network() and address_format() with a blank between */
         const char *name; /* NULL: none */
+        Namespace *network_namespace; /* NULL: the broker's own */
         Address address;
         Sharing sharing;
         Options *requested; /* what the first client asked for; NULL: nothing */
@@ -122,6 +124,10 @@ static inline const char *endpoint_address_text(const Endpoint *endpoint) {
 /* Writes the key of an address with its port. Returns @buffer. */
 const char *endpoint_key(const Address *address, char buffer[static ENDPOINT_KEY_MAX]);
 
+/* The same in another network namespace; NULL: in the broker's own. */
+const char *endpoint_key_in(const Namespace *network_namespace, const Address *address,
+                            char buffer[static ENDPOINT_KEY_MAX]);
+
 Endpoint *endpoint_find(const EndpointRegistry *registry, const char *key);
 
 /* [A-Za-z0-9._-], up to NAME_SIZE_MAX. */
@@ -143,6 +149,11 @@ Endpoint *endpoint_find_any(const EndpointRegistry *registry, const char *text);
 int endpoint_new(EndpointRegistry *registry, const Address *address, const char *name, Sharing sharing,
                  const Options *requested, uint64_t retain_usec, const Tenant *tenant, Subject *maker,
                  Endpoint **ret);
+
+/* The same in another network namespace; NULL: in the broker's own. */
+int endpoint_new_in(EndpointRegistry *registry, Namespace *network_namespace, const Address *address,
+                    const char *name, Sharing sharing, const Options *requested, uint64_t retain_usec,
+                    const Tenant *tenant, Subject *maker, Endpoint **ret);
 
 /*
  * Gives the endpoint a name, or another, which none of its tenant may have; NULL takes its name away.

@@ -22,6 +22,7 @@ typedef struct EventRequest {
         const Address *address; /* with the port that was judged */
         Sharing sharing;
         const char *name; /* NULL: none */
+        const char *network_namespace; /* its path; NULL: the broker's own */
 } EventRequest;
 
 /* Something that happened. Everything is borrowed for the call; NULL where it does not apply. */

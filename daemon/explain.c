@@ -54,10 +54,10 @@ static int explain_subject(Context *context, const ExplainIn *in, PolicySubject 
 
 /* Decides of the address as it is; of a port that is not fixed, of the first that is given. Returns 0 or
  * -ENOMEM. */
-static int explain_decide(Context *context, const Policy *policy, PolicyQuery *query, Address *address,
+static int explain_decide(const Policy *policy, PolicyQuery *query, Address *address, PortPool *ports,
                           PolicyVerdict *ret) {
         uint16_t first = address->port_first, last = address->port_last;
-        size_t n_pool = port_pool_size(context->services->ports);
+        size_t n_pool = port_pool_size(ports);
         size_t n = first > 0                 ? (size_t)(last - first) + 1
                    : n_pool < PORT_RANGE_MAX ? n_pool
                                              : PORT_RANGE_MAX;
@@ -73,25 +73,27 @@ static int explain_decide(Context *context, const Policy *policy, PolicyQuery *q
         if (r < 0)
                 return error_trace(r);
         *ret = (PolicyVerdict){};
-        port_pool_begin(context->services->ports);
+        port_pool_begin(ports);
         for (size_t i = 0; i < n && !ret->allowed; i++) {
-                address_set_port(address, first > 0 ? (uint16_t)(first + i)
-                                                    : port_pool_next(context->services->ports));
+                address_set_port(address, first > 0 ? (uint16_t)(first + i) : port_pool_next(ports));
                 policy_shortlist_decide(&rules, ret);
         }
         return 0;
 }
 
 /* Policy is not all that can be in the way. Appends who is. */
-static void explain_holder(const Context *context, const Address *address, const PolicyVerdict *verdict,
+static void explain_holder(const Context *context, const Wanted *wanted, const PolicyVerdict *verdict,
                            char reason[static POLICY_REASON_MAX]) {
         const EndpointRegistry *registry = &context->services->endpoints;
+        const Namespace *network_namespace = wanted->network_namespace;
         char key[ENDPOINT_KEY_MAX], text[TENANT_TEXT_MAX];
-        const Endpoint *endpoint = endpoint_find(registry, endpoint_key(address, key));
+        const Endpoint *endpoint =
+                endpoint_find(registry, endpoint_key_in(network_namespace, &wanted->address, key));
         size_t n = strlen(reason);
 
         if (!endpoint || tenant_equal(&endpoint->tenant, &verdict->tenant))
-                endpoint = overlap_find(registry, address, &verdict->tenant);
+                endpoint =
+                        overlap_find_in(registry, network_namespace, &wanted->address, &verdict->tenant);
         if (endpoint)
                 snprintf(reason + n, POLICY_REASON_MAX - n, "; it is in use now, at %s by %s",
                          endpoint_address_text(endpoint), tenant_text(&endpoint->tenant, text));
@@ -107,18 +109,22 @@ int method_explain(Context *context, const void *p) {
         Wanted wanted;
         int r;
 
-        r = wanted_check(context, in->request, REFUSE_NO_INDEX, &wanted);
+        r = wanted_look(context, in->request, REFUSE_NO_INDEX, &wanted);
         if (r == 0)
                 r = explain_subject(context, in, &subject);
         if (r != 0)
                 return r < 0 ? error_trace(r) : 0;
-        query = (PolicyQuery){ .subject = &subject, .sharing = wanted.sharing, .rights = wanted.rights };
-        r = explain_decide(context, policy, &query, &wanted.address, &verdict);
+        query = (PolicyQuery){ .subject = &subject,
+                               .sharing = wanted.sharing,
+                               .rights = wanted.rights,
+                               .network_namespace = wanted.namespace_path };
+        r = explain_decide(policy, &query, &wanted.address, wanted_ports(context, &wanted), &verdict);
         if (r < 0)
                 return error_trace(r);
         policy_explain(policy, &query, &verdict, reason);
-        if (verdict.allowed)
-                explain_holder(context, &wanted.address, &verdict, reason);
+        /* Where the broker has nothing, nobody has anything of it. */
+        if (verdict.allowed && (!wanted.namespace_path || wanted.network_namespace))
+                explain_holder(context, &wanted, &verdict, reason);
         return context_reply(context,
                              &(ExplainOut){
                                      .allowed = (Tristate)verdict.allowed,

@@ -101,12 +101,14 @@ int group_resume(Endpoint *endpoint, int sentinel) {
 
         if (endpoint->sharing != SHARING_GROUP || !group_can_be_steered(&endpoint->address))
                 return 0;
-        if (endpoint->registry->steering && endpoint->group.survivors)
+        if (endpoint->registry->steering && endpoint->group.survivors &&
+            namespace_is_reached(endpoint->network_namespace))
                 r = survivors_look(endpoint);
         if (r < 0)
                 log_fault(LOG_ERR, "it cannot be seen who else is in a group");
         group_set_survivors(endpoint, r != 0);
-        if (!endpoint->registry->steering || r != 0) {
+        if (!endpoint->registry->steering || r != 0 ||
+            !namespace_is_reached(endpoint->network_namespace)) {
                 group_disarm(endpoint, owned);
                 return 0;
         }

@@ -62,13 +62,18 @@ bool group_can_be_steered(const Address *address) {
 
 const char group_kernel_reason[] = "the kernel has steering for TCP and UDP alone";
 
+bool group_migrate_req_of(const Endpoint *endpoint) {
+        return endpoint->network_namespace ? namespace_migrate_req(endpoint->network_namespace)
+                                           : group_migrate_req();
+}
+
 bool group_is_steered(const Endpoint *endpoint) {
         return endpoint->group.steering;
 }
 
 bool group_migrates(const Endpoint *endpoint) {
         return endpoint->sharing == SHARING_GROUP && endpoint->address.transport == TRANSPORT_TCP &&
-               (group_is_steered(endpoint) || group_migrate_req());
+               (group_is_steered(endpoint) || group_migrate_req_of(endpoint));
 }
 
 bool group_has_live(const Endpoint *endpoint, const Member *but) {

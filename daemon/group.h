@@ -120,3 +120,6 @@ bool group_has_live(const Endpoint *endpoint, const Member *but);
 
 /* Whether net.ipv4.tcp_migrate_req is on now. */
 bool group_migrate_req(void);
+
+/* The same where @endpoint is. */
+bool group_migrate_req_of(const Endpoint *endpoint);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "daemon/namespace.h"
 #include "daemon/socket-dump.h"
 #include "proto/error.h"
 
@@ -30,10 +31,13 @@ static int handshakes_add(const struct inet_diag_msg *found, void *userdata) {
         return 0;
 }
 
-static int handshakes_dump(int family, uint16_t port, Handshakes *handshakes) {
-        const SocketFilter filter = {
-                .family = family, .protocol = IPPROTO_TCP, .states = 1U << TCP_SYN_RECV, .port = port
-        };
+static int handshakes_dump(const Namespace *network_namespace, int family, uint16_t port,
+                           Handshakes *handshakes) {
+        const SocketFilter filter = { .family = family,
+                                      .protocol = IPPROTO_TCP,
+                                      .states = 1U << TCP_SYN_RECV,
+                                      .port = port,
+                                      .network_namespace = network_namespace };
 
         return error_trace(socket_dump(&filter, handshakes_add, handshakes));
 }
@@ -45,13 +49,19 @@ static int compare_cookies(const void *a, const void *b) {
 }
 
 int handshakes_read(const Address *address, Handshakes *ret) {
-        Handshakes handshakes = { 0 };
-        int r;
+        return error_trace(handshakes_read_in(NULL, address, ret));
+}
 
-        r = handshakes_dump(address_family(address), address_port(address), &handshakes);
+int handshakes_read_in(const Namespace *network_namespace, const Address *address, Handshakes *ret) {
+        Handshakes handshakes = { 0 };
+        int r = 0;
+
+        if (namespace_is_reached(network_namespace))
+                r = handshakes_dump(network_namespace, address_family(address), address_port(address),
+                                    &handshakes);
         /* A dual-stack listener is of IPv6, what comes to it over IPv4 is not. */
-        if (r == 0 && address_family(address) == AF_INET6)
-                r = handshakes_dump(AF_INET, address_port(address), &handshakes);
+        if (r == 0 && address_family(address) == AF_INET6 && namespace_is_reached(network_namespace))
+                r = handshakes_dump(network_namespace, AF_INET, address_port(address), &handshakes);
         if (r < 0) {
                 handshakes_deinit(&handshakes);
                 return error_trace(r);

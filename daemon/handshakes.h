@@ -12,6 +12,8 @@
 
 #include "proto/address.h"
 
+typedef struct Namespace Namespace;
+
 typedef struct Handshakes {
         uint64_t *cookies; /* ascending */
         size_t n;
@@ -19,6 +21,10 @@ typedef struct Handshakes {
 
 /* Those of @address's port, at any of its addresses, now. Returns 0 or a negative errno. */
 int handshakes_read(const Address *address, Handshakes *ret);
+
+/* The same in another network namespace; NULL: in the broker's own. Where nobody can be asked any more,
+ * for its name has gone, there are none. */
+int handshakes_read_in(const Namespace *network_namespace, const Address *address, Handshakes *ret);
 
 /* Returns 0 or -ENOMEM. */
 int handshakes_copy(const Handshakes *handshakes, Handshakes *ret);

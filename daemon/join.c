@@ -40,6 +40,10 @@ static int refuse_socket(Context *context, const Address *address, int outcome,
                 return refuse(context, WIRE_ERROR_ADDRESS_INVALID,
                               &(ErrorParameters){ .address = address_format(address, text),
                                                   .reason = failure->reason });
+        case SOCKET_FACTORY_E_NAMESPACE:
+                return refuse(
+                        context, WIRE_ERROR_OPTION_INVALID,
+                        &(ErrorParameters){ .option = "networkNamespace", .reason = failure->reason });
         case SOCKET_FACTORY_E_OPTION_INVALID:
                 return refuse(context, WIRE_ERROR_OPTION_INVALID,
                               &(ErrorParameters){ .option = failure->refusal.option,
@@ -132,7 +136,8 @@ static int join_with_new_member(Context *context, const LeaseTerms *terms, Wante
         if (r != 0)
                 return refuse_quota(context, wanted, RESOURCE_DESCRIPTORS, r);
         r = open_socket(context,
-                        &(SocketSpec){ .address = endpoint->address,
+                        &(SocketSpec){ .network_namespace = endpoint->network_namespace,
+                                       .address = endpoint->address,
                                        .sharing = endpoint->sharing,
                                        .options = endpoint->requested,
                                        .announce = group_is_steered(endpoint) ? group_announce : NULL,
@@ -148,16 +153,21 @@ int join_new_endpoint(Context *context, const LeaseTerms *terms, Wanted *wanted,
         Address bound;
         int fd, r;
 
+        /* Policy gave what policy_may_enter() said it never would. */
+        if (wanted->namespace_path && !wanted->network_namespace)
+                return error_origin(-ENOTRECOVERABLE);
         r = check_name(context, wanted, NULL);
         if (r != 0)
                 return r;
-        if (overlap_find(&context->services->endpoints, &wanted->address, &wanted->tenant))
+        if (overlap_find_in(&context->services->endpoints, wanted->network_namespace, &wanted->address,
+                            &wanted->tenant))
                 return JOIN_E_TAKEN;
         r = user_charge(context->user, RESOURCE_DESCRIPTORS, 1, &charge);
         if (r != 0)
                 return refuse_quota(context, wanted, RESOURCE_DESCRIPTORS, r);
         r = open_socket(context,
-                        &(SocketSpec){ .address = wanted->address,
+                        &(SocketSpec){ .network_namespace = wanted->network_namespace,
+                                       .address = wanted->address,
                                        .sharing = wanted->sharing,
                                        .options = request->options,
                                        .unused_port = unused_port,
@@ -165,9 +175,9 @@ int join_new_endpoint(Context *context, const LeaseTerms *terms, Wanted *wanted,
                         &fd, &bound);
         if (r != 0)
                 return r;
-        r = endpoint_new(&context->services->endpoints, &bound, request->name, wanted->sharing,
-                         request->options, wanted->retain_usec, &wanted->tenant, context->subject,
-                         &endpoint);
+        r = endpoint_new_in(&context->services->endpoints, wanted->network_namespace, &bound,
+                            request->name, wanted->sharing, request->options, wanted->retain_usec,
+                            &wanted->tenant, context->subject, &endpoint);
         if (r < 0) {
                 socket_file_remove(&wanted->file, bound.u.un.sun_path);
                 fd_close(fd);

@@ -23,20 +23,23 @@ PolicySubject judge_subject(const Subject *subject) {
 }
 
 void judge_socket(const Policy *policy, const Subject *subject, const Address *address, Sharing sharing,
-                  unsigned rights, PolicyVerdict *ret) {
+                  unsigned rights, const char *network_namespace, PolicyVerdict *ret) {
         PolicySubject who = judge_subject(subject);
 
-        policy_decide(
-                policy,
-                &(PolicyQuery){
-                        .subject = &who, .address = address, .sharing = sharing, .rights = rights },
-                ret);
+        policy_decide(policy,
+                      &(PolicyQuery){ .subject = &who,
+                                      .address = address,
+                                      .sharing = sharing,
+                                      .rights = rights,
+                                      .network_namespace = network_namespace },
+                      ret);
 }
 
 /* What the rules say of whoever made the endpoint. */
 static void judge_maker(const Policy *policy, const Endpoint *endpoint, PolicyVerdict *ret) {
         judge_socket(policy, endpoint->maker, &endpoint->address, endpoint->sharing,
-                     policy_rights_of(endpoint->requested), ret);
+                     policy_rights_of(endpoint->requested),
+                     endpoint->network_namespace ? endpoint->network_namespace->path : NULL, ret);
 }
 
 bool judge_may_join(const Policy *policy, const Endpoint *endpoint, const Subject *subject,

@@ -13,9 +13,9 @@
 /* As the policy sees a client. Borrows @subject. */
 PolicySubject judge_subject(const Subject *subject);
 
-/* May @subject have a socket like this? */
+/* May @subject have a socket like this? @network_namespace: its path; NULL: the broker's own. */
 void judge_socket(const Policy *policy, const Subject *subject, const Address *address, Sharing sharing,
-                  unsigned rights, PolicyVerdict *ret);
+                  unsigned rights, const char *network_namespace, PolicyVerdict *ret);
 
 /*
  * May @subject, to whom @verdict gives the address, join those who have the endpoint? It belongs to its

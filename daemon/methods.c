@@ -113,6 +113,7 @@ int method_get_status(Context *context, const void *p) {
                 { "steer", services->endpoints.steering },
                 { "migrate", services->endpoints.steering || group_migrate_req() },
                 { "fdstore", store },
+                { "netns", namespaces_can_enter(&services->namespaces) },
         };
         const char *capabilities[sizeof(known) / sizeof(known[0])];
         size_t n = 0;

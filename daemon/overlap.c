@@ -49,15 +49,15 @@ static bool counts(const Endpoint *endpoint, const Address *address, const Tenan
 }
 
 /* The endpoint at a wildcard of @transport with the port of @address. */
-static Endpoint *find_wildcard(const EndpointRegistry *registry, const Address *address, Transport transport,
-                               int family, bool ipv6_only) {
+static Endpoint *find_wildcard(const EndpointRegistry *registry, const Namespace *network_namespace,
+                               const Address *address, Transport transport, int family, bool ipv6_only) {
         Address wildcard = { .transport = transport, .ipv6_only = ipv6_only };
         char key[ENDPOINT_KEY_MAX];
 
         wildcard.u.sa.sa_family = (sa_family_t)family;
         wildcard.len = family == AF_INET ? sizeof(wildcard.u.in) : sizeof(wildcard.u.in6);
         address_set_port(&wildcard, address_port(address));
-        return endpoint_find(registry, endpoint_key(&wildcard, key));
+        return endpoint_find(registry, endpoint_key_in(network_namespace, &wildcard, key));
 }
 
 /* The endpoint that has the same path for another kind of socket. */
@@ -78,8 +78,8 @@ static Endpoint *find_path(const EndpointRegistry *registry, const Address *addr
 }
 
 /* One of @transport that overlaps a specific address: a wildcard, or the same address of another kind. */
-static Endpoint *find_of(const EndpointRegistry *registry, const Address *address, Transport transport,
-                         const Tenant *except) {
+static Endpoint *find_of(const EndpointRegistry *registry, const Namespace *network_namespace,
+                         const Address *address, Transport transport, const Tenant *except) {
         static const struct {
                 int family;
                 bool ipv6_only;
@@ -89,19 +89,20 @@ static Endpoint *find_of(const EndpointRegistry *registry, const Address *addres
         Endpoint *endpoint;
 
         for (size_t i = 0; i < sizeof(wildcards) / sizeof(wildcards[0]); i++) {
-                endpoint = find_wildcard(registry, address, transport, wildcards[i].family,
-                                         wildcards[i].ipv6_only);
+                endpoint = find_wildcard(registry, network_namespace, address, transport,
+                                         wildcards[i].family, wildcards[i].ipv6_only);
                 if (counts(endpoint, address, except))
                         return endpoint;
         }
         if (transport == address->transport)
                 return NULL;
         same.transport = transport;
-        endpoint = endpoint_find(registry, endpoint_key(&same, key));
+        endpoint = endpoint_find(registry, endpoint_key_in(network_namespace, &same, key));
         return counts(endpoint, address, except) ? endpoint : NULL;
 }
 
-Endpoint *overlap_find(const EndpointRegistry *registry, const Address *address, const Tenant *except) {
+Endpoint *overlap_find_in(const EndpointRegistry *registry, const Namespace *network_namespace,
+                          const Address *address, const Tenant *except) {
         Endpoint *endpoint;
 
         if (address_is_path(address))
@@ -110,15 +111,21 @@ Endpoint *overlap_find(const EndpointRegistry *registry, const Address *address,
                 return NULL;
         /* An interface can be renamed, and the key of an address of its link with it. */
         if (!address_is_wildcard(address) && address_zone(address) == 0) {
-                endpoint = find_of(registry, address, address->transport, except);
+                endpoint = find_of(registry, network_namespace, address, address->transport, except);
                 if (!endpoint && address_is_tcp(address))
-                        endpoint = find_of(registry, address,
-                                           address->transport == TRANSPORT_TCP ? TRANSPORT_MPTCP : TRANSPORT_TCP,
+                        endpoint = find_of(registry, network_namespace, address,
+                                           address->transport == TRANSPORT_TCP ? TRANSPORT_MPTCP
+                                                                               : TRANSPORT_TCP,
                                            except);
                 return endpoint;
         }
         for (endpoint = registry->by_key; endpoint; endpoint = endpoint->hh.next)
-                if (counts(endpoint, address, except))
+                if (endpoint->network_namespace == network_namespace &&
+                    counts(endpoint, address, except))
                         return endpoint;
         return NULL;
+}
+
+Endpoint *overlap_find(const EndpointRegistry *registry, const Address *address, const Tenant *except) {
+        return overlap_find_in(registry, NULL, address, except);
 }

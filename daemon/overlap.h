@@ -21,3 +21,7 @@ bool overlap_between(const Address *a, const Address *b);
  * this user made do not count; NULL: all do. NULL if there is none.
  */
 Endpoint *overlap_find(const EndpointRegistry *registry, const Address *address, const Tenant *except);
+
+/* The same in another network namespace, where everything is apart; NULL: in the broker's own. */
+Endpoint *overlap_find_in(const EndpointRegistry *registry, const Namespace *network_namespace,
+                          const Address *address, const Tenant *except);

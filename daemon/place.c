@@ -30,7 +30,7 @@ static const Policy *policy_of(const Context *context) {
 static void place_judge(const Context *context, const Wanted *wanted, const Address *address,
                         PolicyVerdict *ret) {
         judge_socket(policy_of(context), context->subject, address, wanted->sharing, wanted->rights,
-                     ret);
+                     wanted->namespace_path, ret);
 }
 
 /* The rule that gives it is asked once for each socket: whether this user has asked too often. */
@@ -53,7 +53,8 @@ static int place_under_rule(Context *context, Wanted *wanted, const PolicyVerdic
 static int place_at(Context *context, const LeaseTerms *terms, Wanted *wanted) {
         char key[ENDPOINT_KEY_MAX];
         Endpoint *endpoint =
-                endpoint_find(&context->services->endpoints, endpoint_key(&wanted->address, key));
+                endpoint_find(&context->services->endpoints,
+                              endpoint_key_in(wanted->network_namespace, &wanted->address, key));
         PolicyVerdict verdict;
         int r;
 
@@ -86,7 +87,8 @@ static int place_follower(Context *context, const LeaseTerms *terms, Wanted *wan
         r = place_under_rule(context, wanted, ret);
         if (r != 0)
                 return r;
-        if (endpoint_find(&context->services->endpoints, endpoint_key(&wanted->address, key)))
+        if (endpoint_find(&context->services->endpoints,
+                          endpoint_key_in(wanted->network_namespace, &wanted->address, key)))
                 return JOIN_E_TAKEN;
         return join_new_endpoint(context, terms, wanted, true);
 }
@@ -118,7 +120,8 @@ static size_t place_ports_known(const Wanted *wanted) {
         if (!before || strcmp(before->request->network, wanted->request->network) != 0 ||
             strcmp(before->request->address, wanted->request->address) != 0 ||
             before->address.ipv6_only != wanted->address.ipv6_only ||
-            before->sharing != wanted->sharing || before->rights != wanted->rights)
+            before->sharing != wanted->sharing || before->rights != wanted->rights ||
+            before->network_namespace != wanted->network_namespace)
                 return 0;
         return before->n_ports_passed;
 }
@@ -134,10 +137,11 @@ static int place_at_one_of(Context *context, const LeaseTerms *terms, Wanted *wa
         bool allowed = n_known > 0;
         int r;
 
-        port_pool_begin(context->services->ports);
+        port_pool_begin(wanted_ports(context, wanted));
         for (size_t i = n_known; i < n && context->n_port_tries < PORT_TRIES_MAX; i++) {
-                address_set_port(&wanted->address, first > 0 ? (uint16_t)(first + i)
-                                                             : port_pool_next(context->services->ports));
+                address_set_port(&wanted->address,
+                                 first > 0 ? (uint16_t)(first + i)
+                                           : port_pool_next(wanted_ports(context, wanted)));
                 policy_shortlist_decide(rules, &verdict);
                 if (!verdict.allowed)
                         continue;
@@ -145,7 +149,8 @@ static int place_at_one_of(Context *context, const LeaseTerms *terms, Wanted *wa
                 r = place_under_rule(context, wanted, &verdict);
                 if (r != 0)
                         return r;
-                if (endpoint_find(&context->services->endpoints, endpoint_key(&wanted->address, key)))
+                if (endpoint_find(&context->services->endpoints,
+                                  endpoint_key_in(wanted->network_namespace, &wanted->address, key)))
                         continue;
                 r = join_new_endpoint(context, terms, wanted, true);
                 if (r == 0)
@@ -166,13 +171,14 @@ static int place_at_one_of(Context *context, const LeaseTerms *terms, Wanted *wa
 /* Chooses a port: the first of a range, or of the ephemeral ones, that policy gives and nobody has. */
 static int place_at_any_port(Context *context, const LeaseTerms *terms, Wanted *wanted) {
         uint16_t first = wanted->address.port_first, last = wanted->address.port_last;
-        size_t n_pool = port_pool_size(context->services->ports);
+        size_t n_pool = port_pool_size(wanted_ports(context, wanted));
         size_t n_any = n_pool < PORT_RANGE_MAX ? n_pool : PORT_RANGE_MAX;
         PolicySubject who = judge_subject(context->subject);
         const PolicyQuery query = { .subject = &who,
                                     .address = &wanted->address,
                                     .sharing = wanted->sharing,
-                                    .rights = wanted->rights };
+                                    .rights = wanted->rights,
+                                    .network_namespace = wanted->namespace_path };
         _cleanup_(policy_shortlist_deinit) PolicyShortlist rules = {};
         int r = policy_shortlist(policy_of(context), &query, &rules);
 
@@ -189,13 +195,15 @@ static bool place_fits(const Wanted *wanted, const Endpoint *endpoint) {
         Address at = wanted->address;
         char key[ENDPOINT_KEY_MAX];
 
+        if (wanted->network_namespace != endpoint->network_namespace)
+                return false;
         /* Who asks by name alone need not know where the unit listens. */
         if (endpoint->passed && address_is_ip(&at) && address_is_wildcard(&at) && at.port_first == 0)
                 return at.transport == endpoint->address.transport;
         if (address_is_ip(&at) &&
             (at.port_first == 0 || (port >= at.port_first && port <= at.port_last)))
                 address_set_port(&at, port);
-        return strcmp(endpoint_key(&at, key), endpoint->key) == 0;
+        return strcmp(endpoint_key_in(wanted->network_namespace, &at, key), endpoint->key) == 0;
 }
 
 /*
@@ -256,8 +264,8 @@ int place_socket(Context *context, const LeaseTerms *terms, Wanted *wanted) {
                 return place_at_any_port(context, terms, wanted);
         r = place_at(context, terms, wanted);
         if (r == JOIN_E_TAKEN)
-                return refuse_in_use(
-                        context, address_format(&wanted->address, text),
-                        overlap_find(&context->services->endpoints, &wanted->address, NULL));
+                return refuse_in_use(context, address_format(&wanted->address, text),
+                                     overlap_find_in(&context->services->endpoints,
+                                                     wanted->network_namespace, &wanted->address, NULL));
         return r;
 }

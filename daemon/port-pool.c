@@ -39,11 +39,9 @@ struct PortPool {
  * The kernel answers only the first read of these files: what does not fit is lost, so stdio with its
  * small buffer will not do. @buffer is the empty string if the file cannot be read.
  */
-static void sysctl_read(const char *path, char *buffer, size_t size) {
-        _cleanup_(fd_closep) int fd = -1;
+static void sysctl_read(int fd, char *buffer, size_t size) {
         ssize_t n = 0;
 
-        fd = open(path, O_RDONLY | O_CLOEXEC);
         if (fd >= 0)
                 n = read(fd, buffer, size - 1);
         buffer[n > 0 ? n : 0] = '\0';
@@ -77,7 +75,7 @@ static void seed(PortPool *pool) {
                 pool->seed[0] = (unsigned short)getpid();
 }
 
-int port_pool_new(PortPool **ret) {
+int port_pool_new_from(int range_fd, int reserved_fd, PortPool **ret) {
         _cleanup_(freep) PortPool *pool = NULL;
         _cleanup_(freep) char *text = NULL;
         _cleanup_(freep) bool *reserved = NULL;
@@ -88,13 +86,13 @@ int port_pool_new(PortPool **ret) {
         if (!text || !reserved)
                 return error_origin(-ENOMEM);
 
-        sysctl_read("/proc/sys/net/ipv4/ip_local_port_range", text, SYSCTL_SIZE_MAX);
+        sysctl_read(range_fd, text, SYSCTL_SIZE_MAX);
         /* NOLINTNEXTLINE(cert-err34-c): five digits fit */
         if (sscanf(text, "%5u %5u", &first, &last) != 2 || first < 1 || last >= PORTS || first > last) {
                 first = RANGE_FIRST_DEFAULT;
                 last = RANGE_LAST_DEFAULT;
         }
-        sysctl_read("/proc/sys/net/ipv4/ip_local_reserved_ports", text, SYSCTL_SIZE_MAX);
+        sysctl_read(reserved_fd, text, SYSCTL_SIZE_MAX);
         reserved_parse(text, reserved);
 
         pool = calloc(1, sizeof(*pool) + (last - first + 1) * sizeof(pool->ports[0]));
@@ -107,6 +105,15 @@ int port_pool_new(PortPool **ret) {
 
         *ret = ptr_take(pool);
         return 0;
+}
+
+int port_pool_new(PortPool **ret) {
+        _cleanup_(fd_closep) int range =
+                open("/proc/sys/net/ipv4/ip_local_port_range", O_RDONLY | O_CLOEXEC);
+        _cleanup_(fd_closep) int reserved =
+                open("/proc/sys/net/ipv4/ip_local_reserved_ports", O_RDONLY | O_CLOEXEC);
+
+        return error_trace(port_pool_new_from(range, reserved, ret));
 }
 
 PortPool *port_pool_free(PortPool *pool) {

@@ -17,6 +17,9 @@ typedef struct PortPool PortPool;
  */
 int port_pool_new(PortPool **ret);
 
+/* The same, of files that are open; neither is closed. Returns 0 or -ENOMEM. */
+int port_pool_new_from(int range_fd, int reserved_fd, PortPool **ret);
+
 /* Takes NULL; returns NULL. */
 PortPool *port_pool_free(PortPool *pool);
 

@@ -19,7 +19,8 @@ enum {
         TOLD_MAX = 10,
 };
 
-/* The socket is the one of the record: its number, which the kernel never gives again, and its address. */
+/* The socket is the one of the record: its number, which the kernel never gives again, where it was
+ * made, and its address. */
 static bool socket_fits(int fd, uint64_t cookie, const Endpoint *endpoint) {
         char key[ENDPOINT_KEY_MAX];
         struct sockaddr_storage ss = { 0 };
@@ -30,6 +31,9 @@ static bool socket_fits(int fd, uint64_t cookie, const Endpoint *endpoint) {
 
         if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &have, &size) < 0 || have != cookie)
                 return false;
+        if (endpoint->network_namespace &&
+            namespace_cookie_of(fd) != endpoint->network_namespace->cookie)
+                return false;
         size = sizeof(type);
         if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 ||
             type != address_socket_type(&endpoint->address))
@@ -38,7 +42,7 @@ static bool socket_fits(int fd, uint64_t cookie, const Endpoint *endpoint) {
             ss.ss_family != address_family(&endpoint->address))
                 return false;
         address_set_sockaddr(&bound, &ss, len);
-        return strcmp(endpoint_key(&bound, key), endpoint->key) == 0;
+        return strcmp(endpoint_key_in(endpoint->network_namespace, &bound, key), endpoint->key) == 0;
 }
 
 void recovery_count_lost(Recovery *recovery, const char *what, uint64_t id, const char *why) {

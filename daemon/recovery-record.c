@@ -122,6 +122,21 @@ static void mark_resume(Recovery *recovery, StateMark *mark, const StateSlot *sl
         *rest = (StateBuffer){ 0 };
 }
 
+/* Where an endpoint was. Returns 0 with *@ret NULL of the broker's own, 1 if it does not make sense, or
+ * -ENOMEM. */
+static int namespace_of(Recovery *recovery, const char *saved, Namespace **ret) {
+        char path[NAMESPACE_PATH_MAX], *end = NULL;
+        uint64_t cookie;
+
+        *ret = NULL;
+        if (!saved)
+                return 0;
+        cookie = strtoull(saved, &end, 10);
+        if (cookie == 0 || end[0] != ' ' || namespace_path_parse(end + 1, path))
+                return 1;
+        return error_trace(namespace_resume(&recovery->services->namespaces, cookie, path, ret));
+}
+
 /* ---- records -------------------------------------------------------------------------------------- */
 
 int recovery_make_endpoint(Recovery *recovery, const StateSlot *slot, StateBuffer *rest) {
@@ -131,6 +146,8 @@ int recovery_make_endpoint(Recovery *recovery, const StateSlot *slot, StateBuffe
         char key[ENDPOINT_KEY_MAX];
         SavedEndpoint saved;
         Options *options;
+        Namespace *network_namespace;
+        const AddressFamilies *families;
         Endpoint *endpoint;
         Address address;
         const char *reason;
@@ -143,20 +160,25 @@ int recovery_make_endpoint(Recovery *recovery, const StateSlot *slot, StateBuffe
         if (!saved.network || !saved.address || saved.sharing >= _SHARING_N ||
             saved.steering >= _STEERING_N || found_get(recovery->endpoints, slot->id))
                 return 1;
-        if (address_parse(saved.network, saved.address, &services->families, &address, &reason) != 0) {
+        r = namespace_of(recovery, saved.network_namespace, &network_namespace);
+        if (r != 0)
+                return r < 0 ? error_trace(r) : 1;
+        families = network_namespace ? &network_namespace->families : &services->families;
+        if (address_parse(saved.network, saved.address, families, &address, &reason) != 0) {
                 log_line(LOG_WARNING, "%s %s of an earlier broker cannot be had: %s", saved.network,
                          saved.address, reason);
                 return 1;
         }
-        if (endpoint_find(&services->endpoints, endpoint_key(&address, key)))
+        if (endpoint_find(&services->endpoints, endpoint_key_in(network_namespace, &address, key)))
                 return 1;
         tenant = tenant_of(saved.tenant_name, (uid_t)saved.tenant_uid);
         r = subject_of(&saved.maker, &maker);
         if (r == 0)
                 r = options_of(saved.options, &message, &options);
         if (r == 0)
-                r = endpoint_new(&services->endpoints, &address, saved.name, (Sharing)saved.sharing,
-                                 options, saved.retain_usec, &tenant, maker, &endpoint);
+                r = endpoint_new_in(&services->endpoints, network_namespace, &address, saved.name,
+                                    (Sharing)saved.sharing, options, saved.retain_usec, &tenant, maker,
+                                    &endpoint);
         if (r != 0)
                 return error_trace(r);
         endpoint->id = slot->id;

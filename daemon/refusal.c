@@ -61,7 +61,8 @@ int refuse_failure(Context *context, const char *step, const char *option, int e
 static EventRequest request_of(const Wanted *wanted, const Address *address) {
         return (EventRequest){ .address = address,
                                .sharing = wanted->sharing,
-                               .name = wanted->request->name };
+                               .name = wanted->request->name,
+                               .network_namespace = wanted->namespace_path };
 }
 
 /* QuotaExceeded, and the watchers learn of it. */
@@ -113,7 +114,8 @@ int refuse_denied(Context *context, const Wanted *wanted, const Address *address
                        &(PolicyQuery){ .subject = &subject,
                                        .address = address,
                                        .sharing = wanted->sharing,
-                                       .rights = wanted->rights },
+                                       .rights = wanted->rights,
+                                       .network_namespace = wanted->namespace_path },
                        verdict, reason);
         event_hub_emit(&context->services->hub, &(Event){ .what = "denied",
                                                           .subject = context->subject,

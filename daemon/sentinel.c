@@ -41,7 +41,8 @@ static SocketSpec sentinel_spec(Endpoint *endpoint, Options *room) {
         wire_init(&wire_options, room);
         if (endpoint->requested)
                 room->bind_to_device = endpoint->requested->bind_to_device;
-        return (SocketSpec){ .address = endpoint->address,
+        return (SocketSpec){ .network_namespace = endpoint->network_namespace,
+                             .address = endpoint->address,
                              .sharing = SHARING_GROUP,
                              .options = room,
                              .announce = group_announce,

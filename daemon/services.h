@@ -15,6 +15,7 @@
 #include "daemon/grace.h"
 #include "daemon/id.h"
 #include "daemon/lease.h"
+#include "daemon/namespace.h"
 #include "daemon/poller.h"
 #include "daemon/port-pool.h"
 #include "daemon/recovery-tally.h"
@@ -37,6 +38,8 @@ typedef struct Services {
         bool bpf_kept;           /* CAP_BPF could not be given up */
         Confinement confinement;
         unsigned rights_refused; /* PolicyRight bits that rules give and the kernel does not */
+        Namespaces namespaces;
+        bool gives_namespaces; /* rules do, other than the broker's own */
         EndpointRegistry endpoints;
         LeaseRegistry leases;
         State state;
@@ -62,8 +65,10 @@ typedef struct Services {
         Warnings warnings;
 } Services;
 
-/* Lists of groups and the saved state follow what was done; before anybody is told of it. */
+/* Lists of groups and the saved state follow what was done; before anybody is told of it. What was
+ * entered in vain is left. */
 static inline void services_settle(Services *services) {
         group_settle(&services->endpoints);
         state_settle(&services->state);
+        namespaces_sweep(&services->namespaces);
 }

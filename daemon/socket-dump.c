@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "daemon/namespace.h"
 #include "proto/cleanup.h"
 #include "proto/error.h"
 
@@ -26,7 +27,8 @@ enum {
 
 typedef struct Dump {
         int fd;
-        char *buffer; /* PART_SIZE */
+        uint32_t serial; /* what is left of an earlier dump has another */
+        char *buffer;    /* PART_SIZE */
         int (*on_found)(const struct inet_diag_msg *found, void *userdata);
         void *userdata;
         int answer; /* of on_found */
@@ -46,7 +48,8 @@ static int dump_ask(const Dump *dump, const SocketFilter *filter) {
         } message = {
                 .header = { .nlmsg_len = sizeof(message),
                             .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-                            .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
+                            .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
+                            .nlmsg_seq = dump->serial },
                 .request = { .sdiag_family = (uint8_t)filter->family,
                              .sdiag_protocol = (uint8_t)filter->protocol,
                              .idiag_states = filter->states,
@@ -67,33 +70,50 @@ static int dump_take(Dump *dump) {
         left = (unsigned)size;
         for (header = (const void *)dump->buffer; NLMSG_OK(header, left);
              header = NLMSG_NEXT(header, left)) {
+                if (header->nlmsg_seq != dump->serial)
+                        continue;
                 if (header->nlmsg_type == NLMSG_DONE)
                         return PART_LAST;
                 if (header->nlmsg_type == NLMSG_ERROR)
                         return error_origin(((const struct nlmsgerr *)NLMSG_DATA(header))->error);
-                dump->answer = dump->on_found(NLMSG_DATA(header), dump->userdata);
-                if (dump->answer != 0)
-                        return PART_LAST;
+                if (dump->answer == 0)
+                        dump->answer = dump->on_found(NLMSG_DATA(header), dump->userdata);
         }
         return PART_MORE;
 }
 
-int socket_dump(const SocketFilter *filter,
-                int (*on_found)(const struct inet_diag_msg *found, void *userdata), void *userdata) {
-        _cleanup_(fd_closep) int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
-        _cleanup_(freep) char *buffer = malloc(PART_SIZE);
-        Dump dump = { .fd = fd, .buffer = buffer, .on_found = on_found, .userdata = userdata };
+/* The descriptor of another namespace is kept, and used again: what it has to say is heard to the end.
+ */
+static int dump_run(Dump *dump, const SocketFilter *filter) {
+        static uint32_t last_serial;
         int r;
 
-        if (fd < 0)
-                return error_origin(-errno);
-        if (!buffer)
-                return error_origin(-ENOMEM);
-        r = dump_ask(&dump, filter);
+        dump->serial = ++last_serial;
+        r = dump_ask(dump, filter);
         if (r < 0)
                 return error_trace(r);
-        while ((r = dump_take(&dump)) == PART_MORE)
+        while ((r = dump_take(dump)) == PART_MORE)
                 ;
+        return error_trace(r);
+}
+
+int socket_dump(const SocketFilter *filter,
+                int (*on_found)(const struct inet_diag_msg *found, void *userdata), void *userdata) {
+        const Namespace *elsewhere = filter->network_namespace;
+        _cleanup_(fd_closep) int own =
+                elsewhere ? -1 : socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+        _cleanup_(freep) char *buffer = malloc(PART_SIZE);
+        Dump dump = { .fd = elsewhere ? elsewhere->diag_fd : own,
+                      .buffer = buffer,
+                      .on_found = on_found,
+                      .userdata = userdata };
+        int r;
+
+        if (dump.fd < 0)
+                return error_origin(elsewhere ? -ENOENT : -errno);
+        if (!buffer)
+                return error_origin(-ENOMEM);
+        r = dump_run(&dump, filter);
         if (r < 0)
                 return error_trace(r);
         return dump.answer < 0 ? error_trace(dump.answer) : dump.answer;

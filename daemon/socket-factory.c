@@ -28,6 +28,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "daemon/namespace.h"
 #include "proto/cleanup.h"
 #include "proto/error.h"
 
@@ -175,6 +176,33 @@ static int announce(int fd, const SocketSpec *spec, SocketFailure *failure) {
         return 0;
 }
 
+/* The one step that must be taken inside. */
+static int make(const SocketSpec *spec, int *ret_fd, SocketFailure *failure) {
+        const int family = address_family(&spec->address), type = address_socket_type(&spec->address);
+        const int protocol = address_protocol(&spec->address);
+        NamespaceFailure refusal;
+        int r;
+
+        if (!spec->network_namespace) {
+                *ret_fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
+                return *ret_fd < 0 ? fail_to_make(failure) : 0;
+        }
+        r = namespace_socket(spec->network_namespace, family, type, protocol, ret_fd, &refusal);
+        switch (r) {
+        case 0:
+                return 0;
+        case NAMESPACE_HELPER_E_INVALID:
+                *failure = (SocketFailure){ .step = "socket", .refusal = { .error = ENOENT } };
+                strcpy(failure->reason, refusal.reason);
+                return SOCKET_FACTORY_E_NAMESPACE;
+        default:
+                errno = refusal.error;
+                r = fail_to_make(failure);
+                failure->step = refusal.step;
+                return r;
+        }
+}
+
 static int attempt(const SocketSpec *spec, bool reuse_address, int *ret_fd, Address *ret_bound,
                    SocketFailure *failure) {
         const Address *address = &spec->address;
@@ -182,10 +210,9 @@ static int attempt(const SocketSpec *spec, bool reuse_address, int *ret_fd, Addr
         SocketFile by_default = SOCKET_FILE_DEFAULT, *file = spec->file ?: &by_default;
         int r;
 
-        fd = socket(address_family(address), address_socket_type(address) | SOCK_CLOEXEC | SOCK_NONBLOCK,
-                    address_protocol(address));
-        if (fd < 0)
-                return fail_to_make(failure);
+        r = make(spec, &fd, failure);
+        if (r != 0)
+                return r;
         r = prepare(fd, spec, reuse_address, failure);
         if (r == 0)
                 r = announce(fd, spec, failure);
@@ -276,20 +303,34 @@ int socket_factory_listen_again(int fd, const SocketSpec *spec, SocketFailure *r
         return r ?: start_listening(fd, spec, ret_failure);
 }
 
+/* One to try things with; -1: it cannot be had. */
+static int probe_socket(const Namespace *network_namespace, int family) {
+        NamespaceFailure failure;
+        int fd = -1;
+
+        if (!network_namespace)
+                return socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        return namespace_socket(network_namespace, family, SOCK_STREAM, 0, &fd, &failure) == 0 ? fd : -1;
+}
+
 /* Whether an IPv6 socket can be bound to @host, with IPv4 as well or without. */
-static bool probe_ipv6(const char *host, bool ipv6_only) {
+static bool probe_ipv6(const Namespace *network_namespace, const char *host, bool ipv6_only) {
         struct sockaddr_in6 sin6 = { .sin6_family = AF_INET6 };
-        _cleanup_(fd_closep) int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        _cleanup_(fd_closep) int fd = probe_socket(network_namespace, AF_INET6);
 
         return fd >= 0 && inet_pton(AF_INET6, host, &sin6.sin6_addr) == 1 &&
                setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, &(int){ ipv6_only }, sizeof(int)) == 0 &&
                bind(fd, (const struct sockaddr *)&sin6, sizeof(sin6)) == 0;
 }
 
-void socket_factory_probe(AddressFamilies *ret) {
-        _cleanup_(fd_closep) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+void socket_factory_probe_in(const Namespace *network_namespace, AddressFamilies *ret) {
+        _cleanup_(fd_closep) int fd = probe_socket(network_namespace, AF_INET);
 
         ret->ipv4 = fd >= 0;
-        ret->ipv6 = probe_ipv6("::1", true);
-        ret->mapped = ret->ipv6 && probe_ipv6("::ffff:127.0.0.1", false);
+        ret->ipv6 = probe_ipv6(network_namespace, "::1", true);
+        ret->mapped = ret->ipv6 && probe_ipv6(network_namespace, "::ffff:127.0.0.1", false);
+}
+
+void socket_factory_probe(AddressFamilies *ret) {
+        socket_factory_probe_in(NULL, ret);
 }

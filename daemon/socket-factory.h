@@ -5,14 +5,20 @@
  * What was asked for to a descriptor: the only caller of socket(), bind() and listen().
  */
 
+#include <assert.h>
 #include <stdbool.h>
 
+#include "daemon/namespace-path.h"
 #include "daemon/socket-file.h"
 #include "daemon/socket-options.h"
 #include "proto/address.h"
 #include "proto/wire.h"
 
+typedef struct Namespace Namespace;
+
 typedef struct SocketSpec {
+        /* Where it is made; NULL: in the broker's own. */
+        const Namespace *network_namespace;
         /* With the very port wanted; 0 leaves the choice to the kernel. Nobody chooses of a range here.
          */
         Address address;
@@ -39,6 +45,7 @@ enum {
         SOCKET_FACTORY_E_OPTION_INVALID, /* refusal.option, refusal.reason */
         SOCKET_FACTORY_E_NOT_SUPPORTED,  /* the kernel makes no sockets of this network: refusal.reason */
         SOCKET_FACTORY_E_PATH,           /* where the path leads is not for the client alone: reason */
+        SOCKET_FACTORY_E_NAMESPACE,      /* its network namespace is not there any more: reason */
         SOCKET_FACTORY_E_SYSTEM, /* the kernel refused: step, refusal.error, maybe refusal.option */
 };
 
@@ -46,8 +53,10 @@ typedef struct SocketFailure {
         OptionRefusal refusal;
         const char
                 *step; /* "socket", "setsockopt", "bind", "listen", ...: the call that failed; static */
-        char reason[SOCKET_FOLDER_REASON_MAX]; /* SOCKET_FACTORY_E_PATH */
+        char reason[SOCKET_FOLDER_REASON_MAX]; /* SOCKET_FACTORY_E_PATH, SOCKET_FACTORY_E_NAMESPACE */
 } SocketFailure;
+
+static_assert((int)SOCKET_FOLDER_REASON_MAX >= (int)NAMESPACE_REASON_MAX, "either fits");
 
 /*
  * Makes the socket: close-on-exec and non-blocking from birth, every option before bind (but see
@@ -78,3 +87,6 @@ int socket_factory_listen_again(int fd, const SocketSpec *spec, SocketFailure *r
 
 /* What this host's IP stack can do, tried with real sockets. */
 void socket_factory_probe(AddressFamilies *ret);
+
+/* What there is in another network namespace. */
+void socket_factory_probe_in(const Namespace *network_namespace, AddressFamilies *ret);

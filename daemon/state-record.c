@@ -73,6 +73,7 @@ static const Field endpoint_fields[] = {
         { 15, FIELD_NUMBER, offsetof(SavedEndpoint, sentinel_place), NULL },
         { 16, FIELD_NUMBER, offsetof(SavedEndpoint, passed), NULL },
         { 17, FIELD_NUMBER, offsetof(SavedEndpoint, survivors), NULL },
+        { 24, FIELD_TEXT, offsetof(SavedEndpoint, network_namespace), NULL },
 };
 TABLE(endpoint, SavedEndpoint, 0);
 

@@ -56,6 +56,7 @@ typedef struct SavedEndpoint {
         uint64_t sentinel_place; /* as SavedMember.place */
         uint64_t passed;
         uint64_t survivors;
+        const char *network_namespace; /* its cookie, a blank, its path; NULL: the broker's own */
 } SavedEndpoint;
 
 typedef struct SavedMember {

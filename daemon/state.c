@@ -5,7 +5,9 @@
 #include "daemon/state.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,6 +68,8 @@ static void keep(const State *state, FdStoreEntry *entry, uint64_t id, int fd) {
 static int save_endpoint(State *state, Endpoint *endpoint, StateBuffer *buffer) {
         _cleanup_(message_buffer_deinit) MessageBuffer options = { 0 };
         Sentinel *sentinel = &endpoint->group.sentinel;
+        const Namespace *elsewhere = endpoint->network_namespace;
+        char namespace_text[NAMESPACE_PATH_MAX + ID_TEXT_MAX];
         SavedEndpoint saved = {
                 .network = address_network(&endpoint->address),
                 .address = endpoint_address_text(endpoint),
@@ -83,6 +87,11 @@ static int save_endpoint(State *state, Endpoint *endpoint, StateBuffer *buffer) 
         };
         int r = 0;
 
+        if (elsewhere) {
+                snprintf(namespace_text, sizeof(namespace_text), "%" PRIu64 " %s", elsewhere->cookie,
+                         elsewhere->path);
+                saved.network_namespace = namespace_text;
+        }
         if (sentinel_is_open(sentinel)) {
                 if (sentinel->id == 0)
                         sentinel->id = id_next(state->ids);

@@ -73,7 +73,8 @@ int survivors_look(const Endpoint *endpoint) {
         const SocketFilter filter = { .family = address_family(address),
                                       .protocol = tcp ? IPPROTO_TCP : IPPROTO_UDP,
                                       .states = 1U << (tcp ? TCP_LISTEN : TCP_CLOSE),
-                                      .port = address_port(address) };
+                                      .port = address_port(address),
+                                      .network_namespace = endpoint->network_namespace };
         Look look = { .endpoint = endpoint,
                       .address =
                               ipv6 ? (const void *)&address->u.in6.sin6_addr : &address->u.in.sin_addr,

@@ -4,23 +4,85 @@
 
 #include "daemon/wanted.h"
 
+#include <errno.h>
 #include <net/if.h>
 #include <string.h>
 
 #include "daemon/group.h"
+#include "daemon/judge.h"
 #include "daemon/policy.h"
 #include "daemon/refusal.h"
 #include "daemon/socket-options.h"
+#include "proto/error.h"
 #include "proto/limits.h"
 
-/* Fields of the interface that this version does not serve: refused by name, never ignored. */
-static int check_not_built(Context *context, const SocketRequest *request) {
-        if (!request->network_namespace)
-                return 0;
-        return refuse(context, WIRE_ERROR_NOT_SUPPORTED,
-                      &(ErrorParameters){ .feature = "networkNamespace",
-                                          .reason = "this version of the broker does not have it" });
+/* ---- the network namespace ---------------------------------------------------------------------- */
+
+static int refuse_namespace(Context *context, const char *reason) {
+        return refuse(context, WIRE_ERROR_OPTION_INVALID,
+                      &(ErrorParameters){ .option = "networkNamespace", .reason = reason });
 }
+
+/* What keeps it from being where the client says, whatever is there. NULL: nothing. */
+static const char *namespace_misfit(const SocketRequest *request) {
+        if (strncmp(request->network, "unix", 4) == 0 && request->address[0] != '@')
+                return "a path is the same in every network namespace: leave it out";
+        /* The broker would look for it among its own interfaces. */
+        if (strchr(request->address, '%'))
+                return "an address with a zone cannot be had in another network namespace";
+        return NULL;
+}
+
+/* The path, in one spelling, in wanted->namespace_path. */
+static int check_namespace(Context *context, Wanted *wanted) {
+        const char *why;
+        char *path;
+
+        if (!wanted->request->network_namespace)
+                return 0;
+        path = message_allocate(context->message, NAMESPACE_PATH_MAX);
+        if (!path)
+                return error_origin(-ENOMEM);
+        why = namespace_path_parse(wanted->request->network_namespace, path);
+        if (!why)
+                why = namespace_misfit(wanted->request);
+        wanted->namespace_path = path;
+        return why ? refuse_namespace(context, why) : 0;
+}
+
+/* Who can have nothing there is refused by policy, and learns nothing of what is there. */
+static int enter_namespace(Context *context, Wanted *wanted) {
+        Services *services = context->services;
+        PolicySubject who = judge_subject(context->subject);
+        NamespaceFailure failure;
+        int r;
+
+        if (!wanted->namespace_path ||
+            !policy_may_enter(services->config->policy, &who, wanted->namespace_path))
+                return 0;
+        r = namespace_enter(&services->namespaces, wanted->namespace_path, &wanted->network_namespace,
+                            &failure);
+        switch (r) {
+        case NAMESPACE_HELPER_E_UNAVAILABLE:
+                return refuse(
+                        context, WIRE_ERROR_NOT_SUPPORTED,
+                        &(ErrorParameters){ .feature = "networkNamespace", .reason = failure.reason });
+        case NAMESPACE_HELPER_E_INVALID:
+                return refuse_namespace(context, failure.reason);
+        case NAMESPACE_HELPER_E_SYSTEM:
+                return refuse_failure(context, failure.step, NULL, failure.error);
+        default:
+                return error_trace(r);
+        }
+}
+
+PortPool *wanted_ports(const Context *context, const Wanted *wanted) {
+        return wanted->network_namespace && wanted->network_namespace->ports
+                       ? wanted->network_namespace->ports
+                       : context->services->ports;
+}
+
+/* ---- the rest ----------------------------------------------------------------------------------- */
 
 /* What only a steered group can keep: which members take new flows, and how many. */
 static int check_steering(Context *context, Wanted *wanted) {
@@ -45,10 +107,12 @@ static int check_steering(Context *context, Wanted *wanted) {
 
 static int check_address(Context *context, Wanted *wanted) {
         const SocketRequest *request = wanted->request;
+        const AddressFamilies *families = wanted->network_namespace
+                                                  ? &wanted->network_namespace->families
+                                                  : &context->services->families;
         const char *reason;
 
-        switch (address_parse(request->network, request->address, &context->services->families,
-                              &wanted->address, &reason)) {
+        switch (address_parse(request->network, request->address, families, &wanted->address, &reason)) {
         case 0:
                 break;
         case ADDRESS_E_NETWORK_UNKNOWN:
@@ -109,10 +173,10 @@ static int check_options(Context *context, Wanted *wanted) {
                       &(ErrorParameters){ .option = refusal.option, .reason = refusal.reason });
 }
 
-int wanted_check(Context *context, const SocketRequest *request, size_t index, Wanted *wanted) {
-        int r;
+/* What does not depend on where it is to be. */
+static int check_numbers(Context *context, size_t index, Wanted *wanted) {
+        const SocketRequest *request = wanted->request;
 
-        *wanted = (Wanted){ .request = request };
         if (request->name && !endpoint_name_is_valid(request->name))
                 return refuse_parameter(context, "name", index);
         if (request->retain_sec != WIRE_ABSENT &&
@@ -129,9 +193,13 @@ int wanted_check(Context *context, const SocketRequest *request, size_t index, W
         wanted->retain_usec = request->retain_sec != WIRE_ABSENT
                                       ? (uint64_t)request->retain_sec * 1000000
                                       : context->services->config->retain_usec;
-        r = check_not_built(context, request);
-        if (r == 0)
-                r = check_address(context, wanted);
+        return 0;
+}
+
+static int wanted_fill(Context *context, Wanted *wanted) {
+        int r;
+
+        r = check_address(context, wanted);
         if (r == 0)
                 r = check_sharing(context, wanted);
         if (r == 0)
@@ -139,4 +207,29 @@ int wanted_check(Context *context, const SocketRequest *request, size_t index, W
         if (r == 0)
                 r = check_options(context, wanted);
         return r;
+}
+
+int wanted_check(Context *context, const SocketRequest *request, size_t index, Wanted *wanted) {
+        int r;
+
+        *wanted = (Wanted){ .request = request };
+        r = check_numbers(context, index, wanted);
+        if (r == 0)
+                r = check_namespace(context, wanted);
+        if (r == 0)
+                r = enter_namespace(context, wanted);
+        return r ?: wanted_fill(context, wanted);
+}
+
+int wanted_look(Context *context, const SocketRequest *request, size_t index, Wanted *wanted) {
+        int r;
+
+        *wanted = (Wanted){ .request = request };
+        r = check_numbers(context, index, wanted);
+        if (r == 0)
+                r = check_namespace(context, wanted);
+        if (r == 0 && wanted->namespace_path)
+                wanted->network_namespace =
+                        namespace_find(&context->services->namespaces, wanted->namespace_path);
+        return r ?: wanted_fill(context, wanted);
 }

@@ -21,6 +21,9 @@ struct Wanted {
         Wanted *followers;    /* those that are to have the port of this one, */
         Wanted *next_follower;
         Address address;
+        /* NULL: the broker's own. With a path and without a namespace, policy gives none of it. */
+        const char *namespace_path;
+        Namespace *network_namespace;
         Sharing sharing;
         unsigned rights; /* PolicyRight bits that its options need */
         /* Once policy has given it: the rule, whose it is. */
@@ -38,5 +41,13 @@ struct Wanted {
         size_t n_ports_passed; /* of its range, with the one that it got; 0: it was not searched */
 };
 
-/* Checks the @index-th request and fills *@wanted. Returns 0, CONTEXT_E_REFUSED, or a negative errno. */
+/* Checks the @index-th request and fills *@wanted. The network namespace that it names is entered, if
+ * the caller may have anything there. Returns 0, CONTEXT_E_REFUSED, or a negative errno. */
 int wanted_check(Context *context, const SocketRequest *request, size_t index, Wanted *wanted);
+
+/* The same of a request that nothing is made for: the namespace is the one that the broker knows by that
+ * name. */
+int wanted_look(Context *context, const SocketRequest *request, size_t index, Wanted *wanted);
+
+/* Where the ports for "port 0" come from. */
+PortPool *wanted_ports(const Context *context, const Wanted *wanted);

@@ -67,6 +67,24 @@ static void gather_rights(const Services *services, Warnings *warnings) {
                              names);
 }
 
+static void gather_namespaces(const Services *services, Warnings *warnings) {
+        const Namespaces *namespaces = &services->namespaces;
+
+        if (namespaces->helper && !namespaces_can_enter(namespaces))
+                warnings_add(warnings,
+                             "the process that makes sockets in other network namespaces has ended: "
+                             "restart the broker");
+        if (namespaces->helper || !services->gives_namespaces)
+                return;
+        if (namespaces->no_helper)
+                warnings_add(warnings, "rules have NetworkNamespace=, and none can be entered: %s",
+                             namespaces->no_helper);
+        else
+                warnings_add(warnings,
+                             "rules have NetworkNamespace= since the broker gave up what it takes: "
+                             "restart the broker");
+}
+
 static void gather_privileges(const Services *services, Warnings *warnings) {
         const Confinement *confinement = &services->confinement;
 
@@ -84,6 +102,7 @@ static void gather_privileges(const Services *services, Warnings *warnings) {
         if (services->config->from_files && !(confinement->keeps & CAPABILITY(CAP_CHOWN)))
                 warnings_add(warnings, "no CAP_CHOWN: a holder whose lease has ended can listen again");
         gather_rights(services, warnings);
+        gather_namespaces(services, warnings);
 }
 
 static void gather_system(const Services *services, Warnings *warnings) {

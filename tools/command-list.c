@@ -30,13 +30,14 @@ static const char help[] =
 static const TableColumn endpoint_columns[] = {
         { "ENDPOINT", 0 }, { "NETWORK", 0 },  { "ADDRESS", 0 },    { "SHARING", 0 },
         { "STATE", 0 },    { "MEMBERS", 0 },  { "LEASES", 0 },     { "QUEUE", 0 },
-        { "HOLDERS", 0 },  { "STEERING", 0 }, { "CONTINUITY", 0 },
+        { "HOLDERS", 0 },  { "STEERING", 0 }, { "CONTINUITY", 0 }, { "NAMESPACE", 0 },
 };
 
 static const TableColumn member_columns[] = {
-        { "ENDPOINT", 0 }, { "ADDRESS", 0 }, { "MEMBER", 0 }, { "STATE", 0 },   { "LEASE", 0 },
-        { "LIFETIME", 0 }, { "PID", 0 },     { "UID", 0 },    { "COMMAND", 0 }, { "UNIT", 0 },
-        { "SINCE", 0 },    { "QUEUE", 0 },   { "WEIGHT", 0 }, { "STALLED", 0 }, { "FLOWS", 0 },
+        { "ENDPOINT", 0 }, { "ADDRESS", 0 },  { "MEMBER", 0 }, { "STATE", 0 },
+        { "LEASE", 0 },    { "LIFETIME", 0 }, { "PID", 0 },    { "UID", 0 },
+        { "COMMAND", 0 },  { "UNIT", 0 },     { "SINCE", 0 },  { "QUEUE", 0 },
+        { "WEIGHT", 0 },   { "STALLED", 0 },  { "FLOWS", 0 },  { "NAMESPACE", 0 },
 };
 
 enum {
@@ -154,6 +155,7 @@ static void table_add_endpoint(Table *table, const json_t *endpoint, size_t n_ho
         cell_add_holders(table, members, n_holders);
         cell_add_string(table, endpoint, "steering");
         cell_add_string(table, endpoint, "continuity");
+        cell_add_string(table, endpoint, "networkNamespace");
 }
 
 /* @lease: NULL for a member that nobody holds. */
@@ -176,6 +178,7 @@ static void table_add_lease(Table *table, const json_t *endpoint, json_t *member
         cell_add_integer(table, member, "weight");
         cell_add_boolean(table, member, "stalled");
         cell_add_integer(table, member, "flows");
+        cell_add_string(table, endpoint, "networkNamespace");
 }
 
 static void table_add_members(Table *table, const json_t *endpoint) {

@@ -43,7 +43,7 @@ static const struct {
 } failures[] = {
         { "{'network':'tcp5','address':'127.0.0.1:0'}", "NetworkUnknown" },
         { "{'network':'tcp4','address':'127.0.0.1'}", "AddressInvalid" },
-        { "{'network':'tcp4','address':'127.0.0.1:0','networkNamespace':'x'}", "NotSupported" },
+        { "{'network':'tcp4','address':'127.0.0.1:0','networkNamespace':'x'}", "PolicyDenied" },
         { "{'network':'tcp4','address':'127.0.0.1:0','options':{'timeToLive':0}}", "OptionInvalid" },
         { "{'network':'tcp4','address':'127.0.0.1:0','options':{'congestion':'none-such'}}",
           "OptionInvalid" },

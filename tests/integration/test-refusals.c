@@ -29,19 +29,6 @@ static void expect_not_served(int control, const char *start, const NotServed *r
                   kit_text(reply, "parameters.reason"));
 }
 
-/* Fields of the interface that are not served are refused by name, never ignored. */
-Test(refusals, fields_not_served) {
-        static const NotServed row = { "'networkNamespace':'other'", "networkNamespace" };
-        Kit kit;
-        int control;
-
-        kit_start(&kit, KIT_CONFIG);
-        control = harness_connect(&kit.harness);
-        expect_not_served(control, "'network':'tcp4','address':'127.0.0.1:0'", &row, "this version");
-        close(control);
-        kit_stop(&kit);
-}
-
 /* Only a member of a group can be told apart from the others. */
 Test(refusals, steering_of_what_is_no_group) {
         static const char *const sockets[] = {

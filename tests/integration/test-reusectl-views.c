@@ -285,7 +285,7 @@ Test(reusectl, list_of_nothing) {
         TOOL_RUN(&result, "list --plain");
         KIT_EXPECT_TEXT(result.out,
                         "ENDPOINT\tNETWORK\tADDRESS\tSHARING\tSTATE\tMEMBERS\tLEASES\tQUEUE\tHOLDERS\t"
-                        "STEERING\tCONTINUITY\n");
+                        "STEERING\tCONTINUITY\tNAMESPACE\n");
         kit_stop(&kit);
 }
 
@@ -384,6 +384,7 @@ Test(reusectl, list_of_what_is_stalled) {
         static const char reply[] =
                 "{\"parameters\":{\"endpoints\":[{\"endpoint\":\"e1\",\"network\":\"tcp4\",\"address\":"
                 "\"127.0.0.1:80\",\"sharing\":\"group\",\"steering\":\"source\",\"continuity\":\"none\","
+                "\"networkNamespace\":\"blue\","
                 "\"members\":[{\"member\":\"m1\",\"state\":\"live\",\"weight\":10,\"leases\":[],"
                 "\"stalled\":true,\"flows\":7},{\"member\":\"m2\",\"state\":\"live\",\"weight\":0,"
                 "\"leases\":[],\"stalled\":false},{\"member\":\"m3\",\"state\":\"draining\",\"weight\":"
@@ -391,9 +392,9 @@ Test(reusectl, list_of_what_is_stalled) {
                 "\"leases\":[],\"stalled\":true}]}]}}";
         static const char *const views[] = { "list", "list -m" };
         static const char *const expected[][2] = {
-                { "live:1,stalled:1,draining:1\t3\t0\t-\t-\tsource\tnone\n", "" },
-                { "m1\tlive\t-\t-\t-\t-\t-\t-\t-\t-\t10\tyes\t7\n",
-                  "m2\tlive\t-\t-\t-\t-\t-\t-\t-\t-\t0\tno\t-\n" },
+                { "live:1,stalled:1,draining:1\t3\t0\t-\t-\tsource\tnone\tblue\n", "" },
+                { "m1\tlive\t-\t-\t-\t-\t-\t-\t-\t-\t10\tyes\t7\tblue\n",
+                  "m2\tlive\t-\t-\t-\t-\t-\t-\t-\t-\t0\tno\t-\tblue\n" },
         };
         char path[96];
         Tool tool;

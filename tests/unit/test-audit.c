@@ -120,6 +120,24 @@ Test(audit, denied) {
         end();
 }
 
+/* The same address elsewhere is another. */
+Test(audit, denied_in_another_network_namespace) {
+        Address address = kit_address("tcp4", "127.0.0.1:80");
+        const EventRequest request = { .address = &address,
+                                       .sharing = SHARING_GROUP,
+                                       .network_namespace = "/run/netns/blue" };
+
+        begin();
+        event_hub_emit(&kit.services.hub, &(Event){ .what = "denied",
+                                                    .subject = kit.subject,
+                                                    .reason = "why not",
+                                                    .request = &request });
+        expect_entry(AUDIT_ID_DENIED, "5",
+                     " was denied tcp4 127.0.0.1:80 in network namespace blue (group): why not");
+        expect_field("REUSEPORTD_NAMESPACE", "blue");
+        end();
+}
+
 Test(audit, quota) {
         begin();
         event_hub_emit_quota(&kit.services.hub, kit.subject, NULL, "connections", 7, "for each user");

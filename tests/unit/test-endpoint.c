@@ -128,6 +128,42 @@ Test(endpoint, a_key_tells_addresses_apart) {
         }
 }
 
+/* And namespaces, by what the kernel calls them. */
+Test(endpoint, a_key_tells_namespaces_apart) {
+        const Namespace blue = { .cookie = 18446744073709551615U };
+        Address address = kit_address("unixgram", "@x");
+        char key[ENDPOINT_KEY_MAX];
+
+        KIT_EXPECT_TEXT(endpoint_key_in(&blue, &address, key), "netns:18446744073709551615/unixgram @x");
+        KIT_EXPECT_TEXT(endpoint_key_in(NULL, &address, key), "unixgram @x");
+}
+
+Test(endpoint, a_namespace_is_kept_as_long_as_an_endpoint_has_it) {
+        Address address = kit_address("tcp4", "127.0.0.1:80");
+        const Tenant tenant = tenant_of(NULL, 1000);
+        Namespaces namespaces = { .own = 1 };
+        Namespace *blue, *again;
+        Endpoint *endpoint;
+        Kit kit;
+
+        kit_init(&kit, 1000);
+        cr_assert(zero(int, namespace_resume(&namespaces, 2, "/run/netns/blue", &blue)));
+        cr_assert(zero(int, endpoint_new_in(&kit.services.endpoints, blue, &address, NULL, SHARING_GROUP,
+                                            NULL, 0, &tenant, kit.subject, &endpoint)));
+        KIT_EXPECT_TEXT(endpoint_address_text(endpoint), "127.0.0.1:80");
+        namespaces_sweep(&namespaces);
+        cr_assert(eq(ptr, namespace_find(&namespaces, "/run/netns/blue"), blue));
+        /* It is the cookie that counts. */
+        cr_assert(zero(int, namespace_resume(&namespaces, 2, "/run/netns/other", &again)));
+        cr_assert(eq(ptr, again, blue));
+        cr_assert(zero(int, namespace_resume(&namespaces, 3, "/run/netns/blue", &again)));
+        cr_assert(ne(ptr, again, blue));
+        endpoint_close(endpoint, NULL);
+        namespaces_sweep(&namespaces);
+        cr_assert(zero(ptr, namespace_find(&namespaces, "/run/netns/blue")));
+        kit_end(&kit);
+}
+
 Test(endpoint, what_was_asked_for_is_copied) {
         Address address = kit_address("unix", "@kit");
         char congestion[] = "reno", name[] = "web";

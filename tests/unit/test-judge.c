@@ -56,7 +56,7 @@ static void scene_begin(Scene *scene, const char *first, const char *second) {
         scene->policy = policy_of(first, second);
         scene->endpoint = kit_open(&scene->kit, "tcp4", "127.0.0.1:0", SHARING_GROUP, 0)->endpoint;
         judge_socket(scene->policy, scene->kit.subject, &scene->endpoint->address, SHARING_GROUP, 0,
-                     &verdict);
+                     NULL, &verdict);
         if (verdict.allowed)
                 scene->endpoint->tenant = verdict.tenant;
 }
@@ -70,7 +70,8 @@ static bool may_join(const Scene *scene, uid_t uid) {
         const Subject subject = { .uid = uid, .gid = uid };
         PolicyVerdict verdict;
 
-        judge_socket(scene->policy, &subject, &scene->endpoint->address, SHARING_GROUP, 0, &verdict);
+        judge_socket(scene->policy, &subject, &scene->endpoint->address, SHARING_GROUP, 0, NULL,
+                     &verdict);
         cr_assert(verdict.allowed);
         return judge_may_join(scene->policy, scene->endpoint, &subject, &verdict);
 }

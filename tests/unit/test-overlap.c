@@ -104,6 +104,38 @@ Test(overlap, found_among_endpoints_of_others) {
         kit_end(&kit);
 }
 
+/* What is in another network namespace is in nobody's way. */
+Test(overlap, namespaces_are_apart) {
+        const Tenant owner = tenant_of("web", 1001), other = tenant_of(NULL, 1001);
+        Namespaces namespaces = { .own = 1 };
+        Namespace *blue, *green;
+        EndpointRegistry *registry;
+        Kit kit;
+
+        kit_init(&kit, 1001);
+        registry = &kit.services.endpoints;
+        cr_assert(zero(int, namespace_resume(&namespaces, 2, "/run/netns/blue", &blue)));
+        cr_assert(zero(int, namespace_resume(&namespaces, 3, "/run/netns/green", &green)));
+        for (size_t i = 0; i < ELEMENTS(rows); i++) {
+                Address a = kit_address(rows[i].a.network, rows[i].a.address);
+                Address b = kit_address(rows[i].b.network, rows[i].b.address);
+                Endpoint *endpoint;
+
+                if (memcmp(&a, &b, sizeof(a)) == 0 || !address_is_ip(&a))
+                        continue;
+                cr_assert(zero(int, endpoint_new_in(registry, blue, &a, NULL, SHARING_GROUP, NULL, 0,
+                                                    &owner, kit.subject, &endpoint)));
+                cr_assert(eq(ptr, overlap_find_in(registry, blue, &b, &other),
+                             rows[i].overlap ? endpoint : NULL),
+                          "%s, %s", rows[i].a.address, rows[i].b.address);
+                cr_assert(zero(ptr, overlap_find_in(registry, green, &b, &other)));
+                cr_assert(zero(ptr, overlap_find(registry, &b, &other)));
+                endpoint_close(endpoint, NULL);
+        }
+        namespaces_sweep(&namespaces);
+        kit_end(&kit);
+}
+
 /* The kernel knows the interface by its number, a key by its name. */
 Test(overlap, found_when_the_interface_was_renamed) {
         const Tenant owner = tenant_of(NULL, 1001), other = tenant_of(NULL, 1002);

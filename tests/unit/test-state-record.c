@@ -93,7 +93,8 @@ Test(state_record, an_endpoint_is_read_back) {
                                       .file_inode = 5,
                                       .sentinel = 6,
                                       .sentinel_cookie = 7,
-                                      .sentinel_place = 8 };
+                                      .sentinel_place = 8,
+                                      .network_namespace = "4711 /run/netns/blue" };
         _cleanup_(freep) char *data = NULL;
         StateBuffer buffer = { 0 }, rest = { 0 };
 
@@ -114,6 +115,7 @@ Test(state_record, an_endpoint_is_read_back) {
         cr_assert(eq(u64, have.sentinel, 6));
         cr_assert(eq(u64, have.sentinel_cookie, 7));
         cr_assert(eq(u64, have.sentinel_place, 8));
+        EXPECT_TEXT(have.network_namespace, "4711 /run/netns/blue");
         cr_assert(zero(sz, rest.n));
         state_buffer_deinit(&buffer);
 }

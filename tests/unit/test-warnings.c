@@ -77,6 +77,12 @@ Test(warnings, one_for_each_lack) {
         services.confinement.given_up = CAPABILITY(CAP_NET_RAW);
         expect_one(&services, "restart the broker");
         services = complete();
+        services.namespaces.no_helper = "for a reason";
+        services.gives_namespaces = true;
+        expect_one(&services, "rules have NetworkNamespace=, and none can be entered: for a reason");
+        services.namespaces.no_helper = NULL;
+        expect_one(&services, "NetworkNamespace= since the broker gave up what it takes: restart");
+        services = complete();
         services.steering = NULL;
         services.no_steering = "for a reason";
         expect_one(&services, "no steering (for a reason)");

@@ -46,6 +46,7 @@ _public_ reuse_client *reuse_client_free(reuse_client *client) {
 
         if (!client)
                 return NULL;
+        outgoings_leave(client);
         while ((call = TAILQ_FIRST(&client->calls))) {
                 TAILQ_REMOVE(&client->calls, call, entry);
                 pending_call_unref(call);
@@ -96,7 +97,7 @@ int client_ask(reuse_client *client, const Question *question) {
         PendingCall *call;
         int r;
 
-        if (client->state == CLIENT_ENDED)
+        if (client->state == CLIENT_ENDED || client->state == CLIENT_ALONE)
                 return -ENOTCONN;
         r = client_encode(client, question);
         if (r < 0)
@@ -122,10 +123,16 @@ void client_send_held(reuse_client *client) {
 /* ---- answers ---- */
 
 int client_end(reuse_client *client, int number, const char *format, ...) {
+        _cleanup_(reuse_error_freep) reuse_error *why = NULL;
         PendingCall *call;
         va_list arguments;
 
         client->state = CLIENT_ENDED;
+        va_start(arguments, format);
+        why = reuse_error_newv(number, format, arguments);
+        va_end(arguments);
+        /* They have descriptors in the same epoll, and calls under way. */
+        outgoings_end(client, number, why);
         client_disarm(client);
         client->poll_fd = fd_close(client->poll_fd);
         channel_deinit(&client->channel);
@@ -140,11 +147,10 @@ int client_end(reuse_client *client, int number, const char *format, ...) {
                 pending_call_unref(call);
                 if (skipped)
                         continue;
-                va_start(arguments, format);
-                reply.error = reuse_error_newv(number, format, arguments);
-                va_end(arguments);
+                reply.error = reuse_error_copy(why);
                 handler(client, &reply, userdata);
         }
+        outgoings_tell_all(client);
         client_deinit_return(client);
         return number;
 }
@@ -163,12 +169,15 @@ static int client_claim(reuse_client *client, const PendingCall *call, reuse_rep
         if (call->method == WIRE_METHOD_ACQUIRE && reply->number == 0)
                 r = sockets_new(reply->message, call->n_sockets, &client->channel.in_fds,
                                 &reply->sockets);
+        else if (call->method == WIRE_METHOD_DIAL && reply->number == 0)
+                r = sockets_claim_dialled(reply->message, &client->channel.in_fds, &reply->fds);
         switch (r) {
         case 0:
                 break;
         case SOCKETS_E_MALFORMED:
-                return client_end(client, -EPROTO,
-                                  "the broker's answer does not list the sockets asked for");
+                return client_end(client, -EPROTO, "the broker's answer does not %s",
+                                  call->method == WIRE_METHOD_DIAL ? "describe a socket"
+                                                                   : "list the sockets asked for");
         case SOCKETS_E_DESCRIPTORS:
                 return client_end(client, -EPROTO,
                                   "the broker's answer and the descriptors beside it do not agree");
@@ -308,9 +317,10 @@ int client_await_first(reuse_client *client) {
         bool again = client->waited;
 
         client->waited = true;
-        if (!again || client->state != CLIENT_OPEN || client->unread || client->unsendable ||
-            client->fault < 0 || channel_pending(&client->channel) > 0 || !call ||
-            TAILQ_NEXT(call, entry) || !client_be_patient(client))
+        if (!again || client->state != CLIENT_OPEN || !TAILQ_EMPTY(&client->outgoings) ||
+            client->unread || client->unsendable || client->fault < 0 ||
+            channel_pending(&client->channel) > 0 || !call || TAILQ_NEXT(call, entry) ||
+            !client_be_patient(client))
                 return 0;
         return client_receive(client, true);
 }

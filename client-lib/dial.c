@@ -111,6 +111,38 @@ static int client_set_address(reuse_client *client, const char *socket) {
         return 0;
 }
 
+/* Returns 0 or -ENOMEM. */
+static int client_new(reuse_client **ret) {
+        reuse_client *client = calloc(1, sizeof(*client));
+
+        if (!client)
+                return -ENOMEM;
+        TAILQ_INIT(&client->calls);
+        TAILQ_INIT(&client->outgoings);
+        TAILQ_INIT(&client->settled);
+        STAILQ_INIT(&client->notices);
+        client->timeout = REUSE_TIMEOUT_DEFAULT;
+        client->reconnect = REUSE_RECONNECT_DEFAULT;
+        client->since = client_now();
+        client->poll_fd = -1;
+        channel_init(&client->channel, -1, REPLY_SIZE_MAX, true);
+        *ret = client;
+        return 0;
+}
+
+int client_new_alone(reuse_error *why, reuse_client **ret) {
+        int r = client_new(ret);
+
+        if (r < 0) {
+                reuse_error_free(why);
+                return r;
+        }
+        (*ret)->state = CLIENT_ALONE;
+        (*ret)->until = UINT64_MAX;
+        (*ret)->refusal = why;
+        return 0;
+}
+
 _public_ int reuse_client_connect(const char *path, reuse_client **ret, reuse_error **ret_error) {
         _cleanup_(reuse_client_freep) reuse_client *client = NULL;
         int r;
@@ -118,17 +150,9 @@ _public_ int reuse_client_connect(const char *path, reuse_client **ret, reuse_er
         reuse_error_clear(ret_error);
         if (!ret)
                 return -EINVAL;
-        client = calloc(1, sizeof(*client));
-        if (!client)
-                return -ENOMEM;
-        TAILQ_INIT(&client->calls);
-        STAILQ_INIT(&client->notices);
-        client->timeout = REUSE_TIMEOUT_DEFAULT;
-        client->reconnect = REUSE_RECONNECT_DEFAULT;
-        client->since = client_now();
-        client->poll_fd = -1;
-        channel_init(&client->channel, -1, REPLY_SIZE_MAX, true);
-
+        r = client_new(&client);
+        if (r < 0)
+                return r;
         r = client_set_address(client, path);
         if (r < 0)
                 return reuse_error_set(ret_error, r,

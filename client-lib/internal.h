@@ -54,6 +54,15 @@ static inline void reuse_error_clear(reuse_error **ret_error) {
  */
 int reuse_error_from_reply(Message *message, const char *name, reuse_error **ret_error);
 
+/* Adds to its sentence, if there is memory for that. NULL is left alone. */
+void reuse_error_append(reuse_error *error, const char *format, ...) _printf_(2, 3);
+
+/* NULL of NULL, and for lack of memory. */
+reuse_error *reuse_error_copy(const reuse_error *error);
+
+/* What stands for one that there was no memory for, where NULL would mean success. */
+extern const reuse_error reuse_error_no_memory;
+
 /* ---- refusal.c ---- */
 
 /*
@@ -70,6 +79,7 @@ struct reuse_request {
         SocketRequest sockets[SOCKETS_MAX];
         size_t n;
         int lifetime;         /* -1: not said */
+        bool options_only;    /* other keys are not known */
         RequestBlock *blocks; /* everything that the sockets point to */
 };
 
@@ -78,6 +88,9 @@ char *request_copy(reuse_request *request, const char *text);
 
 /* reuse_request_set() for each of "key=value,key=value". NULL stands for none. */
 int reuse_request_set_list(reuse_request *request, const char *list, reuse_error **ret_error);
+
+/* The same for the socket added last, with keys of Options alone. */
+int reuse_request_set_options(reuse_request *request, const char *list, reuse_error **ret_error);
 
 /* ---- text.c ---- */
 
@@ -111,6 +124,12 @@ enum {
  */
 int sockets_new(Message *message, size_t expected, FDList *fds, reuse_sockets **ret);
 
+/*
+ * The descriptor of a reply to Dial, out of @fds into @ret, which is empty. Returns 0, SOCKETS_E_* or
+ * -ENOMEM.
+ */
+int sockets_claim_dialled(Message *message, FDList *fds, FDList *ret);
+
 /* What the broker said of them. */
 const AcquireOut *sockets_describe(const reuse_sockets *sockets);
 
@@ -123,6 +142,7 @@ struct reuse_reply {
         Message *message; /* NULL if the library failed */
         char *parameters; /* made when asked for */
         reuse_sockets *sockets;
+        FDList fds; /* of a Dial: its socket */
 };
 
 void reply_deinit(reuse_reply *reply);
@@ -173,6 +193,7 @@ typedef enum ClientState {
         CLIENT_OPEN,
         CLIENT_RECONNECTING, /* the broker hung up: the next is dialled */
         CLIENT_RESUMING,     /* it is there, and the library settles the leases with it */
+        CLIENT_ALONE,        /* there is none, and none is looked for: client->refusal says why */
         CLIENT_ENDED,
 } ClientState;
 
@@ -189,6 +210,10 @@ struct reuse_client {
         bool waited;                     /* a call was waited for before */
         bool patient;                    /* reading may wait, as long as patience says */
         uint64_t patience;
+
+        /* Connections to others than the broker: under way, and not told of yet */
+        TAILQ_HEAD(, reuse_outgoing) outgoings, settled;
+        size_t n_connecting; /* descriptors of theirs that are polled */
 
         /* For the loop of a program */
         int poll_fd;    /* -1: nobody has asked for it */
@@ -265,6 +290,22 @@ int client_dispatch_next(reuse_client *client);
 
 /* Ends the connection: every call under way is answered with this error. Returns @number. */
 int client_end(reuse_client *client, int number, const char *format, ...) _printf_(3, 4);
+
+/* ---- outgoing.c ---- */
+
+/* When one must be looked at; UINT64_MAX: never. */
+uint64_t outgoings_due(const reuse_client *client);
+
+/* Does what can be done, and calls at most one handler. Returns 1 if something was, 0, or what the
+ * handler returned, if negative. */
+int outgoings_process(reuse_client *client);
+
+/* The connection ends: all that are under way have failed so. They are told by the second. */
+void outgoings_end(reuse_client *client, int number, const reuse_error *why);
+void outgoings_tell_all(reuse_client *client);
+
+/* Before the client is freed: nobody is told. */
+void outgoings_leave(reuse_client *client);
 
 /* ---- loop.c ---- */
 
@@ -361,6 +402,10 @@ void client_back_off(reuse_client *client);
  * Returns 1 (connected), 0 (later: client->retry_at), or a negative errno.
  */
 int client_dial(reuse_client *client);
+
+/* One without a broker, which only connects to others. @why: what became of the broker, NULL if none is
+ * needed; consumed. Returns 0 or -ENOMEM. */
+int client_new_alone(reuse_error *why, reuse_client **ret);
 
 /* Says in *@ret_error why there is no connection. Returns @number. */
 int client_dial_error(const reuse_client *client, int number, reuse_error **ret_error);

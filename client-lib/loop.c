@@ -74,7 +74,8 @@ _public_ int reuse_client_get_connection(const reuse_client *client) {
 _public_ int reuse_client_get_events(const reuse_client *client) {
         if (!client)
                 return -EINVAL;
-        return client_connected(client) ? (int)client_interest(client) : 0;
+        return (client_connected(client) ? (int)client_interest(client) : 0) |
+               (client->n_connecting > 0 ? POLLIN : 0);
 }
 
 /* ---- the time ---- */
@@ -108,16 +109,20 @@ static bool client_busy(const reuse_client *client) {
 }
 
 _public_ uint64_t reuse_client_get_timeout(const reuse_client *client) {
-        bool dialling;
-        uint64_t expires;
+        uint64_t first, due;
 
         if (!client || client->state == CLIENT_ENDED)
                 return UINT64_MAX;
         if (client_busy(client))
                 return 0;
-        expires = client_expires(client);
-        dialling = client->state == CLIENT_CONNECTING || client->state == CLIENT_RECONNECTING;
-        return dialling && client->retry_at < expires ? client->retry_at : expires;
+        first = client_expires(client);
+        due = outgoings_due(client);
+        if (due < first)
+                first = due;
+        if ((client->state == CLIENT_CONNECTING || client->state == CLIENT_RECONNECTING) &&
+            client->retry_at < first)
+                first = client->retry_at;
+        return first;
 }
 
 /* ---- a turn ---- */
@@ -193,9 +198,13 @@ static int client_turn(reuse_client *client) {
         int r;
 
         r = client_process_told(client);
+        if (r == 0)
+                r = outgoings_process(client);
         if (r != 0)
                 return r;
         switch (client->state) {
+        case CLIENT_ALONE:
+                return 0;
         case CLIENT_CONNECTING:
                 return client_process_dial(client);
         case CLIENT_RECONNECTING:
@@ -242,6 +251,10 @@ _public_ int reuse_client_wait(reuse_client *client, uint64_t usec) {
         /* To poll(), a socket that is not connected has hung up; a negative number it leaves alone. */
         pollfd.fd = client_connected(client) ? client->channel.fd : -1;
         pollfd.events = (short)reuse_client_get_events(client);
+        if (client->n_connecting > 0) {
+                pollfd.fd = client->poll_fd;
+                pollfd.events = POLLIN;
+        }
         r = ppoll(&pollfd, 1, left == UINT64_MAX ? NULL : &timeout, NULL);
         if (r < 0)
                 return -errno;

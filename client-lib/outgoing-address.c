@@ -132,6 +132,8 @@ int outgoing_local_parse(const OutgoingKind *kind, const char *text, OutgoingLoc
                 return OUTGOING_E_INVALID;
         }
         outgoing_address_set(&ret->address, &address);
+        /* In the program's own words: what a wildcard is depends on what the broker's host can do. */
+        snprintf(ret->address.text, sizeof(ret->address.text), "%s", text);
         ret->ask = ret->address.text;
         ret->fixed = !address_is_ip(&address) || address_port(&address) != 0;
         if (address_is_ip(&address) && address_is_wildcard(&address)) {

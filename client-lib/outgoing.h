@@ -105,3 +105,113 @@ int outgoing_socket_open(const OutgoingKind *kind, const OutgoingLocal *local, i
 
 /* What a TCP connection has unless @options say otherwise: no delay, and probes to a silent peer. */
 void outgoing_socket_settle(int fd, const Options *options);
+
+/* ---- outgoing-lane.c ---- */
+
+typedef enum LaneState {
+        LANE_IDLE,       /* it has its head start to wait for */
+        LANE_READY,      /* the next attempt can be made */
+        LANE_ASKING,     /* the broker has been asked */
+        LANE_CONNECTING, /* in the client's epoll */
+        LANE_PAUSING,    /* a UNIX socket whose listener has no room */
+        LANE_CONNECTED,
+        LANE_OVER, /* no address is left */
+} LaneState;
+
+/* Addresses that are tried one after the other. */
+typedef struct OutgoingLane {
+        reuse_outgoing *outgoing;
+        size_t next, end; /* the address it is at, and the first that is not its own */
+        LaneState state;
+        uint64_t deadline;   /* of this address */
+        uint64_t pause_end;  /* while pausing */
+        uint64_t pause_usec; /* how long it was */
+        int fd;
+        bool reused; /* the broker said so */
+        bool plain;  /* no port is to be reused any more */
+        bool alone;  /* the broker is not asked any more */
+        int redials; /* how often */
+        int number;  /* why its first address failed */
+        reuse_error *error;
+        reuse_error *before; /* why there is another attempt for this address */
+} OutgoingLane;
+
+/* Addresses @from to @to, not begun. */
+void lane_init(OutgoingLane *lane, reuse_outgoing *outgoing, size_t from, size_t to);
+void lane_deinit(OutgoingLane *lane);
+
+/* Goes to its first address. */
+void lane_begin(OutgoingLane *lane);
+
+/* Makes attempts until there is something to wait for, or nothing left to try. Calls no handler. */
+void lane_run(OutgoingLane *lane);
+
+/* Its descriptor may be connected. Returns whether something came of it. */
+bool lane_on_ready(OutgoingLane *lane);
+
+/* When it must be looked at again; UINT64_MAX: never. */
+uint64_t lane_due(const OutgoingLane *lane);
+
+/* That time has come. */
+void lane_on_time(OutgoingLane *lane, uint64_t now);
+
+/* Closes what it has half open, and forgets what it has asked. */
+void lane_drop(OutgoingLane *lane);
+
+/* ---- outgoing.c ---- */
+
+enum {
+        OUTGOING_LANES_MAX = 2,
+};
+
+/* What is wanted; all is borrowed. */
+typedef struct OutgoingQuestion {
+        const char *network;
+        const char *const *remotes; /* numeric, in the order of preference */
+        size_t n_remotes;
+        const char *local;
+        const char *options;
+        uint64_t timeout;
+        reuse_outgoing_handler handler;
+        void *userdata;
+} OutgoingQuestion;
+
+struct reuse_outgoing {
+        TAILQ_ENTRY(reuse_outgoing) entry;
+        reuse_client *client; /* NULL: it is in no list of one */
+        reuse_outgoing_handler handler;
+        void *userdata;
+        const OutgoingKind *kind;
+        OutgoingLocal local;
+        reuse_request *request; /* owns the options */
+        OutgoingAddress *remotes;
+        size_t n_remotes;
+        uint64_t deadline;
+        uint64_t head_start_end; /* of the first lane before the second */
+        OutgoingLane lanes[OUTGOING_LANES_MAX];
+        size_t n_lanes;
+
+        bool settled; /* what follows is known */
+        int number;
+        int fd;
+        bool reused;
+        const char *remote;
+        char address[ADDRESS_TEXT_MAX]; /* empty: none */
+        reuse_error *error;
+};
+
+CLEANUP_DEFINE(reuse_outgoing, reuse_outgoing_free)
+
+/* Reads the question; nothing is begun, but the time runs. Returns 0 or a negative errno. */
+int outgoing_new(const OutgoingQuestion *question, reuse_outgoing **ret, reuse_error **ret_error);
+
+/* Calls no handler. */
+void outgoing_begin(reuse_outgoing *outgoing, reuse_client *client);
+
+/* Waits until it is settled, and takes it out of the client. */
+void outgoing_await(reuse_outgoing *outgoing);
+
+/* After anything that a lane did: begins the next, or settles it. Calls no handler. */
+void outgoing_advance(reuse_outgoing *outgoing);
+
+const Options *outgoing_options(const reuse_outgoing *outgoing);

@@ -48,7 +48,7 @@ bool client_comes_back(const reuse_client *client) {
 
         if (client->reconnect == 0)
                 return false;
-        if (client->holdings)
+        if (client->holdings || !TAILQ_EMPTY(&client->outgoings))
                 return true;
         TAILQ_FOREACH (call, &client->calls, entry)
                 if (call_watches(call) || call_reads(call))

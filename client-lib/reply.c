@@ -12,19 +12,14 @@ void reply_deinit(reuse_reply *reply) {
         reuse_sockets_free(reply->sockets);
         message_free(reply->message);
         free(reply->parameters);
+        fdlist_deinit(&reply->fds);
         *reply = (reuse_reply){ 0 };
 }
 
 _public_ const reuse_error *reuse_reply_get_error(const reuse_reply *reply) {
-        /* Where there was no memory for the error, NULL would mean success. */
-        static const reuse_error no_memory = {
-                .number = -ENOMEM,
-                .message = (char *)"there was no memory to say what went wrong",
-        };
-
         if (!reply || reply->number == 0)
                 return NULL;
-        return reply->error ?: &no_memory;
+        return reply->error ?: &reuse_error_no_memory;
 }
 
 _public_ const char *reuse_reply_get_parameters(reuse_reply *reply) {

@@ -50,6 +50,7 @@ _public_ int reuse_request_new(reuse_request **ret) {
                 return -ENOMEM;
         request->n = 0;
         request->lifetime = -1;
+        request->options_only = false;
         request->blocks = NULL;
         *ret = request;
         return 0;
@@ -239,10 +240,14 @@ static Setter field_setter(const Field *field) {
 
 /* ---- keys ---- */
 
-static const Record *const key_records[] = { &wire_socket_request, &wire_options };
+static const Record *const key_records[] = { &wire_options, &wire_socket_request };
 
-static const Field *key_find(const char *key, const Record **ret_record) {
-        for (size_t i = 0; i < sizeof(key_records) / sizeof(key_records[0]); i++)
+static size_t n_key_records(const reuse_request *request) {
+        return request->options_only ? 1 : sizeof(key_records) / sizeof(key_records[0]);
+}
+
+static const Field *key_find(const reuse_request *request, const char *key, const Record **ret_record) {
+        for (size_t i = 0; i < n_key_records(request); i++)
                 for (size_t j = 0; j < key_records[i]->n_fields; j++) {
                         const Field *field = &key_records[i]->fields[j];
 
@@ -255,11 +260,11 @@ static const Field *key_find(const char *key, const Record **ret_record) {
 }
 
 /* The key that was perhaps meant, or NULL. */
-static const char *key_suggest(const char *key) {
+static const char *key_suggest(const reuse_request *request, const char *key) {
         size_t best = SUGGESTION_DISTANCE_MAX + 1;
         const char *suggestion = NULL;
 
-        for (size_t i = 0; i < sizeof(key_records) / sizeof(key_records[0]); i++)
+        for (size_t i = 0; i < n_key_records(request); i++)
                 for (size_t j = 0; j < key_records[i]->n_fields; j++) {
                         const Field *field = &key_records[i]->fields[j];
                         size_t distance = text_distance(key, field->name);
@@ -294,9 +299,9 @@ _public_ int reuse_request_set(reuse_request *request, const char *key, const ch
         if (request->n == 0)
                 return reuse_error_set(ret_error, -EINVAL, "%s: no socket to set it for was added yet",
                                        key);
-        field = key_find(key, &record);
+        field = key_find(request, key, &record);
         if (!field) {
-                const char *suggestion = key_suggest(key);
+                const char *suggestion = key_suggest(request, key);
 
                 return reuse_error_set(ret_error, -EINVAL, "there is no option \"%s\"%s%s%s", key,
                                        suggestion ? ": did you mean " : "", suggestion ?: "",
@@ -355,6 +360,15 @@ int reuse_request_set_list(reuse_request *request, const char *list, reuse_error
                         return r;
         }
         return 0;
+}
+
+int reuse_request_set_options(reuse_request *request, const char *list, reuse_error **ret_error) {
+        int r;
+
+        request->options_only = true;
+        r = reuse_request_set_list(request, list, ret_error);
+        request->options_only = false;
+        return r;
 }
 
 /* The colon behind the network. Raw IP has one in its name: "ip4:1", "ip:icmp". */

@@ -29,9 +29,10 @@
  * And of the library:
  *     -ENOENT, -ECONNREFUSED no broker there; -EACCES not allowed to connect; -ETIMEDOUT no answer in
  *     time; -ECONNRESET the broker hung up, and none came back in time; -EPROTO it sent something that
- * is not the protocol; -EBADMSG a descriptor is not the one the broker named; -EMFILE descriptors were
- * lost for lack of room; -ENOTCONN the connection has ended; -E2BIG too many sockets, or too long a
- * call; -ENXIO no such host; -EAGAIN, -EIO names cannot be looked up; -EINVAL a wrong argument; -ENOMEM.
+ *     is not the protocol; -EBADMSG a descriptor is not the one the broker named; -EMFILE descriptors
+ *     were lost for lack of room; -ENOTCONN the connection has ended; -E2BIG too many sockets, or too
+ *     long a call; -ENXIO no such host; -EAGAIN, -EIO names cannot be looked up; -EINVAL a wrong
+ *     argument; -ENOMEM.
  */
 
 #include <stddef.h>
@@ -66,6 +67,8 @@ typedef struct reuse_inherited reuse_inherited;
 typedef struct reuse_description reuse_description;
 /* What became of the connection or of a lease, as a handler sees it. */
 typedef struct reuse_notice reuse_notice;
+/* A connection that is being made to somebody else than the broker, and what became of it. */
+typedef struct reuse_outgoing reuse_outgoing;
 /* What went wrong, for programs and for people. */
 typedef struct reuse_error reuse_error;
 
@@ -102,6 +105,31 @@ int reuse_listen_packet(const char *network, const char *address, const char *op
  * numbers, as by reuse_request_resolve(). *ret_sockets is the caller's. The lifetime is always
  * "process". Returns 0 or a negative errno. Since 0.1. */
 int reuse_acquire(reuse_request *request, reuse_sockets **ret_sockets, reuse_error **ret_error);
+
+/*
+ * A connection to @remote_address: "tcp", "tcp4", "tcp6", "udp", "udp4", "udp6", mptcp, sctp and udplite
+ * alike, as far as the broker has them; "unix", "unixgram", "unixpacket" and "vsock" ("CID:PORT").
+ * Addresses are numeric, or localhost; no host is this one.
+ *
+ * The socket comes from the broker, which has it come from a port that this process listens on where one
+ * fits the destination: then the other side sees one address for both. @local_address forces that: an
+ * address with a port, or with port 0; ":0" for any port that is not reused; NULL leaves the choice. If
+ * an attempt from a reused port fails, other than by a timeout or because nobody listens there, there is
+ * a second one from a new port, in the same time; one that turns out to be a connection to itself is
+ * closed, and tried up to two times more. Where there is no broker, or one that does not do this, and
+ * for UNIX and vsock, the library makes the socket itself. None of this is done where @local_address has
+ * a port.
+ *
+ * @options: "key=value,key=value" with the keys of Options, or NULL: lingerSec, keepAliveIdleSec,
+ * receiveBuffer, ... Unless they say otherwise, TCP connections are made with noDelay, keepAlive, and 15
+ * s for keepAliveIdleSec and keepAliveIntervalSec; lingerSec is never set unasked.
+ * @usec: how long all of it may take; REUSE_TIMEOUT_DEFAULT is a good choice, REUSE_TIMEOUT_INFINITE is
+ * for ever. Returns a connected descriptor that the caller owns, or a negative errno: that of the kernel
+ * or the broker, -ETIMEDOUT, -ELOOP (the connection is to itself), -EPROTONOSUPPORT (no such network),
+ * -EINVAL (a wrong argument, or two addresses of different families). Since 0.1.
+ */
+int reuse_dial(const char *network, const char *remote_address, const char *local_address,
+               const char *options, uint64_t usec, reuse_error **ret_error);
 
 /* ---- what to ask for ------------------------------------------------------------------------- */
 
@@ -397,15 +425,71 @@ int reuse_client_acquire(reuse_client *client, const reuse_request *request, reu
 int reuse_client_release(reuse_client *client, const char *const *leases, size_t n,
                          reuse_error **ret_error);
 
+/* ---- connections to others --------------------------------------------------------------------- */
+
+/*
+ * reuse_dial() over a connection to the broker: the ports that are reused are those of the leases of
+ * that connection and of this process. Beside the calls of the connection, any number at once:
+ * reuse_client_get_fd(), reuse_client_get_timeout() and reuse_client_process() see to all of them. While
+ * there are some, a connection to the broker that is lost is made anew, and the next broker is asked
+ * again. If it ends for good, so do they, with its error.
+ */
+
+/* Called once, when the connection is made or has failed, by reuse_client_process() and so by every call
+ * that waits. It may free @outgoing. Its result is used as that of a reuse_handler. */
+typedef int (*reuse_outgoing_handler)(reuse_client *client, reuse_outgoing *outgoing, void *userdata);
+
+/*
+ * Begins one; the arguments are those of reuse_dial(), and read before it returns. @handler may be NULL.
+ * Never calls a handler. *ret is the caller's, to be freed before or after @client. Returns 0, or
+ * -EINVAL, -EPROTONOSUPPORT, -ENOTCONN, -ENOMEM. Since 0.1.
+ */
+int reuse_client_dial_async(reuse_client *client, const char *network, const char *remote_address,
+                            const char *local_address, const char *options, uint64_t usec,
+                            reuse_outgoing_handler handler, void *userdata, reuse_outgoing **ret,
+                            reuse_error **ret_error);
+
+/* The same, waiting for it. Calls queued before are answered, and their handlers called, meanwhile.
+ * *ret is the caller's, and connected. Returns 0 or a negative errno. Since 0.1. */
+int reuse_client_dial(reuse_client *client, const char *network, const char *remote_address,
+                      const char *local_address, const char *options, uint64_t usec,
+                      reuse_outgoing **ret, reuse_error **ret_error);
+
+/* Gives it up: what is half open is closed, and its handler will be told -ECANCELED. Of one that has
+ * ended already, connected or not, nothing changes. Returns 0 or -EINVAL. Since 0.1. */
+int reuse_outgoing_cancel(reuse_outgoing *outgoing);
+
+/* Gives it up if it is under way, without a call of its handler, and closes the descriptor if that was
+ * not taken. Since 0.1. */
+reuse_outgoing *reuse_outgoing_free(reuse_outgoing *outgoing);
+
+/* The connected descriptor, still owned by @outgoing, and the same one, the caller's from now on. While
+ * it is under way -EINPROGRESS; once taken -EBADF; or what it failed with. Since 0.1. */
+int reuse_outgoing_get_fd(const reuse_outgoing *outgoing);
+int reuse_outgoing_take_fd(reuse_outgoing *outgoing);
+
+/* 1: it comes from a port that this client listens on; 0: from one of its own; or as
+ * reuse_outgoing_get_fd(). Since 0.1. */
+int reuse_outgoing_get_reused(const reuse_outgoing *outgoing);
+
+/* Both ends as the kernel has them, once it is connected; NULL otherwise, and for this end of a UNIX
+ * socket without a name. Since 0.1. */
+const char *reuse_outgoing_get_local_address(const reuse_outgoing *outgoing);
+const char *reuse_outgoing_get_remote_address(const reuse_outgoing *outgoing);
+
+/* Why it failed, NULL if it has not. If there was more than one attempt, the sentence names the first,
+ * too. Since 0.1. */
+const reuse_error *reuse_outgoing_get_error(const reuse_outgoing *outgoing);
+
 /* ---- a broker that is lost --------------------------------------------------------------------- */
 
 /*
  * When the broker hangs up, as one does that dies or is replaced, a connection is made anew that holds
- * leases, or has a Watch under way, or a call that only reads: List, Explain, GetStatus, GetInfo,
- * GetInterfaceDescription. reuse_client_process(), and every call that waits, dials again until
- * there is a broker, and takes the leases up again before anything else. The descriptors that a program
- * has serve on meanwhile. Nothing happens between its calls: who makes none, and does not poll, comes
- * too late for leases that the broker keeps only for a time.
+ * leases, or has a Watch, a connection to others, or a call under way that only reads: List, Explain,
+ * GetStatus, GetInfo, GetInterfaceDescription. reuse_client_process(), and every call that waits, dials
+ * again until there is a broker, and takes the leases up again before anything else. The descriptors
+ * that a program has serve on meanwhile. Nothing happens between its calls: who makes none, and does not
+ * poll, comes too late for leases that the broker keeps only for a time.
  *
  * Calls under way are asked again, at most twice, in their order; a Watch goes on with an event
  * "overflow". Acquire with the lifetime "process", and methods that this library does not know, are

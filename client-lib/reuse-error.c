@@ -5,6 +5,7 @@
  * memory for one still returns the number.
  */
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,6 +75,48 @@ int reuse_error_from_reply(Message *message, const char *name, reuse_error **ret
         }
         *ret_error = ptr_take(error);
         return number;
+}
+
+const reuse_error reuse_error_no_memory = {
+        .number = -ENOMEM,
+        .message = (char *)"there was no memory to say what went wrong",
+};
+
+void reuse_error_append(reuse_error *error, const char *format, ...) {
+        _cleanup_(freep) char *more = NULL;
+        va_list arguments;
+        char *whole;
+        int n;
+
+        if (!error)
+                return;
+        va_start(arguments, format);
+        n = vasprintf(&more, format, arguments);
+        va_end(arguments);
+        if (n < 0) {
+                more = NULL;
+                return;
+        }
+        if (asprintf(&whole, "%s%s", error->message, more) < 0)
+                return;
+        text_disarm(whole);
+        free(error->message);
+        error->message = whole;
+}
+
+reuse_error *reuse_error_copy(const reuse_error *error) {
+        _cleanup_(reuse_error_freep) reuse_error *copy = NULL;
+
+        if (!error)
+                return NULL;
+        copy = reuse_error_new(error->number, "%s", error->message);
+        if (!copy)
+                return NULL;
+        copy->name = error->name ? strdup(error->name) : NULL;
+        copy->parameters = error->parameters ? strdup(error->parameters) : NULL;
+        if ((error->name && !copy->name) || (error->parameters && !copy->parameters))
+                return NULL;
+        return ptr_take(copy);
 }
 
 _public_ reuse_error *reuse_error_free(reuse_error *error) {

@@ -111,6 +111,26 @@ int sockets_new(Message *message, size_t expected, FDList *fds, reuse_sockets **
         return r;
 }
 
+int sockets_claim_dialled(Message *message, FDList *fds, FDList *ret) {
+        _cleanup_(fdlist_deinit) FDList mine = FDLIST_INIT;
+        DialOut out;
+        int r;
+
+        r = message_decode(message, wire_methods[WIRE_METHOD_DIAL].out, false, &out);
+        if (r != 0)
+                return r < 0 ? r : SOCKETS_E_MALFORMED;
+        if (fds->n < 1 || out.socket_file_descriptor != 0)
+                return SOCKETS_E_DESCRIPTORS;
+        r = fdlist_shift(fds, 1, &mine);
+        if (r < 0)
+                return r;
+        if (!cookie_matches(mine.fds[0], out.cookie))
+                return SOCKETS_E_COOKIE;
+        *ret = mine;
+        mine = FDLIST_INIT;
+        return 0;
+}
+
 const AcquireOut *sockets_describe(const reuse_sockets *sockets) {
         return sockets->out;
 }

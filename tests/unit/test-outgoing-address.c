@@ -115,8 +115,8 @@ static const struct {
         { "tcp", "127.0.0.1:0", false, false, AF_INET, "127.0.0.1:0" },
         { "tcp", "[::1]:0", false, false, AF_INET6, "[::1]:0" },
         { "tcp", "127.0.0.1:5000", false, true, AF_INET, "127.0.0.1:5000" },
-        { "tcp", ":5000", false, true, AF_UNSPEC, "[::]:5000" },
-        { "tcp4", ":5000", false, true, AF_INET, "0.0.0.0:5000" },
+        { "tcp", ":5000", false, true, AF_UNSPEC, ":5000" },
+        { "tcp4", ":5000", false, true, AF_INET, ":5000" },
         { "unixgram", "/run/me", false, true, AF_UNIX, "/run/me" },
 };
 

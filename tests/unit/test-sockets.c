@@ -474,8 +474,8 @@ Test(sockets, descriptors_of_the_next_answer) {
         broker_start(&broker);
         cr_assert(zero(int, reuse_client_call_async(broker.client, "List", NULL, 0, NULL, NULL)));
         cr_assert(zero(int, reuse_client_acquire_async(broker.client, request, keep_sockets, &sockets)));
-        cr_assert(zero(int,
-                       reuse_client_call_async(broker.client, "Dial", NULL, 0, keep_sockets, &refused)));
+        cr_assert(zero(int, reuse_client_call_async(broker.client, "GetStatus", NULL, 0, keep_sockets,
+                                                    &refused)));
         open_sockets(&fd, 1);
         write_acquire_reply(text, sizeof(text), &fd, 1);
         broker_say(&broker, "{}");

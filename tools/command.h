@@ -13,6 +13,7 @@ int command_ready(Settings *settings, int argc, char **argv);
 int command_drain(Settings *settings, int argc, char **argv);
 int command_weight(Settings *settings, int argc, char **argv);
 int command_explain(Settings *settings, int argc, char **argv);
+int command_dial(Settings *settings, int argc, char **argv);
 int command_check_config(Settings *settings, int argc, char **argv);
 int command_list(Settings *settings, int argc, char **argv);
 int command_watch(Settings *settings, int argc, char **argv);

@@ -31,6 +31,7 @@ static const char help[] =
         "  ready LEASE...              Let standby or drained sockets take traffic\n"
         "  drain LEASE...              Let sockets take no new traffic\n"
         "  weight WEIGHT LEASE...      Set the share of sockets in new traffic, 0 to 100\n"
+        "  dial SPEC                   Connect standard input and output to somebody\n"
         "  explain SPEC                Show which rule gives a socket, or why none does\n"
         "  check-config [FILE]         Show what is wrong in the broker's configuration\n"
         "  list [ENDPOINT]             Show what is held, and by whom\n"
@@ -56,9 +57,10 @@ static const struct {
 } commands[] = {
         { "run", command_run },         { "ready", command_ready },
         { "drain", command_drain },     { "weight", command_weight },
-        { "explain", command_explain }, { "check-config", command_check_config },
-        { "list", command_list },       { "watch", command_watch },
-        { "status", command_status },   { "version", command_version },
+        { "dial", command_dial },       { "explain", command_explain },
+        { "list", command_list },       { "check-config", command_check_config },
+        { "watch", command_watch },     { "status", command_status },
+        { "version", command_version },
 };
 
 enum {

@@ -89,11 +89,19 @@ _reusectl() {
                 drain:-*)
                         words="$options --wait"
                         ;;
+                dial:-*)
+                        words="$options --from"
+                        ;;
                 explain:-*)
                         words="$options --as"
                         ;;
                 *:-*)
                         words=$options
+                        ;;
+                dial:*)
+                        [[ $previous == --from ]] && return
+                        compopt -o nospace
+                        words=$networks
                         ;;
                 explain:*)
                         compopt -o nospace
@@ -110,7 +118,7 @@ _reusectl() {
                         [[ $previous == weight ]] || words=$(_reusectl_endpoints)
                         ;;
                 :*)
-                        words='run ready drain weight explain check-config list watch status version'
+                        words='run ready drain weight dial explain check-config list watch status version'
                         ;;
                 *)
                         return

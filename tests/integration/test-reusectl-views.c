@@ -48,6 +48,18 @@ static const struct {
         { "weight 18446744073709551617 web", 2, "is not a number" },
         { "weight -- -1 web", 2, "weight: '-1' is not a number" },
         { "weight 5", 2, "weight: no lease given" },
+        { "dial", 2, "dial: one address is needed" },
+        { "dial tcp:127.0.0.1:1 tcp:127.0.0.1:2", 2, "dial: one address is needed" },
+        { "dial tcp", 2, "dial: \"tcp\" is not NETWORK:ADDRESS" },
+        { "dial :80", 2, "dial: \":80\" is not NETWORK:ADDRESS" },
+        { "dial --from", 2, "requires an argument" },
+        { "dial asd:127.0.0.1:1", 1, "\"asd\"" },
+        { "dial tcp:127.0.0.1", 1, "missing port" },
+        { "dial tcp:127.0.0.1:nosuchservice", 1, "unknown port" },
+        { "dial --from 127.0.0.1:nosuchservice tcp:127.0.0.1:1", 1, "unknown port" },
+        { "dial tcp:127.0.0.1:1,name=x", 1, "no option \"name\"" },
+        { "dial --from [::1]:0 tcp:127.0.0.1:1", 1, "two families" },
+        { "dial tcp:127.0.0.1:1 --socket /nonexistent", 6, "no broker at /nonexistent" },
         { "ready web", 3, "reusectl: \"web\" is no lease, and no endpoint or process that you" },
         { "drain pid:1", 3, "\"pid:1\" is no lease" },
         { "drain --wait=1 l1-00000000", 3, "\"l1-00000000\" is no lease" },
@@ -481,7 +493,7 @@ Test(reusectl, version) {
 Test(reusectl, help_is_data) {
         static const char *const commands[] = { "",        "run",     "ready",       "drain",
                                                 "weight",  "list",    "watch",       "status",
-                                                "version", "explain", "check-config" };
+                                                "version", "explain", "check-config", "dial" };
         Kit kit;
 
         tool_begin(&kit, KIT_CONFIG);

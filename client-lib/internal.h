@@ -92,6 +92,20 @@ int reuse_request_set_list(reuse_request *request, const char *list, reuse_error
 /* The same for the socket added last, with keys of Options alone. */
 int reuse_request_set_options(reuse_request *request, const char *list, reuse_error **ret_error);
 
+/* ---- resolve.c ---- */
+
+enum {
+        /* Addresses of one host that are tried. */
+        RESOLVED_MAX = 16,
+};
+
+/*
+ * As reuse_resolve(), but all addresses that the host has, in the order in which they are to be tried.
+ * Returns how many, at least 1; the texts are the caller's to free.
+ */
+int addresses_resolve(const char *network, const char *address, char *texts[static RESOLVED_MAX],
+                      reuse_error **ret_error);
+
 /* ---- text.c ---- */
 
 /* Whether JSON can hold it. */

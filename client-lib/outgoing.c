@@ -365,6 +365,48 @@ static bool dial_was_left(const reuse_client *client, const reuse_outgoing *outg
                client_now() < outgoing->deadline;
 }
 
+/* The names of a question, as numbers. */
+typedef struct Names {
+        char *remotes[RESOLVED_MAX];
+        char *local; /* NULL: any */
+} Names;
+
+static void names_deinit(Names *names) {
+        for (size_t i = 0; i < RESOLVED_MAX; i++)
+                free(names->remotes[i]);
+        free(names->local);
+}
+
+/* @question borrows @ret. Returns 0 or a negative errno. */
+static int names_resolve(OutgoingQuestion *question, Names *ret, reuse_error **ret_error) {
+        char local[ADDRESS_TEXT_MAX];
+        int r;
+
+        /* What is wrong with these is said later. */
+        if (!question->network || !question->remotes[0])
+                return 0;
+        r = addresses_resolve(question->network, question->remotes[0], ret->remotes, ret_error);
+        if (r < 0)
+                return r;
+        question->remotes = (const char *const *)ret->remotes;
+        question->n_remotes = (size_t)r;
+        if (!question->local)
+                return 0;
+        r = reuse_resolve(question->network, question->local, local, sizeof(local), ret_error);
+        if (r < 0)
+                return r;
+        ret->local = strdup(local);
+        question->local = ret->local;
+        return ret->local ? 0 : -ENOMEM;
+}
+
+/* What is left of the time. */
+static uint64_t time_left(uint64_t deadline) {
+        uint64_t now = client_now();
+
+        return deadline == UINT64_MAX ? UINT64_MAX : deadline > now ? deadline - now : 0;
+}
+
 static int dial_once(const OutgoingQuestion *question, bool alone, bool *ret_left,
                      reuse_error **ret_error) {
         _cleanup_(reuse_client_freep) reuse_client *client = NULL;
@@ -393,21 +435,23 @@ _public_ int reuse_dial(const char *network, const char *remote_address, const c
                 .n_remotes = 1,
                 .local = local_address,
                 .options = options,
-                .timeout = usec,
         };
         uint64_t deadline = client_deadline(client_now(), usec);
+        _cleanup_(names_deinit) Names names = { 0 };
         bool left = false;
-        uint64_t now;
         int r;
 
         reuse_error_clear(ret_error);
+        r = names_resolve(&question, &names, ret_error);
+        if (r < 0)
+                return r;
+        question.timeout = time_left(deadline);
         r = dial_once(&question, false, &left, ret_error);
         if (r >= 0 || !left)
                 return r;
         if (ret_error)
                 *ret_error = reuse_error_free(*ret_error);
-        now = client_now();
-        question.timeout = deadline == UINT64_MAX ? UINT64_MAX : deadline > now ? deadline - now : 0;
+        question.timeout = time_left(deadline);
         return dial_once(&question, true, &left, ret_error);
 }
 

@@ -241,33 +241,132 @@ static int parts_resolve(const Lookup *lookup, int type, const char *address, co
         return r < 0 ? -ENOMEM : 0;
 }
 
+/*
+ * Takes @copy of an address apart, in place: *@ret_host is without brackets, *@ret_port NULL where the
+ * network has none. Returns false where there can be no names.
+ */
+static bool address_split(Lookup *lookup, const Kind *kind, char *copy, char **ret_host,
+                          char **ret_port) {
+        char *colon = strrchr(copy, ':');
+
+        if (!kind || (kind->type != 0 && !colon))
+                return false;
+        *ret_host = copy;
+        *ret_port = NULL;
+        if (kind->type == 0)
+                return true;
+        *colon = '\0';
+        *ret_port = colon + 1;
+        /* As in Go, whoever writes the brackets of IPv6 means it. */
+        if (colon - copy >= 2 && *copy == '[' && colon[-1] == ']') {
+                lookup->ipv6 = lookup->family != AF_INET;
+                colon[-1] = '\0';
+                ++*ret_host;
+        }
+        return true;
+}
+
 /* @address with numbers for the names in it. *@ret is the caller's. Returns 0 or a negative errno. */
 static int address_resolve(const char *network, const char *address, char **ret,
                            reuse_error **ret_error) {
         _cleanup_(freep) char *copy = strdup(address);
         Lookup lookup = { .network = network };
         const Kind *kind = kind_find(network, &lookup.family);
-        const char *colon = strrchr(address, ':');
-        char *host = copy, *end;
+        char *host, *port;
 
         if (!copy)
                 return -ENOMEM;
-        if (!kind || (kind->type != 0 && !colon)) {
+        if (!address_split(&lookup, kind, copy, &host, &port)) {
                 *ret = ptr_take(copy);
                 return 0;
         }
-        if (kind->type == 0)
-                return parts_resolve(&lookup, 0, address, host, NULL, ret, ret_error);
+        return parts_resolve(&lookup, kind->type, address, host, port ? address + (port - copy) : NULL,
+                             ret, ret_error);
+}
 
-        copy[colon - address] = '\0';
-        end = copy + (colon - address);
-        /* As in Go, whoever writes the brackets of IPv6 means it. */
-        if (end - copy >= 2 && *copy == '[' && end[-1] == ']') {
-                lookup.ipv6 = lookup.family != AF_INET;
-                end[-1] = '\0';
-                host++;
+/* ---- all addresses of a destination ---- */
+
+typedef struct Hosts {
+        char texts[RESOLVED_MAX][HOST_TEXT_MAX];
+        size_t n;
+} Hosts;
+
+/* In the order in which the system would try them. */
+static int hosts_look_up(const Lookup *lookup, const char *host, Hosts *hosts, reuse_error **ret_error) {
+        const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
+        struct addrinfo *entries;
+        int code;
+
+        code = is_number_of_old(host) ? EAI_NONAME : getaddrinfo(host, NULL, &hints, &entries);
+        if (code != 0)
+                return lookup_failed(code, host, ret_error);
+        for (const struct addrinfo *entry = entries; entry && hosts->n < RESOLVED_MAX;
+             entry = entry->ai_next) {
+                if (entry->ai_family != AF_INET && entry->ai_family != AF_INET6)
+                        continue;
+                if (lookup->family != AF_UNSPEC && is_ipv4(entry) != (lookup->family == AF_INET))
+                        continue;
+                if (entry_format(entry, hosts->texts[hosts->n]) == 0)
+                        hosts->n++;
         }
-        return parts_resolve(&lookup, kind->type, address, host, colon + 1, ret, ret_error);
+        freeaddrinfo(entries);
+        if (hosts->n == 0)
+                return reuse_error_set(ret_error, -EINVAL, "lookup %s: no suitable address found for %s",
+                                       host, lookup->network);
+        return 0;
+}
+
+static int hosts_resolve(const Lookup *lookup, const char *host, Hosts *hosts, reuse_error **ret_error) {
+        if (strcasecmp(host, "localhost") != 0)
+                return hosts_look_up(lookup, host, hosts, ret_error);
+        if (lookup->family != AF_INET6)
+                strcpy(hosts->texts[hosts->n++], "127.0.0.1");
+        if (lookup->family != AF_INET)
+                strcpy(hosts->texts[hosts->n++], "::1");
+        return 0;
+}
+
+static int host_join(const char *host, const char *port, char **ret) {
+        bool bracketed = port && strchr(host, ':');
+        int n = asprintf(ret, "%s%s%s%s%s", bracketed ? "[" : "", host, bracketed ? "]" : "",
+                         port ? ":" : "", port ?: "");
+
+        if (n >= 0)
+                return 0;
+        *ret = NULL;
+        return -ENOMEM;
+}
+
+int addresses_resolve(const char *network, const char *address, char *texts[static RESOLVED_MAX],
+                      reuse_error **ret_error) {
+        _cleanup_(freep) char *copy = strdup(address);
+        _cleanup_(freep) Hosts *hosts = calloc(1, sizeof(*hosts));
+        Lookup lookup = { .network = network };
+        const Kind *kind = kind_find(network, &lookup.family);
+        char *host, *port;
+        int n = 0, r;
+
+        if (!copy || !hosts)
+                return -ENOMEM;
+        if (!address_split(&lookup, kind, copy, &host, &port) || !host_is_name(host)) {
+                r = address_resolve(network, address, &texts[0], ret_error);
+                return r < 0 ? r : 1;
+        }
+        r = hosts_resolve(&lookup, host, hosts, ret_error);
+        for (size_t i = 0; r == 0 && i < hosts->n; i++) {
+                _cleanup_(freep) char *whole = NULL;
+
+                r = host_join(hosts->texts[i], port, &whole);
+                if (r == 0)
+                        r = address_resolve(network, whole, &texts[n], ret_error);
+                if (r == 0)
+                        n++;
+        }
+        if (r == 0)
+                return n;
+        while (n > 0)
+                free(texts[--n]);
+        return r;
 }
 
 _public_ int reuse_resolve(const char *network, const char *address, char *buffer, size_t size,

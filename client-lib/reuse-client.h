@@ -109,7 +109,8 @@ int reuse_acquire(reuse_request *request, reuse_sockets **ret_sockets, reuse_err
 /*
  * A connection to @remote_address: "tcp", "tcp4", "tcp6", "udp", "udp4", "udp6", mptcp, sctp and udplite
  * alike, as far as the broker has them; "unix", "unixgram", "unixpacket" and "vsock" ("CID:PORT").
- * Addresses are numeric, or localhost; no host is this one.
+ * Host and port may be names; of a host all addresses are tried, each for its part of the time, and
+ * those of the second family from 300 ms on beside the first. No host is this one.
  *
  * The socket comes from the broker, which has it come from a port that this process listens on where one
  * fits the destination: then the other side sees one address for both. @local_address forces that: an
@@ -125,8 +126,9 @@ int reuse_acquire(reuse_request *request, reuse_sockets **ret_sockets, reuse_err
  * s for keepAliveIdleSec and keepAliveIntervalSec; lingerSec is never set unasked.
  * @usec: how long all of it may take; REUSE_TIMEOUT_DEFAULT is a good choice, REUSE_TIMEOUT_INFINITE is
  * for ever. Returns a connected descriptor that the caller owns, or a negative errno: that of the kernel
- * or the broker, -ETIMEDOUT, -ELOOP (the connection is to itself), -EPROTONOSUPPORT (no such network),
- * -EINVAL (a wrong argument, or two addresses of different families). Since 0.1.
+ * or the broker, what reuse_resolve() does, -ETIMEDOUT, -ELOOP (the connection is to itself),
+ * -EPROTONOSUPPORT (no such network), -EINVAL (a wrong argument, or two addresses of different
+ * families). Since 0.1.
  */
 int reuse_dial(const char *network, const char *remote_address, const char *local_address,
                const char *options, uint64_t usec, reuse_error **ret_error);
@@ -440,7 +442,8 @@ int reuse_client_release(reuse_client *client, const char *const *leases, size_t
 typedef int (*reuse_outgoing_handler)(reuse_client *client, reuse_outgoing *outgoing, void *userdata);
 
 /*
- * Begins one; the arguments are those of reuse_dial(), and read before it returns. @handler may be NULL.
+ * Begins one; the arguments are those of reuse_dial(), but for names, which it does not look up:
+ * reuse_resolve() does. They are read before it returns. @handler may be NULL.
  * Never calls a handler. *ret is the caller's, to be freed before or after @client. Returns 0, or
  * -EINVAL, -EPROTONOSUPPORT, -ENOTCONN, -ENOMEM. Since 0.1.
  */

@@ -2,6 +2,7 @@
 
 /* Connections without a broker, or with one that has no Dial. */
 
+#include "tests/unit/etc-kit.h"
 #include "tests/unit/outgoing-kit.h"
 
 TestSuite(outgoing_alone, .timeout = 30);
@@ -108,6 +109,59 @@ Test(outgoing_alone, networks_of_their_own_protocol) {
         }
         kit_target_end(&target);
         leaks_expect_fds(n_fds);
+}
+
+/* ---- names ---- */
+
+Test(outgoing_alone, s3_21_all_addresses_of_a_host) {
+        char text[64], services[64];
+        reuse_error *error = NULL;
+        Target target;
+        int fd;
+
+        target = kit_target();
+        snprintf(services, sizeof(services), "ours %u/tcp\n", target.port);
+        etc_kit_setup("127.0.0.3 several\n127.0.0.2 several\n127.0.0.1 several\n::1 several\n"
+                      "127.0.0.1 here\n::1 six\n",
+                      services);
+        setenv("REUSEPORTD_SOCKET", "/nowhere/at/all", 1);
+        fd = reuse_dial("tcp", "several:ours", "here:0", NULL, KIT_LONG_USEC, &error);
+        cr_assert(ge(int, fd, 0), "%s", reuse_error_get_message(error));
+        close(fd);
+        fd = reuse_dial("tcp4", "several:ours", NULL, NULL, KIT_LONG_USEC, NULL);
+        cr_assert(ge(int, fd, 0));
+        close(fd);
+        fd = reuse_dial("tcp", "localhost:ours", NULL, NULL, KIT_LONG_USEC, NULL);
+        cr_assert(ge(int, fd, 0));
+        close(fd);
+
+        cr_assert(eq(int, reuse_dial("tcp", "nobody:ours", NULL, NULL, KIT_LONG_USEC, &error), -ENXIO));
+        kit_expect_error(error, -ENXIO, "no such host");
+        cr_assert(eq(int, reuse_dial("tcp", "here:theirs", NULL, NULL, KIT_LONG_USEC, &error), -EINVAL));
+        kit_expect_error(error, -EINVAL, "unknown port");
+        cr_assert(eq(int, reuse_dial("tcp4", "six:1", NULL, NULL, KIT_LONG_USEC, &error), -EINVAL));
+        kit_expect_error(error, -EINVAL, "no suitable address");
+        cr_assert(eq(int, reuse_dial("tcp", "here:1", "nobody:0", NULL, KIT_LONG_USEC, &error), -ENXIO));
+        kit_expect_error(error, -ENXIO, "no such host");
+        /* The numbers, and not the names, are what could not be reached. */
+        snprintf(text, sizeof(text), "here:%u", target.port);
+        kit_target_end(&target);
+        cr_assert(eq(int, reuse_dial("tcp", text, NULL, NULL, KIT_LONG_USEC, &error), -ECONNREFUSED));
+        kit_expect_error(error, -ECONNREFUSED, "cannot connect to 127.0.0.1:");
+}
+
+/* What goes on in a loop must not wait for a name server. */
+Test(outgoing_alone, no_names_in_a_loop) {
+        reuse_outgoing *outgoing = NULL;
+        Broker broker;
+
+        broker_start(&broker);
+        cr_assert(eq(int, kit_dial(&broker, "tcp", "host.example:80", NULL, NULL, &outgoing, NULL),
+                     -EINVAL));
+        cr_assert(eq(int, kit_dial(&broker, "tcp", "127.0.0.1:http", NULL, NULL, &outgoing, NULL),
+                     -EINVAL));
+        broker_expect_silence(&broker);
+        broker_end(&broker);
 }
 
 Test(outgoing_alone, options_that_need_a_broker) {

@@ -22,7 +22,7 @@ static const struct {
         { "tcp", "127.0.0.1", NULL, NULL, -EINVAL, "missing port" },
         { "tcp", "127.0.0.1:0", NULL, NULL, -EINVAL, "one port" },
         { "tcp", "127.0.0.1:1-2", NULL, NULL, -EINVAL, "one port" },
-        { "tcp", "\xff:1", NULL, NULL, -EINVAL, "not valid" },
+        { "tcp", "127.0.0.256:1", NULL, NULL, -EINVAL, "not valid" },
         { "tcp", "127.0.0.1:1", "127.0.0.1", NULL, -EINVAL, "local address" },
         { "tcp", "127.0.0.1:1", ":1-2", NULL, -EINVAL, "one port" },
         { "tcp", "127.0.0.1:1", "[::1]:5", NULL, -EINVAL, "two families" },

@@ -4,6 +4,7 @@
 
 #include "tests/harness.h"
 
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <errno.h>
@@ -432,6 +433,37 @@ void harness_private_network(void) {
                 cr_skip_test("the kernel gives no network namespace");
         fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
         cr_assert(fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &ifr) == 0, "%m");
+}
+
+/* ipv6(7); <linux/ipv6.h> does not go with <netinet/in.h>. */
+typedef struct AddressOfInterface {
+        struct in6_addr address;
+        uint32_t prefix;
+        int interface;
+} AddressOfInterface;
+
+/* On loopback no other host could have the address, so nobody is asked and it is there at once. */
+void harness_global_network(void) {
+        struct ifreq lo = { .ifr_name = "lo" }, alias = { .ifr_name = "lo:1" };
+        struct sockaddr_in sin = { .sin_family = AF_INET };
+        AddressOfInterface six = { .prefix = 64 };
+        _cleanup_(fd_closep) int fd = -1, fd6 = -1;
+
+        harness_private_network();
+        fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        fd6 = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        if (fd6 < 0)
+                cr_skip_test("there is no IPv6");
+        inet_pton(AF_INET, "10.9.9.1", &sin.sin_addr);
+        memcpy(&alias.ifr_addr, &sin, sizeof(sin));
+        cr_assert(fd >= 0 && ioctl(fd, SIOCSIFADDR, &alias) == 0, "%m");
+        inet_pton(AF_INET, "255.255.255.0", &sin.sin_addr);
+        memcpy(&alias.ifr_netmask, &sin, sizeof(sin));
+        cr_assert(ioctl(fd, SIOCSIFNETMASK, &alias) == 0, "%m");
+        inet_pton(AF_INET6, "fd09::1", &six.address);
+        cr_assert(ioctl(fd, SIOCGIFINDEX, &lo) == 0, "%m");
+        six.interface = lo.ifr_ifindex;
+        cr_assert(ioctl(fd6, SIOCSIFADDR, &six) == 0, "%m");
 }
 
 int harness_run_as(uid_t uid, int (*f)(void *userdata), void *userdata) {

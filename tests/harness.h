@@ -116,5 +116,11 @@ void harness_close(HarnessReply *reply);
 /* A network namespace of this process's own, with loopback up; skips the test without root. */
 void harness_private_network(void);
 
+/*
+ * The same, and it has 10.9.9.1/24 and fd09::1/64, so that there is an address that is not loopback, and
+ * routes that prefer it.
+ */
+void harness_global_network(void);
+
 /* Runs @f in a child as @uid, and waits. Its result, 0 to 255, is returned. */
 int harness_run_as(uid_t uid, int (*f)(void *userdata), void *userdata);

@@ -159,7 +159,7 @@ static int channel_transmit(Channel *channel, const char *data, size_t n, FDList
                 return error_origin(-errno);
         }
         if (fds)
-                fdlist_deinit(fds);
+                fdlist_sent(fds);
         *ret_sent = (size_t)sent;
         return 0;
 }

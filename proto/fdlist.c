@@ -31,6 +31,12 @@ void fdlist_deinit(FDList *list) {
         *list = FDLIST_INIT;
 }
 
+void fdlist_sent(FDList *list) {
+        for (size_t i = 0; i < list->n && list->gives; i++)
+                list->fds[i] = fd_close(list->fds[i]);
+        fdlist_deinit(list);
+}
+
 static int fdlist_reserve(FDList *list, size_t n) {
         size_t size = list->size ?: 4;
         int *fds;

@@ -14,10 +14,12 @@ typedef struct FDList {
         size_t n;
         size_t size;
         bool borrows;
+        bool gives; /* once sent they are the receiver's alone: see fdlist_sent() */
 } FDList;
 
 #define FDLIST_INIT ((FDList){ 0 })
 #define FDLIST_BORROWING ((FDList){ .borrows = true })
+#define FDLIST_GIVING ((FDList){ .gives = true })
 
 /*
  * Closes a socket that another process has, or had: it may have made a connection of a listener and
@@ -29,6 +31,12 @@ int socket_close(int fd);
 /* Closes what it owns and frees; the list is empty afterwards, owns what comes, and may be used again.
  */
 void fdlist_deinit(FDList *list);
+
+/*
+ * They have left: closes what it owns and frees, as fdlist_deinit(). But of a list that gives, how a
+ * socket is closed is the receiver's to say, who has it by now: its SO_LINGER is left alone.
+ */
+void fdlist_sent(FDList *list);
 
 /* Consumes @fd, also on failure; a list that borrows leaves it to its owner. Returns 0 or -ENOMEM. */
 int fdlist_add(FDList *list, int fd);

@@ -106,6 +106,37 @@ Test(fdlist, deinit_leaves_the_linger_of_a_listener) {
         close(listener);
 }
 
+/* What is given away is closed as its receiver likes; that it stays open elsewhere stands for it here. */
+Test(fdlist, sent_leaves_the_linger_of_what_is_given) {
+        struct linger linger = { .l_onoff = 1, .l_linger = 7 };
+        socklen_t size = sizeof(linger);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), n = leaks_count_fds();
+        FDList list = FDLIST_GIVING;
+
+        cr_assert(zero(int, setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger))));
+        cr_assert(zero(int, fdlist_add(&list, fcntl(fd, F_DUPFD_CLOEXEC, 3))));
+        fdlist_sent(&list);
+        leaks_expect_fds(n);
+        cr_assert(zero(sz, list.n));
+        cr_assert(zero(int, getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &size)));
+        cr_assert(eq(int, linger.l_linger, 7));
+        close(fd);
+}
+
+Test(fdlist, sent_resets_what_is_not_given) {
+        struct linger linger = { .l_onoff = 1, .l_linger = 7 };
+        socklen_t size = sizeof(linger);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        FDList list = FDLIST_INIT;
+
+        cr_assert(zero(int, setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger))));
+        cr_assert(zero(int, fdlist_add(&list, fcntl(fd, F_DUPFD_CLOEXEC, 3))));
+        fdlist_sent(&list);
+        cr_assert(zero(int, getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &size)));
+        cr_assert(zero(int, linger.l_linger));
+        close(fd);
+}
+
 Test(fdlist, deinit_leaves_a_list_that_can_be_used_again) {
         FDList list = FDLIST_INIT;
         int n = leaks_count_fds();

@@ -38,6 +38,65 @@ static void lease_discharge(Lease *lease) {
         charge_deinit(&lease->charge);
 }
 
+/* ---- by process --------------------------------------------------------------------------------- */
+
+static uint64_t client_key(const Subject *subject) {
+        return (uint64_t)subject->uid << 32 | (uint32_t)subject->pid;
+}
+
+static LeaseClient *client_find(const LeaseRegistry *registry, const Subject *subject) {
+        uint64_t key = client_key(subject);
+        LeaseClient *client;
+
+        /* Another namespace's process has no number here. */
+        if (subject->pid <= 0)
+                return NULL;
+        HASH_FIND(hh, registry->clients, &key, sizeof(key), client);
+        return client;
+}
+
+/* Returns 0 or -ENOMEM; the lease is in no list then. */
+static int lease_enter_client(Lease *lease) {
+        LeaseRegistry *registry = lease->registry;
+        LeaseClient *client = client_find(registry, lease->subject);
+
+        if (!client && lease->subject->pid > 0) {
+                client = calloc(1, sizeof(*client));
+                if (!client)
+                        return error_origin(-ENOMEM);
+                client->key = client_key(lease->subject);
+                LIST_INIT(&client->leases);
+                HASH_ADD(hh, registry->clients, key, sizeof(client->key), client);
+                if (hash_add_failed(hh, client)) {
+                        free(client);
+                        return error_origin(-ENOMEM);
+                }
+        }
+        lease->client = client;
+        if (client)
+                LIST_INSERT_HEAD(&client->leases, lease, by_client);
+        return 0;
+}
+
+static void lease_leave_client(Lease *lease) {
+        LeaseClient *client = lease->client;
+
+        if (!client)
+                return;
+        LIST_REMOVE(lease, by_client);
+        lease->client = NULL;
+        if (!LIST_EMPTY(&client->leases))
+                return;
+        HASH_DEL(lease->registry->clients, client);
+        free(client);
+}
+
+const LeaseClient *lease_client_find(const LeaseRegistry *registry, const Subject *subject) {
+        return client_find(registry, subject);
+}
+
+/* ---- beginning and end -------------------------------------------------------------------------- */
+
 int lease_new(LeaseRegistry *registry, Member *member, const LeaseTerms *terms, Lease **ret) {
         LeaseOwner *owner = terms->process ? &terms->process->owner : terms->connection;
         Lease *lease;
@@ -59,10 +118,18 @@ int lease_new(LeaseRegistry *registry, Member *member, const LeaseTerms *terms, 
                 free(lease);
                 return error_origin(-ENOMEM);
         }
-        lease->since_usec = terms->id > 0 ? terms->since_usec : clock_usec(CLOCK_REALTIME);
         lease->registry = registry;
+        lease->subject = terms->subject;
+        r = lease_enter_client(lease);
+        if (r < 0) {
+                HASH_DEL(registry->by_id, lease);
+                lease_discharge(lease);
+                free(lease);
+                return error_trace(r);
+        }
+        lease->since_usec = terms->id > 0 ? terms->since_usec : clock_usec(CLOCK_REALTIME);
         lease->member = member;
-        lease->subject = subject_ref(terms->subject);
+        subject_ref(lease->subject);
         if (terms->process)
                 lease->process = process_ref(terms->process);
         LIST_INSERT_HEAD(&member->leases, lease, by_member);
@@ -114,6 +181,7 @@ void lease_end(Lease *lease, MemberLeave how, const char *reason) {
         }
         state_mark_end(&lease->saved);
         HASH_DEL(lease->registry->by_id, lease);
+        lease_leave_client(lease);
         LIST_REMOVE(lease, by_owner);
         LIST_REMOVE(lease, by_member);
         lease_discharge(lease);
@@ -126,8 +194,11 @@ void lease_end(Lease *lease, MemberLeave how, const char *reason) {
 
 void lease_move(Lease *lease, LeaseOwner *connection, Process *process, Subject *subject) {
         subject_ref(subject);
+        lease_leave_client(lease);
         subject_unref(lease->subject);
         lease->subject = subject;
+        /* Without memory it is not found by its process. */
+        (void)error_fold(lease_enter_client(lease));
         lease->process = process ? process_ref(process) : NULL;
         LIST_REMOVE(lease, by_owner);
         lease->owner = process ? &process->owner : connection;

@@ -25,8 +25,16 @@ typedef struct LeaseOwner {
         bool waits; /* for a client that lost its connection with an earlier broker */
 } LeaseOwner;
 
+/* The leases of one process, over whatever connections it has them. */
+typedef struct LeaseClient {
+        uint64_t key; /* its user, and its number */
+        LIST_HEAD(, Lease) leases;
+        UT_hash_handle hh;
+} LeaseClient;
+
 typedef struct LeaseRegistry {
         Lease *by_id;
+        LeaseClient *clients;
 } LeaseRegistry;
 
 struct Lease {
@@ -36,6 +44,8 @@ struct Lease {
         LIST_ENTRY(Lease) by_member;
         LIST_ENTRY(Lease) by_owner;
         LeaseOwner *owner; /* with which it ends */
+        LeaseClient *client; /* NULL: its process is not known */
+        LIST_ENTRY(Lease) by_client;
         Subject *subject;
         Process *process;    /* NULL: ends with the connection */
         uint64_t since_usec; /* CLOCK_REALTIME */
@@ -90,5 +100,11 @@ size_t lease_registry_count(const LeaseRegistry *registry);
 
 /* By its id as text; NULL if there is none. */
 Lease *lease_find(const LeaseRegistry *registry, const IdSource *ids, const char *text);
+
+/*
+ * Those that the process of @subject has, by number: it may have passed to another process of the same
+ * user. NULL if there is none.
+ */
+const LeaseClient *lease_client_find(const LeaseRegistry *registry, const Subject *subject);
 
 Lifetime lease_lifetime(const Lease *lease);

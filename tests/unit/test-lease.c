@@ -471,3 +471,73 @@ Test(lease, a_lease_of_a_process_keeps_its_subject_and_user) {
         close(ends[1]);
         kit_end(&kit);
 }
+
+/* ---- by process ---------------------------------------------------------------------------------- */
+
+static size_t count_of(const Kit *kit, uid_t uid, pid_t pid) {
+        const Subject subject = { .uid = uid, .pid = pid };
+        const LeaseClient *client = lease_client_find(&kit->services.leases, &subject);
+        const Lease *lease;
+        size_t n = 0;
+
+        if (client)
+                LIST_FOREACH (lease, &client->leases, by_client) {
+                        cr_assert(lease->subject->pid == pid && lease->subject->uid == uid);
+                        n++;
+                }
+        return n;
+}
+
+static Lease *lease_of(Kit *kit, Subject *subject, Member *member) {
+        LeaseTerms terms = { .subject = subject, .user = kit->user, .connection = &kit->connection };
+        Lease *lease;
+
+        cr_assert(zero(int, lease_new(&kit->services.leases, member, &terms, &lease)));
+        return lease;
+}
+
+Test(lease, nobody_is_found_by_no_number) {
+        Kit kit;
+
+        kit_init(&kit, 1000);
+        cr_assert(zero(sz, count_of(&kit, 1000, 7)));
+        kit_acquire(&kit, "tcp4", "127.0.0.1:0", SHARING_SHARED, 0);
+        cr_assert(zero(sz, count_of(&kit, 1000, 0)));
+        cr_assert(zero(sz, count_of(&kit, 1000, 7)));
+        kit_end(&kit);
+}
+
+/* Over however many connections; but the number alone is not the process. */
+Test(lease, found_by_process) {
+        Subject *one, *again, *other;
+        Lease *leases[3];
+        Member *member;
+        Kit kit;
+
+        kit_init(&kit, 1000);
+        one = kit_subject(1000);
+        again = kit_subject(1000);
+        other = kit_subject(1001);
+        one->pid = again->pid = other->pid = 7;
+        member = kit_open(&kit, "tcp4", "127.0.0.1:0", SHARING_SHARED, 0);
+        leases[0] = lease_of(&kit, one, member);
+        leases[1] = lease_of(&kit, again, member);
+        leases[2] = lease_of(&kit, other, member);
+        cr_assert(eq(sz, count_of(&kit, 1000, 7), 2));
+        cr_assert(eq(sz, count_of(&kit, 1001, 7), 1));
+        cr_assert(zero(sz, count_of(&kit, 1000, 8)));
+        lease_end(leases[0], MEMBER_LEAVE_RELEASED, "done");
+        cr_assert(eq(sz, count_of(&kit, 1000, 7), 1));
+        /* To who took it up after a broker was lost. */
+        again->pid = 8;
+        lease_move(leases[1], &kit.connection, NULL, other);
+        cr_assert(zero(sz, count_of(&kit, 1000, 7)));
+        cr_assert(eq(sz, count_of(&kit, 1001, 7), 2));
+        lease_end(leases[1], MEMBER_LEAVE_RELEASED, "done");
+        lease_end(leases[2], MEMBER_LEAVE_RELEASED, "done");
+        cr_assert(eq(ptr, kit.services.leases.clients, NULL));
+        subject_unref(one);
+        subject_unref(again);
+        subject_unref(other);
+        kit_end(&kit);
+}

@@ -35,6 +35,27 @@ void judge_socket(const Policy *policy, const Subject *subject, const Address *a
                       ret);
 }
 
+void judge_outgoing(const Policy *policy, const Subject *subject, const Address *address,
+                    unsigned rights, PolicyVerdict *ret) {
+        PolicySubject who = judge_subject(subject);
+
+        policy_decide_outgoing(policy,
+                               &(PolicyQuery){ .subject = &who,
+                                               .address = address,
+                                               .sharing = SHARING_EXCLUSIVE,
+                                               .rights = rights },
+                               ret);
+}
+
+bool judge_is_own(const Policy *policy, const Endpoint *endpoint, const Subject *subject) {
+        PolicyVerdict verdict;
+
+        if (endpoint->passed)
+                return false;
+        judge_socket(policy, subject, &endpoint->address, endpoint->sharing, 0, NULL, &verdict);
+        return verdict.allowed && tenant_equal(&endpoint->tenant, &verdict.tenant);
+}
+
 /* What the rules say of whoever made the endpoint. */
 static void judge_maker(const Policy *policy, const Endpoint *endpoint, PolicyVerdict *ret) {
         judge_socket(policy, endpoint->maker, &endpoint->address, endpoint->sharing,

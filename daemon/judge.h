@@ -17,6 +17,16 @@ PolicySubject judge_subject(const Subject *subject);
 void judge_socket(const Policy *policy, const Subject *subject, const Address *address, Sharing sharing,
                   unsigned rights, const char *network_namespace, PolicyVerdict *ret);
 
+/* May @subject have a socket that only goes out, from @address? See policy_decide_outgoing(). */
+void judge_outgoing(const Policy *policy, const Subject *subject, const Address *address,
+                    unsigned rights, PolicyVerdict *ret);
+
+/*
+ * Whether the endpoint is @subject's tenant's, by the rules in force: only that tenant's connections
+ * come from there. Those of a .socket unit are nobody's.
+ */
+bool judge_is_own(const Policy *policy, const Endpoint *endpoint, const Subject *subject);
+
 /*
  * May @subject, to whom @verdict gives the address, join those who have the endpoint? It belongs to its
  * tenant, to one that the rule of whoever made it shares with, or, of a .socket unit, to everybody.

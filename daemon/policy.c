@@ -215,6 +215,23 @@ void policy_decide(const Policy *policy, const PolicyQuery *query, PolicyVerdict
         policy_conclude(rule, query, ret);
 }
 
+void policy_decide_outgoing(const Policy *policy, const PolicyQuery *query, PolicyVerdict *ret) {
+        unsigned left_open = RULE_MISS_PORT | RULE_MISS_SHARING;
+        const Rule *rule = NULL;
+
+        if (address_is_wildcard(query->address))
+                left_open |= RULE_MISS_ADDRESS;
+        for (size_t i = 0; i < policy->n_rules && !rule; i++) {
+                unsigned misses = rule_misses(policy->rules[i], query);
+
+                if (rule_allows(policy->rules[i]))
+                        misses &= ~left_open;
+                if (misses == 0)
+                        rule = policy->rules[i];
+        }
+        policy_conclude(rule, query, ret);
+}
+
 int policy_shortlist(const Policy *policy, const PolicyQuery *query, PolicyShortlist *ret) {
         *ret = (PolicyShortlist){ .query = query, .rules = calloc(policy->n_rules + 1, sizeof(Rule *)) };
         if (!ret->rules)

@@ -33,6 +33,12 @@ typedef struct PolicyVerdict {
 void policy_decide(const Policy *policy, const PolicyQuery *query, PolicyVerdict *ret);
 
 /*
+ * Decides of a socket that only goes out: its port is the kernel's choice, and, where the address is a
+ * wildcard, so is that. What a granting rule says of either, or of sharing, is not asked; all else is.
+ */
+void policy_decide_outgoing(const Policy *policy, const PolicyQuery *query, PolicyVerdict *ret);
+
+/*
  * The rules that can decide of a query whatever its port is, so that of many ports no more is asked than
  * the port. It borrows the policy and the query.
  */

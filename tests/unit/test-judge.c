@@ -213,3 +213,64 @@ Test(judge, users_of_its_tenant_see) {
         cr_assert(not(may_see(&scene, STRANGER)));
         scene_end(&scene);
 }
+
+/* ---- who may connect from there ------------------------------------------------------------------ */
+
+static bool is_own(const Scene *scene, uid_t uid) {
+        return judge_is_own(scene->policy, scene->endpoint, &(Subject){ .uid = uid, .gid = uid });
+}
+
+Test(judge, connections_are_of_the_tenant_alone) {
+        Scene scene;
+
+        scene_begin(&scene, "User=61001\nShareWith=61002", "User=*");
+        cr_assert(not(is_own(&scene, STRANGER)));
+        /* It shares, and that is all. */
+        cr_assert(may_join(&scene, HOLDER));
+        cr_assert(not(is_own(&scene, HOLDER)));
+        cr_assert(is_own(&scene, OWNER));
+        scene.endpoint->passed = true;
+        cr_assert(not(is_own(&scene, OWNER)));
+        scene.endpoint->passed = false;
+        scene_end(&scene);
+        scene_begin(&scene, "User=61001 61002\nTenant=web", NULL);
+        cr_assert(is_own(&scene, HOLDER));
+        cr_assert(not(is_own(&scene, STRANGER)));
+        scene_end(&scene);
+}
+
+/* As the rules are now, not as they were. */
+Test(judge, connections_end_with_the_rule) {
+        Scene scene;
+
+        scene_begin(&scene, "User=61001", NULL);
+        cr_assert(is_own(&scene, OWNER));
+        policy_free(scene.policy);
+        scene.policy = policy_of("User=61003", NULL);
+        cr_assert(not(is_own(&scene, OWNER)));
+        scene_end(&scene);
+}
+
+static bool may_go_out(const char *first, const char *second, const char *from, unsigned rights) {
+        Policy *policy = policy_of(first, second);
+        const Address address = kit_address("tcp4", from);
+        PolicyVerdict verdict;
+
+        judge_outgoing(policy, &(Subject){ .uid = OWNER, .gid = OWNER }, &address, rights, &verdict);
+        policy_free(policy);
+        return verdict.allowed;
+}
+
+Test(judge, outgoing_leaves_open_what_the_kernel_chooses) {
+        static const char rule[] = "User=61001\nPort=80\nAddress=127.0.0.1\nSharing=group\nOptions=mark";
+
+        cr_assert(not(may_go_out("User=61002", NULL, ":0", 0)));
+        cr_assert(not(may_go_out("User=61001\nNetwork=udp", NULL, ":0", 0)));
+        cr_assert(not(may_go_out("User=61001\nAllow=no", "User=*", ":0", 0)));
+        cr_assert(not(may_go_out("User=61001\nObserve=yes\nAllow=no", NULL, ":0", 0)));
+        cr_assert(not(may_go_out(rule, NULL, ":0", POLICY_RIGHT_RAW)));
+        cr_assert(not(may_go_out(rule, NULL, "127.0.0.2:0", 0)));
+        cr_assert(may_go_out(rule, NULL, ":0", POLICY_RIGHT_MARK));
+        cr_assert(may_go_out(rule, NULL, "127.0.0.1:0", 0));
+        cr_assert(may_go_out("User=61001\nPort=1-79\nAllow=no", "User=*", ":0", 0));
+}

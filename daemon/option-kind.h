@@ -26,6 +26,7 @@ typedef struct OptionRow {
         int level, optname;   /* what the kernel calls it */
         int level6, optname6; /* on an IPv6 socket, where that differs */
         bool decided;         /* by the broker, where the client does not */
+        bool listens;         /* of sockets that are connected to, not of those that connect */
         bool sets_next;       /* setting it also changes the row after it */
         bool dual;            /* on a dual-stack socket both are set: each rules its family's packets */
         int64_t min, max;

@@ -16,6 +16,17 @@
  *  - TCP binds without; only when the port seems to be in use it tries again with, and listens at once.
  *    A listener, of anybody, still refuses that. Should somebody take the port between bind and listen,
  *    then it is our listen() that fails.
+ * A socket that connects from a port that is listened on is as if it had been accepted there: it has
+ * SO_REUSEADDR and SO_REUSEPORT, as the listener and its connections may have either, and belongs to who
+ * gets it. So it is in nobody's way, and its holder cannot have it listen in the midst of the group.
+ * Datagrams know no such distinction: one more socket of another owner would keep all further members
+ * out. It is the broker's, connected before anybody has it, and takes nothing until then.
+ * The kernel takes a connected one out of the group that it joined, but whoever binds to the same address
+ * afterwards joins the first that is found there, which may be that one, and so another group. Hence, at
+ * an address of IPv6, it differs from the members in IPV6_V6ONLY, which parts it from them from the
+ * beginning; at a wildcard it has another address once it is connected. An address of IPv4 leaves nothing
+ * to differ in: see outgoing.c.
+ *
  * Whoever shuts a listener down but keeps it must clear SO_REUSEADDR first: it is bound and not
  * listening then, and any local user could take the port.
  */
@@ -24,9 +35,11 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "daemon/namespace.h"
 #include "proto/cleanup.h"
@@ -252,6 +265,116 @@ int socket_factory_open(const SocketSpec *spec, int *ret_fd, Address *ret_bound,
                 r = attempt(spec, true, ret_fd, ret_bound, ret_failure);
         return r;
 }
+
+/* ---- to connect ---------------------------------------------------------------------------------- */
+
+static bool dials_datagrams(const DialSpec *spec) {
+        return spec->local.transport == TRANSPORT_UDP;
+}
+
+static int dial_prepare(int fd, const DialSpec *spec, SocketFailure *failure) {
+        const Address *local = &spec->local;
+        const SocketSpec common = { .address = *local, .options = spec->options };
+        int only = address_is_wildcard(local) || !dials_datagrams(spec), r = 0;
+
+        if (address_family(local) == AF_INET6 &&
+            setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, &only, sizeof(only)) < 0)
+                return fail(failure, "setsockopt", "ipv6Only");
+        if (dials_datagrams(spec))
+                r = switch_on(fd, SO_BROADCAST, "broadcast", failure);
+        if (r == 0 && spec->reuse)
+                r = switch_on(fd, SO_REUSEPORT, NULL, failure);
+        if (r == 0 && spec->reuse && !dials_datagrams(spec))
+                r = switch_on(fd, SO_REUSEADDR, "reuseAddress", failure);
+        /* The port is chosen with the destination: one that others have, for another, will do. */
+        if (r == 0 && !spec->unbound && address_port(local) == 0 &&
+            setsockopt(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, &(int){ 1 }, sizeof(int)) < 0)
+                return fail(failure, "setsockopt", NULL);
+        return r ?: apply(fd, &common, OPTION_BEFORE_BIND, failure);
+}
+
+/* Bound and not connected yet, a datagram socket would be given what is not for it. */
+static int dial_close_ears(int fd, SocketFailure *failure) {
+        static struct sock_filter nothing = { .code = BPF_RET | BPF_K, .k = 0 };
+        static const struct sock_fprog filter = { .len = 1, .filter = &nothing };
+
+        if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) < 0)
+                return fail(failure, "setsockopt", NULL);
+        return 0;
+}
+
+static int dial_open_ears(int fd, SocketFailure *failure) {
+        if (setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &(int){ 0 }, sizeof(int)) < 0)
+                return fail(failure, "setsockopt", NULL);
+        return 0;
+}
+
+/* EADDRNOTAVAIL says nothing of the address here. */
+static int dial_connect(int fd, const DialSpec *spec, SocketFailure *failure) {
+        if (connect(fd, &spec->remote->u.sa, spec->remote->len) == 0)
+                return 0;
+        (void)fail(failure, "connect", NULL);
+        return SOCKET_FACTORY_E_SYSTEM;
+}
+
+static int dial_bind(int fd, const DialSpec *spec, SocketFailure *failure) {
+        bool deaf = dials_datagrams(spec) && !spec->unbound;
+        const SocketSpec common = { .announce = spec->announce, .userdata = spec->userdata };
+        int r = deaf ? announce(fd, &common, failure) : 0;
+
+        if (r == 0 && deaf)
+                r = dial_close_ears(fd, failure);
+        if (r == 0 && !spec->unbound && bind(fd, &spec->local.u.sa, spec->local.len) < 0)
+                return fail(failure, "bind", NULL);
+        if (r == 0 && dials_datagrams(spec))
+                r = dial_connect(fd, spec, failure);
+        if (r == 0 && deaf)
+                r = dial_open_ears(fd, failure);
+        return r;
+}
+
+/* Its holder is to steer no group with it, and to have it serve in none. */
+static int dial_hand_over(int fd, const DialSpec *spec, SocketFailure *failure) {
+        if (!spec->reuse)
+                return 0;
+        if (setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &(int){ 1 }, sizeof(int)) < 0)
+                return fail(failure, "setsockopt", NULL);
+        /* Where the broker may not, it is no worse than a member. */
+        if (!dials_datagrams(spec) && spec->uid != geteuid())
+                (void)!fchown(fd, spec->uid, spec->gid);
+        return 0;
+}
+
+int socket_factory_dial(const DialSpec *spec, int *ret_fd, Address *ret_bound,
+                        SocketFailure *ret_failure) {
+        const Address *local = &spec->local;
+        const SocketSpec common = { .address = *local };
+        _cleanup_(fd_closep) int fd =
+                socket(address_family(local),
+                       address_socket_type(local) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        int r;
+
+        if (fd < 0)
+                return fail(ret_failure, "socket", NULL);
+        r = dial_prepare(fd, spec, ret_failure);
+        if (r == 0)
+                r = dial_bind(fd, spec, ret_failure);
+        if (r == 0)
+                r = dial_hand_over(fd, spec, ret_failure);
+        if (r == 0)
+                r = read_name(fd, &common, ret_bound, ret_failure);
+        if (r == 0)
+                *ret_fd = fd_take(&fd);
+        return r;
+}
+
+int socket_factory_lend(int fd) {
+        return setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &(int){ 1 }, sizeof(int)) < 0
+                       ? error_origin(-errno)
+                       : 0;
+}
+
+/* ---- later ---------------------------------------------------------------------------------------- */
 
 int socket_factory_reshape(int fd, const SocketSpec *spec, SocketFailure *ret_failure) {
         OptionRefusal refusal;

@@ -67,6 +67,37 @@ static_assert((int)SOCKET_FOLDER_REASON_MAX >= (int)NAMESPACE_REASON_MAX, "eithe
 int socket_factory_open(const SocketSpec *spec, int *ret_fd, Address *ret_bound,
                         SocketFailure *ret_failure);
 
+/* A socket that is to connect. */
+typedef struct DialSpec {
+        /* What it is bound to, of the family of @remote; port 0 leaves that to the kernel. */
+        Address local;
+        const Address *remote;
+        const Options *options; /* may be NULL; borrowed */
+        bool unbound;           /* both are the kernel's to choose: @local is a wildcard */
+        /* Somebody listens there, whose port it shares: see socket_factory_lend(). */
+        bool reuse;
+        /* Whose the connection is to be: as if they had accepted it. */
+        uid_t uid;
+        gid_t gid;
+        /* As of SocketSpec. */
+        void (*announce)(void *userdata, uint64_t cookie);
+        void *userdata;
+} DialSpec;
+
+/*
+ * Makes the socket, as above, to be connected by whoever gets it; of datagrams it is connected. On 0,
+ * *@ret_fd is the caller's, and *@ret_bound is what it is bound to, with the port if it has one by now.
+ * Returns 0, or SOCKET_FACTORY_E_* with *@ret_failure filled and no descriptor left.
+ */
+int socket_factory_dial(const DialSpec *spec, int *ret_fd, Address *ret_bound,
+                        SocketFailure *ret_failure);
+
+/*
+ * Connections may come from where @fd, of an endpoint that is no group, listens or receives. Nobody but
+ * the broker's own user can bind there for all that. Returns 0 or a negative errno.
+ */
+int socket_factory_lend(int fd);
+
 /*
  * Makes a bound, listening socket that nobody holds into what @spec asks for, its queue untouched, as
  * far as the kernel lets a bound socket change. The address stays. Returns 0 or SOCKET_FACTORY_E_*.

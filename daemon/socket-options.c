@@ -58,11 +58,11 @@ enum {
 /* Applied and read in this order: IP_TOS also sets a priority, which one that was asked for replaces. */
 static const OptionRow rows[] = {
         { FIELD("backlog", backlog), .kind = &option_kind_backlog, .on = ON_LISTENERS,
-          RANGE(1, 2147483647), .decided = true },
+          RANGE(1, 2147483647), .decided = true, .listens = true },
         { FIELD("ipv6Only", ipv6_only), .kind = &option_kind_ipv6_only, .on = ON_IP6,
-          KERNEL(SOL_IPV6, IPV6_V6ONLY), .decided = true },
+          KERNEL(SOL_IPV6, IPV6_V6ONLY), .decided = true, .listens = true },
         { FIELD("reuseAddress", reuse_address), .kind = &option_kind_reuse, .on = ON_IP,
-          KERNEL(SOL_SOCKET, SO_REUSEADDR), .stage = OPTION_AFTER_LISTEN },
+          KERNEL(SOL_SOCKET, SO_REUSEADDR), .stage = OPTION_AFTER_LISTEN, .listens = true },
         { BOOL("broadcast", broadcast), .on = ON_UDP, KERNEL(SOL_SOCKET, SO_BROADCAST) },
         { NAME("bindToDevice", bind_to_device), .on = ON_IP, KERNEL(SOL_SOCKET, SO_BINDTODEVICE) },
         { BOOL("freeBind", free_bind), .on = ON_IP, KERNEL(SOL_IP, IP_FREEBIND),
@@ -85,9 +85,9 @@ static const OptionRow rows[] = {
           RANGE(1, 127) },
         { BOOL("noDelay", no_delay), .on = ON_TCP, KERNEL(SOL_TCP, TCP_NODELAY) },
         { INT("deferAcceptSec", defer_accept_sec), .on = ON_TCP, KERNEL(SOL_TCP, TCP_DEFER_ACCEPT),
-          RANGE(0, 2147483647) },
+          RANGE(0, 2147483647), .listens = true },
         { INT("fastOpenQueue", fast_open_queue), .on = ON_TCP, KERNEL(SOL_TCP, TCP_FASTOPEN),
-          RANGE(0, 2147483647) },
+          RANGE(0, 2147483647), .listens = true },
         { INT("userTimeoutMsec", user_timeout_msec), .on = ON_TCP, KERNEL(SOL_TCP, TCP_USER_TIMEOUT),
           RANGE(0, 2147483647) },
         { FIELD("lingerSec", linger_sec), .kind = &option_kind_linger, .on = ON_TCP | ON_SCTP, RANGE(-1, 65535) },
@@ -106,7 +106,7 @@ static const OptionRow rows[] = {
         { BOOL("multicastLoop", multicast_loop), .on = ON_UDP, KERNEL(SOL_IP, IP_MULTICAST_LOOP),
           KERNEL6(IPV6_MULTICAST_LOOP), .dual = true },
         { FIELD("multicastGroups", multicast_groups), .kind = &option_kind_groups, .on = ON_UDP,
-          .stage = OPTION_AFTER_BIND },
+          .stage = OPTION_AFTER_BIND, .listens = true },
         { FIELD("raw", raw), .kind = &option_kind_raw, .on = ON_ALL },
 };
 
@@ -184,6 +184,16 @@ int socket_options_apply(int fd, const Options *options, const Address *address,
                         return refuse_error(row, error, ret_refusal);
         }
         return 0;
+}
+
+int socket_options_check_outgoing(const Options *options, const Address *address,
+                                  OptionRefusal *ret_refusal) {
+        for (const OptionRow *row = rows; row < rows + ELEMENTS(rows) && options; row++)
+                if (row->listens && row->kind->given(row, options))
+                        return refuse_value(row, "it is of sockets that are connected to, not of one "
+                                                 "that connects",
+                                            ret_refusal);
+        return socket_options_check(options, address, ret_refusal);
 }
 
 static int somaxconn(void) {

@@ -45,6 +45,10 @@ typedef enum OptionStage {
  */
 int socket_options_check(const Options *options, const Address *address, OptionRefusal *ret_refusal);
 
+/* The same for a socket that connects. */
+int socket_options_check_outgoing(const Options *options, const Address *address,
+                                  OptionRefusal *ret_refusal);
+
 /*
  * Sets on @fd those of @options that belong to @stage. They are checked already. @options may be NULL.
  * The backlog is not among them: see socket_options_backlog(). 0, E_INVALID, E_SYSTEM.

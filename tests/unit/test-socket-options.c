@@ -588,3 +588,30 @@ Test(socket_options, what_the_kernel_has_agrees_when_nothing_was_asked_for) {
                 close(fd);
         }
 }
+
+/* What is about being connected to is refused of what connects, on whatever kind it exists. */
+Test(socket_options, options_of_listeners_are_not_of_who_connects) {
+        static const char *const texts[] = { "backlog",        "ipv6Only",      "reuseAddress",
+                                             "deferAcceptSec", "fastOpenQueue", "multicastGroups" };
+        const char *groups[] = { "239.1.2.3" };
+        Address tcp = kit_address("tcp6", "[::1]:0"), udp = kit_address("udp4", "127.0.0.1:0");
+
+        for (size_t i = 0; i < ELEMENTS(texts); i++) {
+                Options options;
+
+                wire_init(&wire_options, &options);
+                options.backlog = i == 0 ? 5 : WIRE_ABSENT;
+                options.ipv6_only = i == 1 ? true : TRISTATE_ABSENT;
+                options.reuse_address = i == 2 ? true : TRISTATE_ABSENT;
+                options.defer_accept_sec = i == 3 ? 1 : WIRE_ABSENT;
+                options.fast_open_queue = i == 4 ? 1 : WIRE_ABSENT;
+                if (i == 5)
+                        options.multicast_groups = (WireList){ groups, 1 };
+                cr_assert(zero(int, socket_options_check(&options, i == 5 ? &udp : &tcp, &refusal)));
+                cr_assert(eq(int,
+                             socket_options_check_outgoing(&options, i == 5 ? &udp : &tcp, &refusal),
+                             SOCKET_OPTIONS_E_INVALID));
+                KIT_EXPECT_TEXT(refusal.option, texts[i]);
+        }
+        cr_assert(zero(int, socket_options_check_outgoing(NULL, &tcp, &refusal)));
+}

@@ -100,6 +100,7 @@ struct Endpoint {
         /* A .socket unit's: its socket is the service manager's to close, and for everybody to whom policy
          * gives its address. */
         bool passed;
+        bool lent; /* others may be connected from its port, and no group: see outgoing.c */
         UT_hash_handle hh;
         EndpointName *under;          /* its name, */
         LIST_ENTRY(Endpoint) by_name; /* and the others who have it */

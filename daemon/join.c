@@ -263,6 +263,12 @@ static int join_member(Context *context, const LeaseTerms *terms, Wanted *wanted
         return join_lease(context, terms, wanted, member);
 }
 
+/* A group of datagram sockets cannot be founded where others are connected from: see outgoing.c. */
+static bool join_may_reshape(const Endpoint *endpoint, const Wanted *wanted) {
+        return !(endpoint->lent && endpoint->sharing != SHARING_GROUP &&
+                 wanted->sharing == SHARING_GROUP && endpoint->address.transport == TRANSPORT_UDP);
+}
+
 int join_existing(Context *context, const LeaseTerms *terms, Wanted *wanted, Endpoint *endpoint) {
         Member *orphan = endpoint_orphan(endpoint);
         int r;
@@ -273,7 +279,8 @@ int join_existing(Context *context, const LeaseTerms *terms, Wanted *wanted, End
         /* Alone it becomes what is asked for, by one of its tenant; beside others it is what they are,
          * and to a guest what its owner made it. */
         if (orphan && !endpoint->passed && tenant_equal(&endpoint->tenant, &wanted->tenant) && !orphan->departure.waiting &&
-            endpoint->n_members == 1 && !endpoint_first_lease(endpoint))
+            endpoint->n_members == 1 && !endpoint_first_lease(endpoint) &&
+            join_may_reshape(endpoint, wanted))
                 return join_parked(context, terms, wanted, endpoint, orphan);
         r = check_fits(context, wanted, endpoint);
         if (r != 0)

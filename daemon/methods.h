@@ -11,6 +11,7 @@
 typedef int (*MethodFunction)(Context *context, const void *p);
 
 int method_acquire(Context *context, const void *p); /* acquire.c */
+int method_dial(Context *context, const void *p); /* outgoing.c */
 int method_release(Context *context, const void *p);
 int method_ready(Context *context, const void *p); /* generations.c */
 int method_drain(Context *context, const void *p);

@@ -33,8 +33,7 @@ static void place_judge(const Context *context, const Wanted *wanted, const Addr
                      wanted->namespace_path, ret);
 }
 
-/* The rule that gives it is asked once for each socket: whether this user has asked too often. */
-static int place_under_rule(Context *context, Wanted *wanted, const PolicyVerdict *verdict) {
+int place_under_rule(Context *context, Wanted *wanted, const PolicyVerdict *verdict) {
         Rate rate = rule_rate(verdict->rule);
         int r;
 

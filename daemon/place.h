@@ -11,6 +11,12 @@
  */
 int place_check(Context *context, const Wanted *wanted);
 
+/*
+ * wanted->rule is the one of @verdict from now on, which is asked once for each socket: whether this user
+ * has asked too often. Returns 0, CONTEXT_E_REFUSED, or a negative errno.
+ */
+int place_under_rule(Context *context, Wanted *wanted, const PolicyVerdict *verdict);
+
 /* Finds the place and joins it. Returns 0 with wanted->lease, CONTEXT_E_REFUSED when the call has been
  * answered, or a negative errno. */
 int place_socket(Context *context, const LeaseTerms *terms, Wanted *wanted);

@@ -105,26 +105,34 @@ static int check_steering(Context *context, Wanted *wanted) {
                       &(ErrorParameters){ .feature = feature, .reason = reason });
 }
 
+int wanted_parse(Context *context, const char *network, const char *address,
+                 const AddressFamilies *families, Address *ret) {
+        const char *reason;
+
+        switch (address_parse(network, address, families, ret, &reason)) {
+        case 0:
+                return 0;
+        case ADDRESS_E_NETWORK_UNKNOWN:
+                return refuse(context, WIRE_ERROR_NETWORK_UNKNOWN,
+                              &(ErrorParameters){ .network = network });
+        case ADDRESS_E_NETWORK_NOT_BUILT:
+                return refuse(context, WIRE_ERROR_NOT_SUPPORTED,
+                              &(ErrorParameters){ .feature = network, .reason = reason });
+        default:
+                return refuse(context, WIRE_ERROR_ADDRESS_INVALID,
+                              &(ErrorParameters){ .address = address, .reason = reason });
+        }
+}
+
 static int check_address(Context *context, Wanted *wanted) {
         const SocketRequest *request = wanted->request;
         const AddressFamilies *families = wanted->network_namespace
                                                   ? &wanted->network_namespace->families
                                                   : &context->services->families;
-        const char *reason;
+        int r = wanted_parse(context, request->network, request->address, families, &wanted->address);
 
-        switch (address_parse(request->network, request->address, families, &wanted->address, &reason)) {
-        case 0:
-                break;
-        case ADDRESS_E_NETWORK_UNKNOWN:
-                return refuse(context, WIRE_ERROR_NETWORK_UNKNOWN,
-                              &(ErrorParameters){ .network = request->network });
-        case ADDRESS_E_NETWORK_NOT_BUILT:
-                return refuse(context, WIRE_ERROR_NOT_SUPPORTED,
-                              &(ErrorParameters){ .feature = request->network, .reason = reason });
-        default:
-                return refuse(context, WIRE_ERROR_ADDRESS_INVALID,
-                              &(ErrorParameters){ .address = request->address, .reason = reason });
-        }
+        if (r != 0)
+                return r;
         /* Whether a wildcard serves IPv4 too is part of the address; elsewhere nothing is to be decided.
          */
         if (request->options && request->options->ipv6_only >= 0 &&

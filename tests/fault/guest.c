@@ -186,6 +186,27 @@ bool guest_acquire(Guest *guest, const char *format, ...) {
         return guest_take_sockets(guest);
 }
 
+bool guest_dial(Guest *guest, const char *format, ...) {
+        static HarnessReply reply;
+        json_auto_t *json = NULL;
+        char *parameters;
+        bool given;
+        va_list args;
+
+        va_start(args, format);
+        cr_assert(vasprintf(&parameters, format, args) >= 0);
+        va_end(args);
+        guest_send(guest, "Dial", "", "{%s}", parameters);
+        free(parameters);
+        json = guest_receive_with(guest, &reply);
+        given = json && !json_object_get(json, "error");
+        if (json)
+                cr_assert(reply.n_fds == (given ? 1 : 0), "%zu descriptors with %s", reply.n_fds,
+                          reply.text);
+        harness_close(&reply);
+        return given;
+}
+
 bool guest_say(Guest *guest, const char *method, size_t i) {
         return i < guest->n_leases && guest_call(guest, method, "{'leases':['%s']}", guest->leases[i]);
 }

@@ -67,6 +67,9 @@ bool guest_take_sockets(Guest *guest);
 /* @format: the list of SocketRequest. True if it was given. */
 __attribute__((format(printf, 2, 3))) bool guest_acquire(Guest *guest, const char *format, ...);
 
+/* A socket of Dial, which is closed. True if it was given. */
+__attribute__((format(printf, 2, 3))) bool guest_dial(Guest *guest, const char *format, ...);
+
 /* Gives back the lease of that index, and closes its socket. One it was not given is passed over. */
 bool guest_release(Guest *guest, size_t i);
 

@@ -35,7 +35,8 @@ static const FaultRule rules[] = {
         { "bind", SYS_bind, .errors = { ENOMEM, EADDRINUSE, EADDRNOTAVAIL, EACCES } },
         { "listen", SYS_listen, .errors = { ENOBUFS, EADDRINUSE } },
         { "accept4", SYS_accept4, MAKES_ONE, .errors = { EMFILE, ENOMEM, ECONNABORTED, EINTR, EAGAIN } },
-        { "connect", SYS_connect, .errors = { ECONNREFUSED, EAGAIN } },
+        { "connect", SYS_connect, .errors = { ECONNREFUSED, EAGAIN, ENETUNREACH, EADDRNOTAVAIL } },
+        { "getsockname", SYS_getsockname, .errors = { ENOBUFS } },
         { "shutdown", SYS_shutdown, .errors = { ENOTCONN } },
         { "getsockopt", SYS_getsockopt, ON(3, SO_PEERPIDFD), MAKES_ONE,
           .errors = { EMFILE, ENFILE, ENOMEM, ESRCH, EINVAL } },
@@ -62,6 +63,7 @@ static const FaultRule rules[] = {
 
         { "openat", SYS_openat, MAKES_ONE, .errors = { EMFILE, ENOENT, EACCES, EINTR } },
         { "close", SYS_close, .done = true, .errors = { EIO, EINTR } },
+        { "getrandom", SYS_getrandom, .errors = { EINTR } },
         { "read", SYS_read, .errors = { EIO, EINTR, EAGAIN } },
         { "write", SYS_write, .errors = { EIO, EAGAIN } },
         { "pwritev2", SYS_pwritev2, .errors = { EIO, EAGAIN, ENOSYS } },

@@ -179,6 +179,19 @@ static void malformed(Play *play) {
         json_decref(guest_receive(guest));
 }
 
+static void dial(Play *play) {
+        Guest *guest = play_guest(play);
+
+        guest_acquire(guest, "{'network':'tcp4','address':'127.0.0.1:4000','sharing':'exclusive'},"
+                             "{'network':'udp6','address':'[::1]:4000'}");
+        guest_dial(guest, "'network':'tcp','remoteAddress':'127.0.0.1:4001','options':{'noDelay':true}");
+        guest_dial(guest, "'network':'tcp','remoteAddress':'127.0.0.1:4001','localAddress':':0'");
+        guest_dial(guest, "'network':'udp','remoteAddress':'[::1]:4001'");
+        guest_dial(guest, "'network':'udp','remoteAddress':'[::1]:4001','localAddress':'[::1]:4002'");
+        guest_release(guest, 0);
+        guest_release(guest, 1);
+}
+
 /* ---- several ------------------------------------------------------------------------------------- */
 
 static void two_members(Play *play, const char *request, Guest **ret_first, Guest **ret_second) {
@@ -546,6 +559,7 @@ static const Scenario scenarios[] = {
         { "a descriptor that is closed", .run = descriptor_closes },
         { "a list", .run = list },
         { "a slow reader", .prepare = read_nothing, .run = read_late },
+        { "connections", .run = dial },
         { "a malformed call", .run = malformed, .outcome = OUTCOME_HUNG_UP },
         { "a shared socket", .run = shared },
         { "a group", .run = group },

@@ -138,6 +138,7 @@ int __real_pipe2(int ends[2], int flags);
 int __wrap_close(int fd);
 int __real_close(int fd);
 int __wrap_bind(int fd, const struct sockaddr *address, socklen_t n);
+int __wrap_connect(int fd, const struct sockaddr *address, socklen_t n);
 int __wrap_listen(int fd, int backlog);
 int __wrap_shutdown(int fd, int how);
 int __wrap_getsockname(int fd, struct sockaddr *address, socklen_t *n);
@@ -224,6 +225,33 @@ int __wrap_bind(int fd, const struct sockaddr *address, socklen_t n) {
                 if (names_clash(socket, &kernel.sockets[i]))
                         return fail(EADDRINUSE);
         socket->bound = true;
+        return 0;
+}
+
+/* Loopback is reached from itself, and all else from one address. */
+static void name_choose(Socket *socket, const struct sockaddr *peer) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)peer;
+
+        socket->name.sa.sa_family = (sa_family_t)socket->family;
+        socket->n_name = sizeof(socket->name.in6);
+        if (socket->family == AF_INET6) {
+                socket->name.in6.sin6_addr = in6addr_loopback;
+                return;
+        }
+        socket->n_name = sizeof(socket->name.in);
+        socket->name.in.sin_addr.s_addr =
+                htonl(ntohl(in->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET ? INADDR_LOOPBACK : 0x0a090901);
+}
+
+int __wrap_connect(int fd, const struct sockaddr *address, socklen_t n) {
+        Socket *socket = socket_of(fd);
+
+        if (fake_kernel_fails())
+                return -1;
+        fuzz_expect(socket->type == SOCK_DGRAM && socket->family == address->sa_family);
+        fuzz_expect(((const struct sockaddr_in *)address)->sin_port != 0);
+        if (!socket->bound)
+                name_choose(socket, address);
         return 0;
 }
 

@@ -227,7 +227,7 @@ static const struct {
         { "{'method':'.List'}", INVALID, "method" },
         { "{'method':'io.reuseportd.'}", "org.varlink.service.MethodNotFound", NULL },
         { "{'method':'io.reuseportd.list'}", "org.varlink.service.MethodNotFound", NULL },
-        { "{'method':'io.reuseportd.Dial'}", "org.varlink.service.MethodNotImplemented", NULL },
+        { "{'method':'io.reuseportd.Dial'}", INVALID, "network" },
         { "{'method':'io.reuseportd'}", "org.varlink.service.InterfaceNotFound", NULL },
         { "{'method':'IO.reuseportd.List'}", "org.varlink.service.InterfaceNotFound", NULL },
         { "{'method':'org.example.List'}", "org.varlink.service.InterfaceNotFound", NULL },

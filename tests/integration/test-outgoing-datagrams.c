@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* Dial of datagrams: they come connected, and what comes from elsewhere is not theirs. */
+
+#include <linux/filter.h>
+#include <sys/prctl.h>
+
+#include "tests/integration/dial-kit.h"
+
+enum {
+        FLOWS = 60,
+        N_DIALS = 40,
+};
+
+static void begin_with_receiver(int family, const char *host) {
+        struct sockaddr_storage address;
+
+        begin(KIT_CONFIG);
+        server = kit_listen(family, host, SOCK_DGRAM);
+        kit_bound_address(server, &address);
+        kit_address_text(&address, server_text);
+}
+
+static Dialled dial_receiver(void) {
+        return kit_dial(scene.honest, "'network':'udp','remoteAddress':'%s'", server_text);
+}
+
+TestSuite(outgoing_datagrams, .timeout = 60);
+
+/* ---- where they come from ------------------------------------------------------------------------ */
+
+static void expect_from(int family, const char *host, const char *endpoint, const char *network,
+                        const char *origin_host) {
+        char origin[64], seen[64];
+        Dialled dialled;
+        KitSocket held;
+
+        begin_with_receiver(family, host);
+        held = kit_acquire(scene.honest, "%s", endpoint);
+        dialled = dial_receiver();
+        snprintf(origin, sizeof(origin), "%s:%d", origin_host, kit_port(&held));
+        snprintf(seen, sizeof(seen), "%s%s%s:%d", family == AF_INET ? "" : "[", host,
+                 family == AF_INET ? "" : "]", kit_port(&held));
+        kit_expect_origin(&dialled, network, origin, true);
+        expect_talk(&dialled, seen);
+        kit_expect_served(held.fd);
+        kit_hang_up(&dialled);
+        kit_release(scene.honest, &held);
+        close(server);
+        scene_end(&scene);
+}
+
+Test(outgoing_datagrams, s1_11_specific_by_route) {
+        expect_from(AF_INET, "10.9.9.1", "{'network':'udp4','address':'10.9.9.1:0','sharing':'shared'}",
+                    "udp4", "10.9.9.1");
+}
+
+Test(outgoing_datagrams, s1_11_specific_by_route_of_ipv6) {
+        expect_from(AF_INET6, "fd09::1", "{'network':'udp6','address':'[fd09::1]:0'}", "udp6",
+                    "[fd09::1]");
+}
+
+Test(outgoing_datagrams, s1_12_loopback_from_an_exclusive_one) {
+        expect_from(AF_INET, "127.0.0.1",
+                    "{'network':'udp4','address':'127.0.0.1:0','sharing':'exclusive'}", "udp4",
+                    "127.0.0.1");
+}
+
+Test(outgoing_datagrams, s1_12_loopback_from_a_shared_one) {
+        expect_from(AF_INET, "127.0.0.1",
+                    "{'network':'udp4','address':'127.0.0.1:0','sharing':'shared'}", "udp4",
+                    "127.0.0.1");
+}
+
+Test(outgoing_datagrams, s1_13_wildcard) {
+        expect_from(AF_INET, "10.9.9.1", "{'network':'udp','address':':0'}", "udp4", "0.0.0.0");
+}
+
+Test(outgoing_datagrams, s1_13_wildcard_of_ipv6) {
+        expect_from(AF_INET6, "fd09::1", "{'network':'udp','address':':0','sharing':'exclusive'}",
+                    "udp6", "[::]");
+}
+
+/* 3.14: there is one peer, until its holder says otherwise. */
+Test(outgoing_datagrams, s3_14_connected) {
+        struct sockaddr_storage address;
+        socklen_t size = sizeof(address);
+        Dialled dialled;
+        char text[64];
+
+        begin_with_receiver(AF_INET, "127.0.0.1");
+        dialled = dial_receiver();
+        kit_expect_origin(&dialled, "udp4", NULL, false);
+        cr_assert(zero(int, getpeername(dialled.fd, (struct sockaddr *)&address, &size)));
+        KIT_EXPECT_TEXT(kit_address_text(&address, text), server_text);
+        kit_hang_up(&dialled);
+        dialled = kit_dial(scene.honest,
+                           "'network':'udp','remoteAddress':'%s','localAddress':'127.0.0.2:0'",
+                           server_text);
+        kit_bound_address(dialled.fd, &address);
+        kit_expect_origin(&dialled, "udp4", kit_address_text(&address, text), false);
+        expect_talk(&dialled, text);
+        kit_hang_up(&dialled);
+        close(server);
+        scene_end(&scene);
+}
+
+/* D1: with SO_REUSEADDR any user could take what comes. */
+Test(outgoing_datagrams, d1_no_address_to_be_reused) {
+        Dialled dialled;
+        KitSocket held;
+
+        begin_with_receiver(AF_INET, "127.0.0.1");
+        held = kit_acquire(scene.honest, "{'network':'udp4','address':':0'}");
+        dialled = dial_receiver();
+        cr_assert(zero(int, kit_int_option(dialled.fd, SOL_SOCKET, SO_REUSEADDR)));
+        cr_assert(eq(int, kit_int_option(dialled.fd, SOL_SOCKET, SO_REUSEPORT), 1));
+        kit_hang_up(&dialled);
+        kit_release(scene.honest, &held);
+        close(server);
+        scene_end(&scene);
+}
+
+/* ---- what is not for them ------------------------------------------------------------------------ */
+
+/* Datagrams of third parties are the endpoint's, all of them, also while sockets come and go beside it.
+ */
+static void expect_third_parties(int family, const char *host, const char *endpoint) {
+        Dialled dialled[N_DIALS];
+        KitSocket held;
+        char byte;
+
+        begin_with_receiver(family, host);
+        held = kit_acquire(scene.honest, "%s", endpoint);
+        for (int i = 0; i < N_DIALS; i++) {
+                dialled[i] = dial_receiver();
+                cr_assert(kit_true(dialled[i].reply, "reused"));
+                kit_expect_served(held.fd);
+        }
+        for (int i = 0; i < N_DIALS; i++) {
+                cr_assert(eq(int, (int)recv(dialled[i].fd, &byte, 1, 0), -1));
+                cr_assert(eq(int, errno, EAGAIN));
+                kit_hang_up(&dialled[i]);
+        }
+        kit_release(scene.honest, &held);
+        close(server);
+        scene_end(&scene);
+}
+
+#define GROUP_OF_ALL "{'network':'udp4','address':':0'}"
+#define GROUP_OF_ONE "{'network':'udp6','address':'[::1]:0'}"
+#define EXCLUSIVE "{'network':'udp4','address':'127.0.0.1:0','sharing':'exclusive'}"
+
+Test(outgoing_datagrams, third_parties_of_a_wildcard_s_group) {
+        expect_third_parties(AF_INET, "127.0.0.1", GROUP_OF_ALL);
+}
+
+Test(outgoing_datagrams, third_parties_of_a_group) {
+        expect_third_parties(AF_INET6, "::1", GROUP_OF_ONE);
+}
+
+Test(outgoing_datagrams, third_parties_of_an_exclusive_one) {
+        expect_third_parties(AF_INET, "127.0.0.1", EXCLUSIVE);
+}
+
+static void send_without_end(const struct sockaddr_storage *address, socklen_t size) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;) {
+                int fd = socket(address->ss_family, SOCK_DGRAM, 0);
+
+                (void)!sendto(fd, "z", 1, 0, (const struct sockaddr *)address, size);
+                close(fd);
+        }
+}
+
+/* Who sends without end sends nothing to a socket that is bound and not connected yet. */
+static void expect_deaf(int family, const char *host, const char *endpoint) {
+        struct sockaddr_storage address;
+        KitSocket held;
+        socklen_t size;
+        pid_t pid;
+
+        begin_with_receiver(family, host);
+        held = kit_acquire(scene.honest, "%s", endpoint);
+        size = kit_bound_address(held.fd, &address);
+        if (family == AF_INET)
+                ((struct sockaddr_in *)&address)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        pid = fork();
+        cr_assert(ge(int, pid, 0));
+        if (pid == 0)
+                send_without_end(&address, size);
+        for (int i = 0; i < 300; i++) {
+                Dialled dialled = dial_receiver();
+                char byte;
+
+                cr_assert(eq(int, (int)recv(dialled.fd, &byte, 1, 0), -1));
+                kit_hang_up(&dialled);
+        }
+        kill(pid, SIGKILL);
+        cr_assert(eq(int, waitpid(pid, NULL, 0), pid));
+        kit_release(scene.honest, &held);
+        close(server);
+        scene_end(&scene);
+}
+
+Test(outgoing_datagrams, t7_nothing_before_it_is_connected_from_a_wildcard) {
+        expect_deaf(AF_INET, "127.0.0.1", GROUP_OF_ALL);
+}
+
+Test(outgoing_datagrams, t7_nothing_before_it_is_connected_from_a_group) {
+        expect_deaf(AF_INET6, "::1", GROUP_OF_ONE);
+}
+
+Test(outgoing_datagrams, t7_nothing_before_it_is_connected_beside_an_exclusive_one) {
+        expect_deaf(AF_INET, "127.0.0.1", EXCLUSIVE);
+}
+
+/* ---- what the kernel has no room for ------------------------------------------------------------- */
+
+static int bind_with(int family, const struct sockaddr_storage *address, socklen_t size, int only) {
+        int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+        cr_assert(zero(int, setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &(int){ 1 }, sizeof(int))));
+        if (family == AF_INET6)
+                cr_assert(zero(int, setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, &only, sizeof(only))));
+        cr_assert(bind(fd, (const struct sockaddr *)address, size) == 0, "%m");
+        return fd;
+}
+
+/* Of two members, with one connected socket bound in between: how many of the flows the first has. */
+static int share_of_first(int family, const char *host, int only) {
+        struct sockaddr_storage address, peer;
+        socklen_t size;
+        int to, fds[3], n = 0;
+        char byte;
+
+        to = kit_listen(family, host, SOCK_DGRAM);
+        fds[0] = kit_listen(family, host, SOCK_DGRAM);
+        size = kit_bound_address(fds[0], &address);
+        kit_bound_address(to, &peer);
+        close(fds[0]);
+        fds[0] = bind_with(family, &address, size, 1);
+        fds[1] = bind_with(family, &address, size, only);
+        cr_assert(zero(int, connect(fds[1], (struct sockaddr *)&peer, size)));
+        fds[2] = bind_with(family, &address, size, 1);
+        for (int i = 0; i < FLOWS; i++) {
+                int client = kit_connect(fds[0]);
+
+                cr_assert(eq(int, (int)send(client, "x", 1, 0), 1));
+                n += recv(fds[0], &byte, 1, MSG_DONTWAIT) == 1;
+                close(client);
+        }
+        for (int i = 0; i < 3; i++)
+                close(fds[i]);
+        close(to);
+        return n;
+}
+
+/* Without the difference, or of IPv4, where there is none to be made, it is nothing since Linux 6.13. */
+Test(outgoing_datagrams, a_connected_socket_that_differs_does_not_part_a_group) {
+        int n;
+
+        harness_private_network();
+        n = share_of_first(AF_INET6, "::1", 0);
+        cr_assert(n > 0 && n < FLOWS, "%d", n);
+}
+
+Test(outgoing_datagrams, group_at_an_address_of_ipv4_is_not_lent) {
+        Dialled dialled;
+        KitSocket held, wildcard;
+
+        begin_with_receiver(AF_INET, "127.0.0.1");
+        held = kit_acquire(scene.honest, "{'network':'udp4','address':'127.0.0.1:0'}");
+        json_decref(kit_dial_refused(scene.honest, "NotSupported",
+                                     "'network':'udp','remoteAddress':'%s','localAddress':'%s'",
+                                     server_text, kit_address(&held)));
+        dialled = dial_receiver();
+        kit_expect_origin(&dialled, "udp4", NULL, false);
+        kit_hang_up(&dialled);
+        wildcard = kit_acquire(scene.honest, "{'network':'udp4','address':':0'}");
+        dialled = dial_receiver();
+        cr_assert(kit_true(dialled.reply, "reused"));
+        kit_hang_up(&dialled);
+        kit_release(scene.honest, &wildcard);
+        kit_release(scene.honest, &held);
+        close(server);
+        scene_end(&scene);
+}
+
+/* Nor is a wildcard, if that is where its socket would come to be. */
+Test(outgoing_datagrams, wildcard_with_such_a_group_at_its_port_is_not_lent) {
+        KitSocket held, wildcard;
+        Dialled dialled;
+
+        begin_with_receiver(AF_INET, "127.0.0.1");
+        wildcard = kit_acquire(scene.honest, "{'network':'udp4','address':':0'}");
+        held = kit_acquire(scene.honest, "{'network':'udp4','address':'127.0.0.1:%d'}",
+                           kit_port(&wildcard));
+        dialled = dial_receiver();
+        kit_expect_origin(&dialled, "udp4", NULL, false);
+        kit_hang_up(&dialled);
+        json_decref(kit_dial_refused(scene.honest, "NotSupported",
+                                     "'network':'udp','remoteAddress':'%s','localAddress':':%d'",
+                                     server_text, kit_port(&wildcard)));
+        dialled = kit_dial(scene.honest, "%s", TO("udp", "10.9.9.1:9"));
+        cr_assert(kit_true(dialled.reply, "reused"));
+        kit_hang_up(&dialled);
+        kit_release(scene.honest, &held);
+        kit_release(scene.honest, &wildcard);
+        close(server);
+        scene_end(&scene);
+}
+
+/* Nor does what was lent become a group while it is kept for the next client. */
+Test(outgoing_datagrams, what_was_lent_becomes_no_group) {
+        KitSocket held;
+        Dialled dialled;
+        int control;
+
+        harness_global_network();
+        scene_begin(&scene, "[Broker]\nSocketMode=0666\n[Rule all]\nUser=*\n");
+        control = scene_connect(&scene);
+        held = kit_acquire(control, "{'network':'udp4','address':'127.0.0.1:0','sharing':'exclusive',"
+                                    "'retainSec':3600}");
+        dialled = kit_dial(control, "%s,'localAddress':'%s'", TO("udp", "127.0.0.1:9"),
+                           kit_address(&held));
+        cr_assert(kit_true(dialled.reply, "reused"));
+        harness_hang_up(control);
+        json_decref(kit_refused(scene.honest, "AddressInUse", "{'network':'udp4','address':'%s'}",
+                                kit_address(&held)));
+        close(held.fd);
+        control = scene_connect(&scene);
+        {
+                KitSocket again =
+                        kit_acquire(control, "{'network':'udp4','address':'%s','sharing':'exclusive'}",
+                                    kit_address(&held));
+
+                cr_assert(kit_true(again.reply, "adopted"));
+                kit_release(control, &again);
+        }
+        kit_hang_up(&dialled);
+        json_decref(held.reply);
+        close(control);
+        scene_end(&scene);
+}
+
+/* ---- holders ------------------------------------------------------------------------------------- */
+
+/* Nobody else can bind beside it, and its holder steers nothing. */
+Test(outgoing_datagrams, t3_no_program_of_a_holder_s) {
+        struct sock_filter nobody = { .code = BPF_RET | BPF_K, .k = 0 };
+        struct sock_fprog program = { .len = 1, .filter = &nobody };
+        Dialled dialled;
+        KitSocket held;
+
+        begin_with_receiver(AF_INET, "127.0.0.1");
+        held = kit_acquire(scene.honest,
+                           "{'network':'udp4','address':'127.0.0.1:0','sharing':'exclusive'}");
+        dialled = dial_receiver();
+        cr_assert(eq(
+                int,
+                setsockopt(dialled.fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program)),
+                -1));
+        cr_assert(eq(int, errno, EPERM));
+        cr_assert(eq(int,
+                     setsockopt(dialled.fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)),
+                     -1));
+        kit_hang_up(&dialled);
+        kit_release(scene.honest, &held);
+        close(server);
+        scene_end(&scene);
+}

@@ -255,7 +255,7 @@ static const struct {
         { ACQUIRE("{'network':'tcp','address':'127.0.0.1:0'},[]"), INVALID, "sockets[1]" },
         { ACQUIRE("{'network':'','address':''}"), "NetworkUnknown", NULL },
         { ACQUIRE("{'network':'TCP','address':':0'}"), "NetworkUnknown", NULL },
-        { ACQUIRE("{'network':'tcp','address':''}"), "AddressInvalid", NULL },
+        { ACQUIRE("{'network':'tcp','address':'80'}"), "AddressInvalid", NULL },
         { ACQUIRE("{'network':'tcp','address':'127.0.0.1:65536'}"), "AddressInvalid", NULL },
         { ACQUIRE("{'network':'tcp','address':'127.0.0.1:-1'}"), "AddressInvalid", NULL },
         { ACQUIRE("{'network':'tcp','address':'127.0.0.1:2147483648'}"), "AddressInvalid", NULL },

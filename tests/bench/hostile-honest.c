@@ -5,6 +5,8 @@
 #include "tests/bench/hostile-honest.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -35,8 +37,8 @@ struct HonestRecord {
         _Atomic uint64_t served;
         _Atomic uint64_t errors;
         char first[HONEST_REASON_MAX];
-        size_t n[_HONEST_STEP_N];
-        uint64_t nsec[]; /* @size for each step */
+        size_t n[_HONEST_STEP_N][_HONEST_CLOCK_N];
+        uint64_t nsec[]; /* @size for each clock of each step */
 };
 
 typedef struct Client {
@@ -44,21 +46,27 @@ typedef struct Client {
         HonestRecord *record;
         reuse_request *request;
         reuse_client *kept;
+        int schedstat; /* what the kernel's scheduler says of this process */
 } Client;
 
 static size_t record_bytes(size_t size) {
-        return sizeof(HonestRecord) + _HONEST_STEP_N * size * sizeof(uint64_t);
+        return sizeof(HonestRecord) + _HONEST_STEP_N * _HONEST_CLOCK_N * size * sizeof(uint64_t);
+}
+
+static uint64_t *record_samples(HonestRecord *record, HonestStep step, HonestClock clock) {
+        return record->nsec + ((size_t)step * _HONEST_CLOCK_N + clock) * record->size;
 }
 
 /* ---- in the child -------------------------------------------------------------------------------- */
 
-static void client_add(Client *client, HonestStep step, uint64_t nsec) {
+static void client_add(Client *client, HonestStep step, HonestClock clock, uint64_t nsec) {
         HonestRecord *record = client->record;
-        uint64_t *samples = record->nsec + step * record->size;
+        uint64_t *samples = record_samples(record, step, clock);
+        size_t *n = &record->n[step][clock];
 
         for (;;) {
-                if (record->n[step] < record->size)
-                        samples[record->n[step]++] = nsec;
+                if (*n < record->size)
+                        samples[(*n)++] = nsec;
                 if (nsec <= HONEST_INTERVAL_NSEC)
                         return;
                 nsec -= HONEST_INTERVAL_NSEC;
@@ -148,12 +156,29 @@ static int client_stay(Client *client) {
         return r;
 }
 
+/* How long this process has been ready to run so far, while others had the CPUs: the second number. */
+static uint64_t client_waited(const Client *client) {
+        uint64_t waited = 0;
+        char text[96];
+        ssize_t n = pread(client->schedstat, text, sizeof(text) - 1, 0);
+
+        if (n > 0) {
+                text[n] = '\0';
+                if (sscanf(text, "%*u %" SCNu64, &waited) != 1)
+                        waited = 0;
+        }
+        return waited;
+}
+
 static void client_measure(Client *client, HonestStep step, int (*function)(Client *client)) {
-        uint64_t begun = clock_nsec();
+        uint64_t waited = client_waited(client), begun = clock_nsec(), took;
 
         if (function(client) < 0 || !client->record->counts)
                 return;
-        client_add(client, step, clock_nsec() - begun);
+        took = clock_nsec() - begun;
+        waited = client_waited(client) - waited;
+        client_add(client, step, HONEST_ELAPSED, took);
+        client_add(client, step, HONEST_AWAITED, took > waited ? took - waited : 0);
         client->record->served++;
 }
 
@@ -169,6 +194,9 @@ static int client_run(void *userdata) {
                 r = reuse_request_add(client->request, "tcp4", "127.0.0.1:0");
         if (r < 0)
                 return r;
+        client->schedstat = open("/proc/self/schedstat", O_RDONLY | O_CLOEXEC);
+        if (client->schedstat < 0)
+                return -errno;
         for (;;) {
                 client_measure(client, HONEST_NEWCOMER, client_come);
                 client_measure(client, HONEST_KEPT, client_stay);
@@ -187,7 +215,7 @@ static int honest_await(const Honest *honest) {
 
 int honest_start(const char *path, unsigned seconds, Honest *ret) {
         size_t size = (size_t)seconds * 1000000000 / HONEST_INTERVAL_NSEC;
-        Client client = { .path = path };
+        Client client = { .path = path, .schedstat = -1 };
         Honest honest = HONEST_NONE;
         void *record = NULL;
         int r;
@@ -215,13 +243,14 @@ void honest_record(Honest *honest) {
 void honest_stop(Honest *honest) {
         child_stop(&honest->child);
         for (int i = 0; i < _HONEST_STEP_N; i++)
-                honest->samples[i] = (Samples){ .nsec = honest->record->nsec + i * honest->record->size,
-                                                .n = honest->record->n[i],
-                                                .size = honest->record->size };
+                for (int k = 0; k < _HONEST_CLOCK_N; k++)
+                        honest->samples[i][k] = (Samples){ .nsec = record_samples(honest->record, i, k),
+                                                           .n = honest->record->n[i][k],
+                                                           .size = honest->record->size };
 }
 
-Samples *honest_samples(Honest *honest, HonestStep step) {
-        return &honest->samples[step];
+Samples *honest_samples(Honest *honest, HonestStep step, HonestClock clock) {
+        return &honest->samples[step][clock];
 }
 
 uint64_t honest_served(const Honest *honest) {

@@ -17,12 +17,18 @@ typedef enum HonestStep {
         _HONEST_STEP_N,
 } HonestStep;
 
+typedef enum HonestClock {
+        HONEST_ELAPSED, /* all of the time */
+        HONEST_AWAITED, /* without that in which it was ready to run and no CPU was free */
+        _HONEST_CLOCK_N,
+} HonestClock;
+
 typedef struct HonestRecord HonestRecord;
 
 typedef struct Honest {
         Child child;
         HonestRecord *record; /* shared with the child */
-        Samples samples[_HONEST_STEP_N];
+        Samples samples[_HONEST_STEP_N][_HONEST_CLOCK_N];
 } Honest;
 
 #define HONEST_NONE ((Honest){ .child = CHILD_NONE })
@@ -38,10 +44,10 @@ void honest_record(Honest *honest);
 void honest_stop(Honest *honest);
 
 /*
- * The times of one step. One that takes long keeps all those waiting who would have come meanwhile:
- * they are in there as well, each with what it had to wait.
+ * The times of one step, by one clock. One that takes long keeps all those waiting who would have come
+ * meanwhile: they are in there as well, each with what it had to wait.
  */
-Samples *honest_samples(Honest *honest, HonestStep step);
+Samples *honest_samples(Honest *honest, HonestStep step, HonestClock clock);
 
 /* How often it got what it asked for. */
 uint64_t honest_served(const Honest *honest);

@@ -31,37 +31,51 @@ static int count_fds(pid_t pid, size_t *ret) {
         return 0;
 }
 
-/* The number that follows @key in a file of /proc; "" is the first one. */
-static int proc_number(pid_t pid, const char *name, const char *key, uint64_t *ret) {
-        size_t n = strlen(key);
+static int read_memory(pid_t pid, size_t *ret) {
         char path[64], line[256];
         int r = error_origin(-ENODATA);
+        size_t kib;
         FILE *file;
 
-        snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+        snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
         file = fopen(path, "re");
         if (!file)
                 return error_origin(-errno);
         while (r < 0 && fgets(line, sizeof(line), file))
-                if (strncmp(line, key, n) == 0 && sscanf(line + n, "%" SCNu64, ret) == 1)
+                if (sscanf(line, "VmRSS: %zu", &kib) == 1) {
+                        *ret = kib * 1024;
                         r = 0;
+                }
         fclose(file);
         return r;
 }
 
+/* What it has had of the CPUs, and how long it waited for one. */
+static int read_scheduler(pid_t pid, uint64_t *ret_cpu_nsec, uint64_t *ret_waited_nsec) {
+        char path[64];
+        FILE *file;
+        int n;
+
+        snprintf(path, sizeof(path), "/proc/%d/schedstat", (int)pid);
+        file = fopen(path, "re");
+        if (!file)
+                return error_origin(-errno);
+        n = fscanf(file, "%" SCNu64 " %" SCNu64, ret_cpu_nsec, ret_waited_nsec);
+        fclose(file);
+        return n == 2 ? 0 : error_origin(-ENODATA);
+}
+
 int reading_take(const Broker *broker, Reading *ret) {
         Reading reading = { 0 };
-        uint64_t kib;
         int r;
 
         r = count_fds(broker->child.pid, &reading.fds);
         if (r == 0)
-                r = proc_number(broker->child.pid, "status", "VmRSS:", &kib);
+                r = read_memory(broker->child.pid, &reading.memory);
         if (r == 0)
-                r = proc_number(broker->child.pid, "schedstat", "", &reading.cpu_nsec);
+                r = read_scheduler(broker->child.pid, &reading.cpu_nsec, &reading.waited_nsec);
         if (r < 0)
                 return error_trace(r);
-        reading.memory = kib * 1024;
         *ret = reading;
         return 0;
 }

@@ -14,6 +14,7 @@ typedef struct Reading {
         size_t fds;
         size_t memory; /* VmRSS, bytes */
         uint64_t cpu_nsec;
+        uint64_t waited_nsec; /* for a CPU */
         /* Of GetStatus. */
         size_t connections;
         size_t endpoints;

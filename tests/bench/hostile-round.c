@@ -233,6 +233,7 @@ static int round_look_on(Round *round, unsigned msec) {
                 most->fds = now.fds > most->fds ? now.fds : most->fds;
                 most->memory = now.memory > most->memory ? now.memory : most->memory;
                 most->cpu_nsec = now.cpu_nsec;
+                most->waited_nsec = now.waited_nsec;
                 rest(ROUND_LOOK_MSEC);
         } while (clock_nsec() < end);
         return 0;
@@ -240,12 +241,13 @@ static int round_look_on(Round *round, unsigned msec) {
 
 static int round_suffer(Round *round) {
         Outcome *outcome = round->outcome;
-        uint64_t begun, cpu_nsec, took;
+        uint64_t begun, cpu_nsec, waited_nsec, took;
         int r;
 
         honest_record(&round->honest);
         r = round_look_on(round, 0);
         cpu_nsec = outcome->most.cpu_nsec;
+        waited_nsec = outcome->most.waited_nsec;
         begun = clock_nsec();
         if (r == 0)
                 r = round_attack(round);
@@ -253,6 +255,7 @@ static int round_suffer(Round *round) {
                 r = round_look_on(round, round->order->seconds * 1000);
         took = clock_nsec() - begun;
         outcome->busy = (double)(outcome->most.cpu_nsec - cpu_nsec) / (double)took;
+        outcome->waiting = (double)(outcome->most.waited_nsec - waited_nsec) / (double)took;
         round_end_attack(round);
         outcome->blows = (double)*round->blows * 1e9 / (double)took;
         if (r == 0)
@@ -307,11 +310,13 @@ static void round_sum_up(Round *round) {
         const char *reason;
 
         for (int i = 0; i < _HONEST_STEP_N; i++) {
-                Samples *samples = honest_samples(&round->honest, i);
+                Samples *elapsed = honest_samples(&round->honest, i, HONEST_ELAPSED);
+                Samples *awaited = honest_samples(&round->honest, i, HONEST_AWAITED);
 
-                outcome->p50_usec[i] = samples_percentile(samples, 50);
-                outcome->p99_usec[i] = samples_percentile(samples, 99);
-                outcome->max_usec[i] = samples_percentile(samples, 100);
+                outcome->p50_usec[i] = samples_percentile(elapsed, 50);
+                outcome->p99_usec[i] = samples_percentile(elapsed, 99);
+                outcome->max_usec[i] = samples_percentile(elapsed, 100);
+                outcome->awaited_p99_usec[i] = samples_percentile(awaited, 99);
         }
         outcome->served = honest_served(&round->honest);
         outcome->errors = honest_errors(&round->honest, &reason);

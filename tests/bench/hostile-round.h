@@ -19,10 +19,12 @@ typedef struct RoundOrder {
 typedef struct Outcome {
         char name[64];
         unsigned n_processes;
-        double blows; /* a second */
-        double busy;  /* the broker's share of one CPU, while it was attacked */
+        double blows;   /* a second */
+        double busy;    /* the broker's share of one CPU, while it was attacked */
+        double waiting; /* in which it could have run, and no CPU was free */
         uint64_t served;
         double p50_usec[_HONEST_STEP_N], p99_usec[_HONEST_STEP_N], max_usec[_HONEST_STEP_N];
+        double awaited_p99_usec[_HONEST_STEP_N]; /* see HONEST_AWAITED */
         uint64_t errors;
         char reason[256]; /* of the first error */
         Reading before, most, after;

@@ -26,10 +26,12 @@ typedef enum Column {
         COLUMN_PROCESSES,
         COLUMN_BLOWS,
         COLUMN_BUSY,
+        COLUMN_WAITING,
         COLUMN_SERVED,
         COLUMN_ERRORS,
         COLUMN_NEWCOMER,
         COLUMN_KEPT,
+        COLUMN_AWAITED,
         COLUMN_FDS,
         COLUMN_MEMORY,
         COLUMN_LOG,
@@ -46,10 +48,12 @@ static const struct {
         [COLUMN_PROCESSES] = { "processes", 9 },
         [COLUMN_BLOWS] = { "blows/s", 9 },
         [COLUMN_BUSY] = { "broker CPU", 10 },
+        [COLUMN_WAITING] = { "it waits for a CPU", 18 },
         [COLUMN_SERVED] = { "served", 6 },
         [COLUMN_ERRORS] = { "errors", 6 },
         [COLUMN_NEWCOMER] = { "newcomer p50 / p99 / max, ms", 28 },
         [COLUMN_KEPT] = { "kept p50 / p99 / max, ms", 24 },
+        [COLUMN_AWAITED] = { "p99 but for the client's own wait for a CPU, ms", 47 },
         [COLUMN_FDS] = { "descriptors, at most", 20 },
         [COLUMN_MEMORY] = { "memory before / at most / after, MiB", 36 },
         [COLUMN_LOG] = { "log lines", 9 },
@@ -84,7 +88,6 @@ void table_begin(Table *table) {
 
 void table_deinit(Table *table) {
         free(table->missed);
-        free(table->loads);
         *table = (Table){ 0 };
 }
 
@@ -119,25 +122,16 @@ static double larger(double a, double b) {
         return a > b ? a : b;
 }
 
+/* Of the time that is not the client's own wait for a CPU: that is the scheduler's. */
 static double outcome_p99(const Outcome *outcome) {
-        return larger(outcome->p99_usec[HONEST_NEWCOMER], outcome->p99_usec[HONEST_KEPT]);
-}
-
-/* What the honest client may have to wait beside so many processes. */
-static double table_limit(const Table *table, unsigned n_processes) {
-        double limit = TABLE_P99_USEC;
-
-        for (size_t i = 0; i < table->n_loads; i++)
-                if (table->loads[i].n_processes == n_processes)
-                        limit = larger(limit, outcome_p99(&table->loads[i]));
-        return limit;
+        return larger(outcome->awaited_p99_usec[HONEST_NEWCOMER],
+                      outcome->awaited_p99_usec[HONEST_KEPT]);
 }
 
 /* Leaves @verdict empty if nothing was. */
 static void verdict_find(const Table *table, const Outcome *outcome,
                          char verdict[static TABLE_CELL_MAX]) {
         const Reading *before = &outcome->before, *after = &outcome->after;
-        double limit = table_limit(table, outcome->n_processes);
 
         verdict[0] = '\0';
         verdict_add(verdict, outcome->died, "the broker died");
@@ -145,7 +139,7 @@ static void verdict_find(const Table *table, const Outcome *outcome,
         verdict_add(verdict, outcome->blows <= 0 && user_may_choose(), "nothing was done to the broker");
         verdict_add(verdict, outcome->errors > 0, "errors");
         verdict_add(verdict, outcome->served == 0, "nobody was served");
-        verdict_add(verdict, table->judges_figures && outcome_p99(outcome) >= limit, "p99");
+        verdict_add(verdict, table->judges_figures && outcome_p99(outcome) >= TABLE_P99_USEC, "p99");
         if (outcome->died)
                 return;
         verdict_add_kept(verdict, "descriptors", before->fds, after->fds, outcome->may_stay);
@@ -174,10 +168,14 @@ static void cells_fill(Cells cells, const Outcome *outcome) {
         snprintf(cells[COLUMN_PROCESSES], TABLE_CELL_MAX, "%u", outcome->n_processes);
         snprintf(cells[COLUMN_BLOWS], TABLE_CELL_MAX, "%.0f", outcome->blows);
         snprintf(cells[COLUMN_BUSY], TABLE_CELL_MAX, "%.0f %%", outcome->busy * 100);
+        snprintf(cells[COLUMN_WAITING], TABLE_CELL_MAX, "%.0f %%", outcome->waiting * 100);
         snprintf(cells[COLUMN_SERVED], TABLE_CELL_MAX, "%" PRIu64, outcome->served);
         snprintf(cells[COLUMN_ERRORS], TABLE_CELL_MAX, "%" PRIu64, outcome->errors);
         cell_times(cells[COLUMN_NEWCOMER], outcome, HONEST_NEWCOMER);
         cell_times(cells[COLUMN_KEPT], outcome, HONEST_KEPT);
+        snprintf(cells[COLUMN_AWAITED], TABLE_CELL_MAX, "%.2f / %.2f",
+                 outcome->awaited_p99_usec[HONEST_NEWCOMER] / 1000,
+                 outcome->awaited_p99_usec[HONEST_KEPT] / 1000);
         snprintf(cells[COLUMN_FDS], TABLE_CELL_MAX, "%zu", outcome->most.fds);
         snprintf(cells[COLUMN_MEMORY], TABLE_CELL_MAX, "%.1f / %.1f / %.1f", mib(outcome->before.memory),
                  mib(outcome->most.memory), mib(outcome->after.memory));
@@ -188,13 +186,13 @@ static void cells_fill(Cells cells, const Outcome *outcome) {
                 snprintf(cells[COLUMN_CLEAN], TABLE_CELL_MAX, "%.1f", outcome->clean_msec / 1000);
 }
 
-static int rows_add(Outcome **rows, size_t *n, const Outcome *outcome) {
-        Outcome *more = reallocarray(*rows, *n + 1, sizeof(*more));
+static int table_add_missed(Table *table, const Outcome *outcome) {
+        Outcome *more = reallocarray(table->missed, table->n_missed + 1, sizeof(*more));
 
         if (!more)
                 return error_origin(-ENOMEM);
-        *rows = more;
-        more[(*n)++] = *outcome;
+        table->missed = more;
+        more[table->n_missed++] = *outcome;
         return 0;
 }
 
@@ -205,20 +203,18 @@ int table_add(Table *table, const Outcome *outcome) {
         cells_fill(cells, outcome);
         verdict_find(table, outcome, cells[COLUMN_VERDICT]);
         if (cells[COLUMN_VERDICT][0])
-                r = rows_add(&table->missed, &table->n_missed, outcome);
+                r = table_add_missed(table, outcome);
         table_print(table, cells);
         return r < 0 ? error_trace(r) : 0;
 }
 
 int table_add_load(Table *table, const Outcome *outcome) {
         Cells cells;
-        int r;
 
         cells_fill(cells, outcome);
         snprintf(cells[COLUMN_VERDICT], TABLE_CELL_MAX, "-");
         table_print(table, cells);
-        r = rows_add(&table->loads, &table->n_loads, outcome);
-        return r < 0 ? error_trace(r) : 0;
+        return 0;
 }
 
 void table_end(const Table *table) {

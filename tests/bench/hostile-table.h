@@ -13,8 +13,6 @@ typedef struct Table {
         bool judges_figures;
         Outcome *missed; /* rows in which something was */
         size_t n_missed;
-        Outcome *loads; /* rows of what the machine does without an attack */
-        size_t n_loads;
 } Table;
 
 /* Prints the head. What is set above is set, the rest is zeroes. */
@@ -24,9 +22,7 @@ void table_deinit(Table *table);
 /* A row that is to be judged. Returns 0 or -ENOMEM. */
 int table_add(Table *table, const Outcome *outcome);
 
-/*
- * A row that says what so many processes do to the honest client that leave the broker alone. An attack
- * of as many may take as long, even if that is longer than the goal. Returns 0 or -ENOMEM.
+/* A row of what so many processes do to the honest client that leave the broker alone. As table_add().
  */
 int table_add_load(Table *table, const Outcome *outcome);
 

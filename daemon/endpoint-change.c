@@ -128,16 +128,14 @@ int endpoint_change_regroup(EndpointChange *change, SteeringMode steering) {
 
 /*
  * Answers may be under way for a while, and others come meanwhile. Leases are numbered in the order in
- * which they began.
+ * which they began, and the last to begin is the first of its member: no other need be looked at.
  */
 static bool acquired_since(const Lease *own) {
         const Member *member;
-        const Lease *lease;
 
         TAILQ_FOREACH (member, &own->member->endpoint->members, entry)
-                LIST_FOREACH (lease, &member->leases, by_member)
-                        if (lease->id > own->id)
-                                return true;
+                if (!LIST_EMPTY(&member->leases) && LIST_FIRST(&member->leases)->id > own->id)
+                        return true;
         return false;
 }
 

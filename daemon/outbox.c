@@ -56,6 +56,13 @@ int outbox_send(Outbox *outbox, const char *data, size_t n, FDList *fds) {
         return r < 0 ? error_trace(r) : r;
 }
 
+int outbox_post(Outbox *outbox, const char *data, size_t n) {
+        int r = channel_post(outbox->channel, data, n);
+
+        r = outbox_settle(outbox, r < 0 ? r : CHANNEL_E_AGAIN);
+        return r < 0 ? error_trace(r) : r;
+}
+
 int outbox_flush(Outbox *outbox) {
         int r = outbox_settle(outbox, channel_flush(outbox->channel));
 

@@ -28,6 +28,10 @@ int outbox_reserve(Outbox *outbox, size_t n, size_t n_fds, Resource *ret_resourc
 /* Sends what was reserved. As channel_send(), CHANNEL_E_EOF also if the client is to be hung up on. */
 int outbox_send(Outbox *outbox, const char *data, size_t n, FDList *fds);
 
+/* What was reserved, without descriptors, waits for outbox_flush(). Returns CHANNEL_E_AGAIN,
+ * CHANNEL_E_EOF if the client is to be hung up on, or a negative errno. */
+int outbox_post(Outbox *outbox, const char *data, size_t n);
+
 /* As channel_flush(). */
 int outbox_flush(Outbox *outbox);
 

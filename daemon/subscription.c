@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* A slow reader loses events, and is told so as soon as it has read what was sent. */
+/*
+ * A slow reader loses events, and is told so as soon as it has read what was sent.
+ *
+ * One call may be a thousand events, each for all who watch: so none is sent by itself. They leave
+ * together, in the turn of the user who watches, or as soon as there are many.
+ */
 
 #include "daemon/subscription.h"
 
@@ -21,6 +26,11 @@ static bool may_see(const Subscription *subscription, const Event *event) {
         return judge_sees_all(policy, subscription->subject);
 }
 
+enum {
+        /* So many bytes of events leave without waiting for a turn. */
+        SEND_AT = 16 * 1024,
+};
+
 /* Into the buffer for events, if it is not there already. Returns 0 or a negative errno. */
 static int encode_event(Services *services, const Event *event) {
         EventText text;
@@ -39,9 +49,17 @@ static int encode_event(Services *services, const Event *event) {
         return 0;
 }
 
+/* As outbox_flush(), where events that were posted have made many of a few. */
+static int send_many(Subscription *subscription, size_t before) {
+        size_t after = channel_pending(subscription->outbox->channel);
+
+        return before / SEND_AT < after / SEND_AT ? outbox_flush(subscription->outbox) : CHANNEL_E_AGAIN;
+}
+
 /* Returns false if it would be too much. */
-static bool send_event(Subscription *subscription, const Event *event) {
+static bool post_event(Subscription *subscription, const Event *event) {
         MessageBuffer *buffer = &subscription->services->event_buffer;
+        size_t before = channel_pending(subscription->outbox->channel);
         Resource resource;
         int r;
 
@@ -49,7 +67,9 @@ static bool send_event(Subscription *subscription, const Event *event) {
         if (r == 0 && outbox_reserve(subscription->outbox, buffer->n, 0, &resource) != 0)
                 return false;
         if (r == 0)
-                r = outbox_send(subscription->outbox, buffer->data, buffer->n, NULL);
+                r = outbox_post(subscription->outbox, buffer->data, buffer->n);
+        if (r == CHANNEL_E_AGAIN)
+                r = send_many(subscription, before);
         subscription->on_sent(subscription, r);
         return true;
 }
@@ -61,7 +81,7 @@ static void on_event(Watcher *watcher, const Event *event) {
                 return;
         if (subscription->overflow ||
             channel_pending(subscription->outbox->channel) > WATCH_BACKLOG_MAX ||
-            !send_event(subscription, event))
+            !post_event(subscription, event))
                 subscription->overflow = true;
 }
 
@@ -89,6 +109,6 @@ void subscription_catch_up(Subscription *subscription) {
                 return;
         subscription->overflow = false;
         subscription->services->event_serial = 0;
-        send_event(subscription,
+        post_event(subscription,
                    &(Event){ .what = "overflow", .reason = "events were dropped: list again" });
 }

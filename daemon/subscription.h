@@ -16,7 +16,7 @@ struct Subscription {
         Services *services;
         Subject *subject;
         Outbox *outbox;
-        /* After an event was sent, with what outbox_send() said. */
+        /* After an event was posted, with what outbox_flush() would say. */
         void (*on_sent)(Subscription *subscription, int r);
         Watcher watcher;
         Charge charge;

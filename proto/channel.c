@@ -2,8 +2,8 @@
 
 /*
  * Descriptors attach to the first byte of the sendmsg() that carries them, and a reader that gets bytes
- * and descriptors together cannot see where in the bytes they belong. So each frame is sent by calls of
- * its own, descriptors with its first byte, and a frame never shares a call with another.
+ * and descriptors together cannot see where in the bytes they belong. So a frame that has some is sent
+ * by calls of its own, descriptors with its first byte. Others share a call, once they had to wait.
  */
 
 #include "proto/channel.h"
@@ -19,6 +19,8 @@
 enum {
         /* The kernel's bound on descriptors in one message. */
         SCM_FDS_MAX = 253,
+        /* Frames without descriptors that leave in one call. */
+        FRAMES_PER_SEND = 64,
 };
 
 struct OutFrame {
@@ -132,11 +134,10 @@ int channel_next(Channel *channel, char **ret_frame, size_t *ret_n) {
 }
 
 /* One sendmsg(). Descriptors have left, and are closed here, once any byte has. */
-static int channel_transmit(Channel *channel, const char *data, size_t n, FDList *fds,
+static int channel_transmit(Channel *channel, struct iovec *iov, size_t n_iov, FDList *fds,
                             size_t *ret_sent) {
         ControlBuffer control;
-        struct iovec iov = { .iov_base = (char *)data, .iov_len = n };
-        struct msghdr header = { .msg_iov = &iov, .msg_iovlen = 1 };
+        struct msghdr header = { .msg_iov = iov, .msg_iovlen = n_iov };
         ssize_t sent;
 
         if (fds && fds->n > 0) {
@@ -194,7 +195,7 @@ int channel_send(Channel *channel, const char *data, size_t n, FDList *fds) {
                 return error_origin(-ENOBUFS);
         }
         if (TAILQ_EMPTY(&channel->out))
-                r = channel_transmit(channel, data, n, fds, &sent);
+                r = channel_transmit(channel, &(struct iovec){ (char *)data, n }, 1, fds, &sent);
         if (r == 0 && sent == n)
                 return 0;
         if (r == 0 || r == CHANNEL_E_AGAIN) {
@@ -207,20 +208,46 @@ int channel_send(Channel *channel, const char *data, size_t n, FDList *fds) {
         return r < 0 ? error_trace(r) : r;
 }
 
-int channel_flush(Channel *channel) {
-        while (!TAILQ_EMPTY(&channel->out)) {
-                OutFrame *frame = TAILQ_FIRST(&channel->out);
-                size_t sent = 0;
-                int r;
+int channel_post(Channel *channel, const char *data, size_t n) {
+        return error_trace(channel_enqueue(channel, data, n, NULL));
+}
 
-                r = channel_transmit(channel, frame->data + frame->sent, frame->n - frame->sent,
-                                     &frame->fds, &sent);
-                if (r != 0)
-                        return r < 0 ? error_trace(r) : r;
-                frame->sent += sent;
-                channel->out_bytes -= sent;
+/* The first frame, and those behind it, as long as none has descriptors. Returns how many. */
+static size_t channel_gather(const Channel *channel, struct iovec iov[static FRAMES_PER_SEND]) {
+        OutFrame *frame = TAILQ_FIRST(&channel->out);
+        bool alone = frame->fds.n > 0;
+        size_t n = 0;
+
+        do {
+                iov[n++] = (struct iovec){ frame->data + frame->sent, frame->n - frame->sent };
+                frame = TAILQ_NEXT(frame, entry);
+        } while (frame && !alone && frame->fds.n == 0 && n < FRAMES_PER_SEND);
+        return n;
+}
+
+static void channel_take_off(Channel *channel, size_t sent) {
+        while (sent > 0) {
+                OutFrame *frame = TAILQ_FIRST(&channel->out);
+                size_t left = frame->n - frame->sent, n = sent < left ? sent : left;
+
+                frame->sent += n;
+                channel->out_bytes -= n;
+                sent -= n;
                 if (frame->sent == frame->n)
                         out_frame_free(channel, frame);
+        }
+}
+
+int channel_flush(Channel *channel) {
+        struct iovec iov[FRAMES_PER_SEND];
+
+        while (!TAILQ_EMPTY(&channel->out)) {
+                size_t n = channel_gather(channel, iov), sent = 0;
+                int r = channel_transmit(channel, iov, n, &TAILQ_FIRST(&channel->out)->fds, &sent);
+
+                if (r != 0)
+                        return r < 0 ? error_trace(r) : r;
+                channel_take_off(channel, sent);
         }
         return 0;
 }

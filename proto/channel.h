@@ -57,6 +57,9 @@ int channel_next(Channel *channel, char **ret_frame, size_t *ret_n);
  */
 int channel_send(Channel *channel, const char *data, size_t n, FDList *fds);
 
+/* Queues one frame without descriptors: what comes often is to leave together. Returns 0 or -ENOMEM. */
+int channel_post(Channel *channel, const char *data, size_t n);
+
 /* Sends what is queued. 0 (all has left), CHANNEL_E_AGAIN, CHANNEL_E_EOF, or a negative errno. */
 int channel_flush(Channel *channel);
 

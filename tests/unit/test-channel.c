@@ -6,8 +6,17 @@
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <sys/syscall.h>
 
 #include "tests/unit/channel-pair.h"
+
+/* It stands in front of the C library's. */
+static int n_sends;
+
+ssize_t sendmsg(int fd, const struct msghdr *header, int flags) {
+        n_sends += fd == left.fd; /* the test runner sends, too */
+        return syscall(SYS_sendmsg, fd, header, flags);
+}
 
 TestSuite(channel, .timeout = 10, .init = count_and_setup);
 
@@ -125,6 +134,51 @@ Test(channel, frame_does_not_overtake_the_queued_ones) {
         cr_assert(eq(int, receive_all(&right), CHANNEL_E_AGAIN));
         expect_frame(&right, data);
         expect_frame(&right, "after");
+        free(data);
+        teardown();
+}
+
+Test(channel, what_was_posted_leaves_together) {
+        enum { N = 60 };
+        FDList fds = open_fds(1);
+
+        for (int i = 0; i < N; i++)
+                cr_assert(zero(int, channel_post(&left, "posted", sizeof("posted"))));
+        cr_assert(eq(sz, channel_pending(&left), N * sizeof("posted")));
+        cr_assert(eq(int, channel_receive(&right, false), CHANNEL_E_AGAIN));
+        cr_assert(eq(int, send_text(&left, "with", &fds), CHANNEL_E_AGAIN));
+        cr_assert(zero(int, channel_post(&left, "last", sizeof("last"))));
+        cr_assert(zero(int, channel_flush(&left)));
+        cr_assert(zero(sz, channel_pending(&left)));
+        cr_assert(eq(int, n_sends, 3));
+        cr_assert(eq(int, receive_all(&right), CHANNEL_E_AGAIN));
+        for (int i = 0; i < N; i++)
+                expect_frame(&right, "posted");
+        expect_frame(&right, "with");
+        expect_frame(&right, "last");
+        cr_assert(eq(sz, right.in_fds.n, 1));
+        teardown();
+}
+
+/* Cut anywhere: in a frame, and between two. */
+Test(channel, what_was_posted_leaves_in_parts) {
+        enum { N = 1000, LONG = 700 };
+        char *data = big_frame(LONG), *frame;
+        size_t n, n_frames = 0;
+        int r;
+
+        cr_assert(zero(int, setsockopt(left.fd, SOL_SOCKET, SO_SNDBUF, &(int){ 1 }, sizeof(int))));
+        for (int i = 0; i < N; i++)
+                cr_assert(
+                        zero(int, channel_post(&left, data + i % LONG, LONG + 1 - (size_t)(i % LONG))));
+        do {
+                r = channel_flush(&left);
+                cr_assert(ge(int, r, 0));
+                while (channel_receive(&right, false) == 0)
+                        for (; channel_next(&right, &frame, &n) == 0; n_frames++)
+                                cr_assert(eq(str, frame, data + n_frames % LONG));
+        } while (r == CHANNEL_E_AGAIN);
+        cr_assert(eq(sz, n_frames, N));
         free(data);
         teardown();
 }

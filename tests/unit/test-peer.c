@@ -487,6 +487,24 @@ Test(peer, a_watcher_hears_what_another_does) {
         end();
 }
 
+/* Whoever causes events does not send them. */
+Test(peer, events_wait_for_the_turn_of_who_watches) {
+        int fd;
+
+        start();
+        fd = dial();
+        send_frame(fd, WATCH);
+        for (int i = 0; i < 10; i++)
+                event_hub_emit(&kit.services.hub,
+                               &(Event){ .what = "denied", .subject = kit.subject, .reason = "x" });
+        kit.told[0] = '\0';
+        KIT_EXPECT_TEXT(receive(fd, NULL), "");
+        kit_turn(&kit);
+        cr_assert(eq(int, count_lines(receive(fd, NULL)), 10));
+        close(fd);
+        end();
+}
+
 Test(peer, a_watcher_that_does_not_read_is_told_that_it_missed_something) {
         const char *told;
         int fd;

@@ -11,9 +11,7 @@ void fair_queue_init(FairQueue *queue) {
         TAILQ_INIT(&queue->shares);
 }
 
-void fair_queue_add(FairQueue *queue, FairShare *share, FairItem *item) {
-        if (item->share)
-                return;
+static void share_begin_to_wait(FairQueue *queue, FairShare *share) {
         if (!share->queue) {
                 if (share->epoch != queue->epoch)
                         share->credit_usec = FAIR_QUANTUM_USEC;
@@ -22,9 +20,24 @@ void fair_queue_add(FairQueue *queue, FairShare *share, FairItem *item) {
                 TAILQ_INIT(&share->items);
                 TAILQ_INSERT_TAIL(&queue->shares, share, entry);
         }
+        queue->n_items++;
+}
+
+void fair_queue_add(FairQueue *queue, FairShare *share, FairItem *item) {
+        if (item->share)
+                return;
+        share_begin_to_wait(queue, share);
         item->share = share;
         TAILQ_INSERT_TAIL(&share->items, item, entry);
-        queue->n_items++;
+}
+
+void fair_queue_add_first(FairQueue *queue, FairShare *share, FairItem *item) {
+        if (item->share)
+                TAILQ_REMOVE(&share->items, item, entry);
+        else
+                share_begin_to_wait(queue, share);
+        item->share = share;
+        TAILQ_INSERT_HEAD(&share->items, item, entry);
 }
 
 void fair_queue_remove(FairItem *item) {

@@ -50,6 +50,9 @@ void fair_queue_init(FairQueue *queue);
 /* @item waits for its turn, as one of @share; once, however often it is said. */
 void fair_queue_add(FairQueue *queue, FairShare *share, FairItem *item);
 
+/* The same, before all others of @share, also if it waited already. */
+void fair_queue_add_first(FairQueue *queue, FairShare *share, FairItem *item);
+
 /* It does not wait any more; one that did not is left alone. */
 void fair_queue_remove(FairItem *item);
 

@@ -211,6 +211,17 @@ void lease_owner_end(LeaseOwner *owner, MemberLeave how, const char *reason) {
                 lease_end(LIST_FIRST(&owner->leases), how, reason);
 }
 
+bool lease_owner_end_some(LeaseOwner *owner, MemberLeave how, const char *reason, uint64_t usec) {
+        uint64_t begin = clock_usec(CLOCK_MONOTONIC);
+
+        while (!LIST_EMPTY(&owner->leases)) {
+                lease_end(LIST_FIRST(&owner->leases), how, reason);
+                if (clock_usec(CLOCK_MONOTONIC) - begin >= usec)
+                        break;
+        }
+        return LIST_EMPTY(&owner->leases);
+}
+
 void lease_registry_deinit(LeaseRegistry *registry, const char *reason) {
         Lease *lease, *next;
 

@@ -86,12 +86,15 @@ void lease_commit(Lease *lease, bool adopted);
 /* Ends one lease, and its member if it was the last: see member_leave(). */
 void lease_end(Lease *lease, MemberLeave how, const char *reason);
 
-/* It ends with @process from now on, or, where that is NULL, with @connection, and is @subject's. For one
- * that ends with no process yet. */
+/* It ends with @process from now on, or, where that is NULL, with @connection, and is @subject's. For
+ * one that ends with no process yet. */
 void lease_move(Lease *lease, LeaseOwner *connection, Process *process, Subject *subject);
 
 /* Ends all leases of a connection or process. */
 void lease_owner_end(LeaseOwner *owner, MemberLeave how, const char *reason);
+
+/* The same, for @usec or a little longer. Returns whether none is left. */
+bool lease_owner_end_some(LeaseOwner *owner, MemberLeave how, const char *reason, uint64_t usec);
 
 /* Revokes every lease, whatever it depends on. */
 void lease_registry_deinit(LeaseRegistry *registry, const char *reason);

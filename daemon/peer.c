@@ -54,6 +54,7 @@ struct Peer {
         bool eof;       /* the client sends nothing more */
         bool congested; /* no call is served before the client has received what was sent */
         bool ending;    /* once what is to be sent has left */
+        bool leaving;   /* it has ended, but for its leases */
         bool lingering; /* it has ended, but for descriptors that its client has not received */
 };
 
@@ -70,21 +71,16 @@ static void peer_end_partial(Peer *peer) {
         peer->partial_usec = 0;
 }
 
-/* What it held of the broker. */
-static void peer_leave(Peer *peer) {
-        subscription_end(&peer->subscription);
-        peer->listing = listing_free(peer->listing);
-        peer_end_partial(peer);
-        lease_owner_end(&peer->leases, MEMBER_LEAVE_LOST, "the connection has ended");
-        peer->process = process_unref(peer->process);
-}
-
 static void peer_free(Peer *peer) {
         LIST_REMOVE(peer, entry);
         poll_item_remove(&peer->item);
         outbox_deinit(&peer->outbox);
         channel_deinit(&peer->channel);
-        peer_leave(peer);
+        subscription_end(&peer->subscription);
+        listing_free(peer->listing);
+        peer_end_partial(peer);
+        lease_owner_end(&peer->leases, MEMBER_LEAVE_LOST, "the connection has ended");
+        process_unref(peer->process);
         charge_deinit(&peer->descriptor);
         charge_deinit(&peer->connection);
         user_unref(peer->user);
@@ -93,16 +89,34 @@ static void peer_free(Peer *peer) {
 }
 
 /*
+ * Its leases end in parts: of who has many nobody is to wait for all. But the other connections of its
+ * user wait, so that one who comes back finds what it has left.
+ */
+static void peer_leave(Peer *peer) {
+        subscription_end(&peer->subscription);
+        peer->listing = listing_free(peer->listing);
+        peer_end_partial(peer);
+        peer->leaving = !lease_owner_end_some(&peer->leases, MEMBER_LEAVE_LOST,
+                                              "the connection has ended", TURN_USEC);
+        if (peer->leaving)
+                poll_item_go_on(&peer->item);
+        else
+                peer->process = process_unref(peer->process);
+}
+
+/*
  * The client has gone, or is hung up on. Descriptors that it has not received stay under way until it
  * closes or reads, whatever is done here: so long the socket is kept, which tells, and its user pays.
  * That the other end hangs up says nothing: it may have shut down, and still have all that was sent.
  */
 static void peer_end(Peer *peer) {
+        peer_leave(peer);
+        if (peer->leaving)
+                return;
         if (flight_is_over(&peer->outbox.flight)) {
                 peer_free(peer);
                 return;
         }
-        peer_leave(peer);
         peer->lingering = true;
         /* A new event, each time that something was read. */
         if (poll_item_set_events(&peer->item, EPOLLOUT | EPOLLET) < 0)
@@ -123,7 +137,7 @@ static int peer_get_process(Context *context, Process **ret) {
         int pidfd, r;
 
         /* Who shares the connection of a process that has exited gets nothing that would end with it. */
-        if (peer->process && sd_event_source_get_enabled(peer->process->exit_source, NULL) <= 0)
+        if (peer->process && peer->process->exited)
                 return SUBJECT_E_GONE;
         if (!peer->process) {
                 if (user_charge(peer->user, RESOURCE_DESCRIPTORS, 1, &charge) != 0)
@@ -401,6 +415,10 @@ static void peer_on_turn(PollItem *item, uint32_t revents) {
         bool before;
         int r;
 
+        if (peer->leaving) {
+                peer_end(peer);
+                return;
+        }
         if (peer->lingering) {
                 if (flight_is_over(&peer->outbox.flight))
                         peer_free(peer);
@@ -410,8 +428,8 @@ static void peer_on_turn(PollItem *item, uint32_t revents) {
         r = peer_exchange(peer, revents);
         if (r == 0 && !peer->ending)
                 r = peer_serve_turn(peer);
-        /* Nothing was left of what had been read before: what has come since is not put off until epoll tells
-         * of it once more, after what others said later. */
+        /* Nothing was left of what had been read before: what has come since is not put off until epoll
+         * tells of it once more, after what others said later. */
         if (r == 0 && before && !peer->unserved && !peer->ending)
                 r = peer_exchange(peer, revents & EPOLLIN);
         if (r == 0 && before && peer->unserved && !peer->ending)

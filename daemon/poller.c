@@ -119,3 +119,7 @@ int poll_item_set_events(PollItem *item, uint32_t events) {
 void poll_item_request_turn(PollItem *item) {
         fair_queue_add(&item->poller->turns, item->share, &item->turn);
 }
+
+void poll_item_go_on(PollItem *item) {
+        fair_queue_add_first(&item->poller->turns, item->share, &item->turn);
+}

@@ -61,3 +61,6 @@ int poll_item_set_events(PollItem *item, uint32_t events);
 
 /* Of an item with a share: on_turn() is called once, when its turn comes. */
 void poll_item_request_turn(PollItem *item);
+
+/* The same, before all others of its share: what it is at comes before what they want. */
+void poll_item_go_on(PollItem *item);

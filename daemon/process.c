@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * A pidfd becomes readable when its process has exited; exec does not change it. The writing end of a
- * pipe is in error once nobody has the reading end, which epoll tells unasked.
+ * A pidfd becomes readable when its process has exited, and stays so; exec does not change it. The writing end
+ * of a pipe is in error once nobody has the reading end, which epoll tells unasked. Who had many leases loses
+ * them in parts, so that nobody else waits for all of it.
  */
 
 #include "daemon/process.h"
@@ -14,14 +15,21 @@
 #include "proto/cleanup.h"
 #include "proto/error.h"
 
+enum {
+        /* Of leases that end, until the others have their turn: most processes have no more. */
+        EXIT_TURN_USEC = 1000,
+};
+
 static int process_exited(sd_event_source *source, int fd, uint32_t events, void *userdata) {
         Process *process = userdata;
 
-        sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        process->exited = true;
         process_ref(process); /* the leases hold the other references */
-        lease_owner_end(&process->owner, MEMBER_LEAVE_LOST,
-                        process->lifeline > 0 ? "every copy of its descriptor is closed"
-                                              : "the process has exited");
+        if (lease_owner_end_some(&process->owner, MEMBER_LEAVE_LOST,
+                                 process->lifeline > 0 ? "every copy of its descriptor is closed"
+                                                       : "the process has exited",
+                                 EXIT_TURN_USEC))
+                sd_event_source_set_enabled(source, SD_EVENT_OFF);
         process_unref(process);
         return 0;
 }

@@ -7,6 +7,7 @@
  * connection or a lease refers to it.
  */
 
+#include <stdbool.h>
 #include <sys/queue.h>
 #include <systemd/sd-event.h>
 
@@ -23,6 +24,7 @@ typedef struct Process {
         FdStoreEntry kept;
         uint64_t handed; /* in which pass it was handed over last: see handover.h */
         sd_event_source *exit_source;
+        bool exited;
 } Process;
 
 /* Watches @pidfd, which is consumed, also on failure. Returns 0 with a reference for the caller, or a

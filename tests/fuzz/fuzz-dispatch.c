@@ -153,7 +153,7 @@ static int client_get_process(Context *context, Process **ret) {
         Client *client = context->peer;
         int pidfd, r;
 
-        if (client->process && sd_event_source_get_enabled(client->process->exit_source, NULL) <= 0)
+        if (client->process && client->process->exited)
                 return SUBJECT_E_GONE;
         if (fake_kernel_fails())
                 return SUBJECT_E_NO_DESCRIPTOR;

@@ -49,6 +49,52 @@ Test(bad_clients, crowd_at_the_door_keeps_nobody_waiting) {
         scene_end(&scene);
 }
 
+/* So many answers. What descriptors come with them the kernel closes. */
+static void expect_answers(int control, size_t n) {
+        char buffer[4096];
+
+        while (n > 0) {
+                ssize_t got = recv(control, buffer, sizeof(buffer), 0);
+
+                cr_assert(gt(long, got, 0));
+                for (ssize_t i = 0; i < got; i++)
+                        n -= buffer[i] == '\0';
+        }
+}
+
+/* What it had ends by turns with the calls of others: some of them are answered amid it. */
+Test(bad_clients, t5_hangup_with_many_leases_keeps_nobody_waiting) {
+        enum { N_CALLS = 32, N_SOCKETS = 64, N_ASKED = 128 };
+        bool amid = false;
+        int hoarder;
+        char *call;
+
+        kit_require_root();
+        scene_begin(&scene, "[Broker]\nSocketMode=0666\nRetainSec=0\nMaxLeasesPerUser=4096\n"
+                            "[Rule all]\nUser=*\n");
+        hoarder = kit_connect_as(&scene.kit, KIT_UID, 0);
+        call = scene_acquire_text(N_SOCKETS);
+        for (int i = 0; i < N_CALLS; i++) {
+                harness_send_frame(hoarder, call);
+                expect_answers(hoarder, 1);
+        }
+        free(call);
+        scene_expect_count(&scene, "leases", N_CALLS * N_SOCKETS);
+        scene_stop_broker(&scene);
+        close(hoarder);
+        scene_send_many(scene.honest, SCENE_STATUS, N_ASKED);
+        scene_continue_broker(&scene);
+        for (int i = 0; i < N_ASKED; i++) {
+                json_auto_t *reply = scene_receive(scene.honest);
+                long long n = kit_number(reply, "parameters.leases");
+
+                amid = amid || (n > 0 && n < N_CALLS * N_SOCKETS);
+        }
+        cr_assert(amid, "it ended all at once");
+        scene_expect_count(&scene, "leases", 0);
+        scene_end(&scene);
+}
+
 /* ---- processes ----------------------------------------------------------------------------------- */
 
 static void wait_for_end(pid_t pid) {

@@ -51,6 +51,30 @@ Test(fair_queue, items_of_one_come_in_order) {
         cr_assert(zero(ptr, fair_queue_take(&queue)));
 }
 
+Test(fair_queue, what_goes_on_comes_before_the_others_of_its_share) {
+        FairShare share = { 0 }, other = { 0 };
+        FairItem items[3] = { 0 }, single = { 0 };
+        FairQueue queue;
+
+        fair_queue_init(&queue);
+        fair_queue_add_first(&queue, &share, &items[0]);
+        fair_queue_add(&queue, &share, &items[1]);
+        fair_queue_add(&queue, &share, &items[2]);
+        fair_queue_add(&queue, &other, &single);
+        fair_queue_add_first(&queue, &share, &items[2]);
+        cr_assert(eq(sz, queue.n_items, 4));
+        cr_assert(eq(ptr, fair_queue_take(&queue), &items[2]));
+        fair_queue_add_first(&queue, &share, &items[2]);
+        fair_queue_charge(&queue, FAIR_QUANTUM_USEC);
+        /* Of its share alone. */
+        cr_assert(eq(ptr, fair_queue_take(&queue), &single));
+        fair_queue_charge(&queue, FAIR_QUANTUM_USEC);
+        cr_assert(eq(ptr, fair_queue_take(&queue), &items[2]));
+        cr_assert(eq(ptr, fair_queue_take(&queue), &items[0]));
+        cr_assert(eq(ptr, fair_queue_take(&queue), &items[1]));
+        cr_assert(zero(ptr, fair_queue_take(&queue)));
+}
+
 /* One with many items has its turn no more often than one with a single one. */
 Test(fair_queue, many_items_are_no_larger_share) {
         FairShare many = { 0 }, one = { 0 };

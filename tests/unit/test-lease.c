@@ -379,6 +379,21 @@ Test(lease, the_end_of_a_connection_ends_its_own) {
         kit_end(&kit);
 }
 
+Test(lease, those_of_one_end_in_parts) {
+        Kit kit;
+
+        kit_init(&kit, 1000);
+        cr_assert(lease_owner_end_some(&kit.connection, MEMBER_LEAVE_LOST, "empty", 0));
+        for (int i = 0; i < 3; i++)
+                kit_lease(&kit, kit_open(&kit, "tcp4", "127.0.0.1:0", SHARING_GROUP, 0), NULL);
+        cr_assert(not(lease_owner_end_some(&kit.connection, MEMBER_LEAVE_LOST, "hang-up", 0)));
+        expect_counts(&kit, 2, 2);
+        cr_assert(not(lease_owner_end_some(&kit.connection, MEMBER_LEAVE_LOST, "hang-up", 0)));
+        cr_assert(lease_owner_end_some(&kit.connection, MEMBER_LEAVE_LOST, "hang-up", 0));
+        expect_counts(&kit, 0, 0);
+        kit_end(&kit);
+}
+
 static int n_revoked, n_released;
 
 static void count_ends(Watcher *watcher, const Event *event) {

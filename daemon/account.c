@@ -29,6 +29,7 @@ struct RuleAccount {
 const char *resource_name(Resource resource) {
         static const char *const names[_RESOURCE_N] = {
                 [RESOURCE_CONNECTIONS] = "connections",
+                [RESOURCE_REFUSALS] = "connections to be refused",
                 [RESOURCE_LEASES] = "leases",
                 [RESOURCE_WATCHES] = "watches",
                 [RESOURCE_BYTES] = "bytes not yet read",

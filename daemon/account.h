@@ -25,6 +25,7 @@
 
 typedef enum Resource {
         RESOURCE_CONNECTIONS,
+        RESOURCE_REFUSALS, /* connections that are to be told that they are too many */
         RESOURCE_LEASES,
         RESOURCE_WATCHES,
         RESOURCE_BYTES,       /* of answers and events that clients have not taken */

@@ -43,6 +43,9 @@ enum {
         /* When the event loop fails, it is tried again so often, and so long after. */
         LOOP_FAILURES_MAX = 5000,
         LOOP_REST_MSEC = 1,
+        /* Of the event loop, in one round: so many things, or for so long. */
+        EVENTS_PER_ROUND = 4,
+        EVENTS_USEC = 400,
 };
 
 struct Broker {
@@ -286,6 +289,8 @@ static int broker_refuse_socket(const char *path, int r) {
 static void broker_limit_fds(Accounts *accounts, size_t n) {
         accounts->limit[RESOURCE_DESCRIPTORS] = n - n / 4;
         accounts->limit[RESOURCE_IN_FLIGHT] = n / 2;
+        /* Out of that quarter. */
+        accounts->limit[RESOURCE_REFUSALS] = n / 16 < REFUSALS_MAX ? n / 16 : REFUSALS_MAX;
 }
 
 /* Nobody knows what they are for, and they would keep their addresses in use. */
@@ -432,6 +437,7 @@ static void broker_init_accounts(Services *services) {
         accounts_init(accounts);
         accounts->turns = &services->poller.turns;
         accounts->limit_per_user[RESOURCE_WATCHES] = WATCHES_PER_USER_MAX;
+        accounts->limit_per_user[RESOURCE_REFUSALS] = REFUSALS_PER_USER_MAX;
         accounts->limit_per_user[RESOURCE_BYTES] = QUEUED_BYTES_PER_USER_MAX;
         accounts->limit[RESOURCE_BYTES] = QUEUED_BYTES_MAX;
         accounts->limit_per_user[RESOURCE_IN_FLIGHT] = IN_FLIGHT_PER_USER_MAX;
@@ -476,17 +482,25 @@ static int broker_loop_failed(Broker *broker, int r) {
         return 1;
 }
 
-/* One thing of the event loop, if it has any. Returns whether there may be more, or a negative errno. */
-static int broker_run_event(Broker *broker) {
+/*
+ * Some things of the event loop, if it has any: whoever comes in is one of them, and not the only one, so a
+ * few have to go in each round. What matters most is first. Returns whether there may be more, or a
+ * negative errno.
+ */
+static int broker_run_events(Broker *broker) {
         Services *services = &broker->services;
-        int r;
+        uint64_t begin = clock_usec(CLOCK_MONOTONIC);
+        int n = 0, r;
 
-        services->endpoints.timers_changed = false;
-        r = sd_event_run(services->event, 0);
-        if (r < 0)
-                return broker_loop_failed(broker, r);
-        broker->n_failures = 0;
-        services_settle(services);
+        do {
+                services->endpoints.timers_changed = false;
+                r = sd_event_run(services->event, 0);
+                if (r < 0)
+                        return broker_loop_failed(broker, r);
+                broker->n_failures = 0;
+                services_settle(services);
+        } while (r > 0 && ++n < EVENTS_PER_ROUND && clock_usec(CLOCK_MONOTONIC) - begin < EVENTS_USEC &&
+                 sd_event_get_state(services->event) != SD_EVENT_FINISHED);
         return r;
 }
 
@@ -512,7 +526,7 @@ int broker_run(Broker *broker) {
                 }
                 more = 0;
                 if (woken || services->endpoints.timers_changed)
-                        more = broker_run_event(broker);
+                        more = broker_run_events(broker);
                 if (more < 0)
                         return error_trace(more);
                 r = poller_run(&services->poller, more == 0 && !services->endpoints.timers_changed);

@@ -30,7 +30,7 @@
 #endif
 
 enum {
-        ACCEPTS_PER_TURN = 32,
+        ACCEPTS_PER_TURN = 8,
         /* Whoever comes next waits for all of them, whosever they are; the kernel has others come again.
          */
         BACKLOG = 128,

@@ -50,12 +50,18 @@ struct Peer {
         /* Among those of whom a part of a call has come, since when (CLOCK_MONOTONIC); 0: it is not. */
         TAILQ_ENTRY(Peer) partial;
         uint64_t partial_usec;
+        bool greeted;   /* all is known of it that is to be asked */
         bool unserved;  /* what was read may hold whole frames: they come before reading on */
         bool eof;       /* the client sends nothing more */
         bool congested; /* no call is served before the client has received what was sent */
         bool ending;    /* once what is to be sent has left */
         bool leaving;   /* it has ended, but for its leases */
+        bool refused;   /* it is one too many, and is to be told so */
         bool lingering; /* it has ended, but for descriptors that its client has not received */
+        struct {
+                Resource resource;
+                int outcome;
+        } refusal; /* why it is one too many */
 };
 
 static Peer *peer_of(PollItem *item) {
@@ -409,12 +415,71 @@ static int peer_exchange(Peer *peer, uint32_t revents) {
         return r;
 }
 
+/* ---- at the door ------------------------------------------------------------------------------- */
+
+/*
+ * Whoever comes waits in one queue with all others, whosever they are: at its head is done what every
+ * one costs, and no more. What is asked of the one who was let in, and said to the one who was not, is
+ * for their users' turns.
+ */
+
+/* What more is to be known of a client than its user: before anything of it is served. */
+static int peer_greet(Peer *peer) {
+        const Policy *policy = peer->services->config->policy;
+        const SubjectQuestions questions = {
+                .cgroups = policy_asks_cgroup(policy) ? &peer->services->cgroups : NULL,
+                .label = policy_asks_label(policy),
+        };
+        int r;
+
+        if (peer->greeted)
+                return 0;
+        peer->greeted = true;
+        r = subject_ask(peer->subject, peer->channel.fd, &questions);
+        return r < 0 ? error_trace(r) : 0;
+}
+
+/* Why this one is one too many: as user_charge(). Leaves what was to be had to the peer. */
+static int peer_charge(Peer *peer, Resource *ret_resource) {
+        int r;
+
+        *ret_resource = RESOURCE_CONNECTIONS;
+        r = user_charge(peer->user, RESOURCE_CONNECTIONS, 1, &peer->connection);
+        if (r != 0)
+                return r;
+        *ret_resource = RESOURCE_DESCRIPTORS;
+        r = user_charge(peer->user, RESOURCE_DESCRIPTORS, 1, &peer->descriptor);
+        if (r != 0)
+                charge_deinit(&peer->connection);
+        return r;
+}
+
+/* One error, said before anything was asked: the answer to whatever is asked first. */
+static void peer_refuse(Peer *peer) {
+        Services *services = peer->services;
+        const WireError *error = &wire_errors[WIRE_ERROR_QUOTA_EXCEEDED];
+        ErrorParameters parameters =
+                refusal_of_quota(&services->accounts, peer->refusal.resource, peer->refusal.outcome);
+
+        event_hub_emit_quota(&services->hub, peer->subject, NULL, parameters.resource,
+                             (uint64_t)parameters.limit, parameters.reason);
+        if (message_encode_reply(&services->buffer, &(Reply){ .error = error->name }, error->parameters,
+                                 &parameters) == 0)
+                send(peer->channel.fd, services->buffer.data, services->buffer.n,
+                     MSG_DONTWAIT | MSG_NOSIGNAL);
+        peer_free(peer);
+}
+
 /* The peer may be gone afterwards. */
 static void peer_on_turn(PollItem *item, uint32_t revents) {
         Peer *peer = peer_of(item);
         bool before;
         int r;
 
+        if (peer->refused) {
+                peer_refuse(peer);
+                return;
+        }
         if (peer->leaving) {
                 peer_end(peer);
                 return;
@@ -425,7 +490,9 @@ static void peer_on_turn(PollItem *item, uint32_t revents) {
                 return;
         }
         before = peer->unserved;
-        r = peer_exchange(peer, revents);
+        r = peer_greet(peer);
+        if (r == 0)
+                r = peer_exchange(peer, revents);
         if (r == 0 && !peer->ending)
                 r = peer_serve_turn(peer);
         /* Nothing was left of what had been read before: what has come since is not put off until epoll
@@ -439,51 +506,11 @@ static void peer_on_turn(PollItem *item, uint32_t revents) {
 
 /* ---- begin and end ----------------------------------------------------------------------------- */
 
-/* One error, said before anything was asked: the answer to whatever is asked first. */
-static void refuse_connection(Peer *peer, Resource resource, int outcome) {
-        Services *services = peer->services;
-        ErrorParameters parameters = refusal_of_quota(&services->accounts, resource, outcome);
-        const WireError *error = &wire_errors[WIRE_ERROR_QUOTA_EXCEEDED];
-
-        event_hub_emit_quota(&services->hub, peer->subject, NULL, parameters.resource,
-                             (uint64_t)parameters.limit, parameters.reason);
-        if (message_encode_reply(&services->buffer, &(Reply){ .error = error->name }, error->parameters,
-                                 &parameters) == 0)
-                send(peer->channel.fd, services->buffer.data, services->buffer.n,
-                     MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
-/* Charges the user of a new connection. Returns 0, PEER_E_LIMIT when it was told, or -ENOMEM. */
-static int peer_charge(Peer *peer) {
-        Services *services = peer->services;
-        int r;
-
-        r = accounts_user(&services->accounts, peer->subject->uid, &peer->user);
-        if (r < 0)
-                return error_trace(r);
-        peer->outbox.user = peer->user;
-        peer->item.share = &peer->user->turns;
-        r = user_charge(peer->user, RESOURCE_CONNECTIONS, 1, &peer->connection);
-        if (r == 0 && (r = user_charge(peer->user, RESOURCE_DESCRIPTORS, 1, &peer->descriptor)) != 0)
-                refuse_connection(peer, RESOURCE_DESCRIPTORS, r);
-        else if (r != 0)
-                refuse_connection(peer, RESOURCE_CONNECTIONS, r);
-        return r == 0 ? 0 : PEER_E_LIMIT;
-}
-
-int peer_new(Services *services, PeerList *list, int fd) {
-        const Policy *policy = services->config->policy;
-        const SubjectQuestions questions = {
-                .cgroups = policy_asks_cgroup(policy) ? &services->cgroups : NULL,
-                .label = policy_asks_label(policy),
-        };
+static Peer *peer_alloc(Services *services, PeerList *list, int fd) {
         Peer *peer = calloc(1, sizeof(*peer));
-        int r;
 
-        if (!peer) {
-                fd_close(fd);
-                return error_origin(-ENOMEM);
-        }
+        if (!peer)
+                return NULL;
         peer->services = services;
         peer->list = list;
         LIST_INIT(&peer->leases.leases);
@@ -491,21 +518,58 @@ int peer_new(Services *services, PeerList *list, int fd) {
         peer->outbox.channel = &peer->channel;
         LIST_INSERT_HEAD(&list->peers, peer, entry);
         peer->item = (PollItem){ .fd = fd, .on_turn = peer_on_turn };
+        return peer;
+}
 
-        r = subject_new(fd, &questions, &peer->subject);
+/* Finds out whose it is. Returns 0 or a negative errno. */
+static int peer_identify(Peer *peer) {
+        int r;
+
+        r = subject_new(peer->channel.fd, &peer->subject);
         if (r == 0)
-                r = peer_charge(peer);
-        if (r == 0)
-                r = poll_item_add(&peer->item, &services->poller, EPOLLIN);
-        if (r != 0) {
-                peer_free(peer);
-                return r < 0 ? error_trace(r) : r;
-        }
-        peer->subscription = (Subscription){ .services = services,
+                r = accounts_user(&peer->services->accounts, peer->subject->uid, &peer->user);
+        if (r < 0)
+                return error_trace(r);
+        peer->outbox.user = peer->user;
+        peer->item.share = &peer->user->turns;
+        peer->subscription = (Subscription){ .services = peer->services,
                                              .subject = peer->subject,
                                              .outbox = &peer->outbox,
                                              .on_sent = peer_on_sent };
         return 0;
+}
+
+/* Lets it in, or has it wait to be turned away. Of those who are too many some are hung up on without a
+ * word: they hold a descriptor as well. Returns 0, PEER_E_LIMIT, or a negative errno. */
+static int peer_admit(Peer *peer) {
+        Poller *poller = &peer->services->poller;
+        int r;
+
+        peer->refusal.outcome = peer_charge(peer, &peer->refusal.resource);
+        if (peer->refusal.outcome == 0) {
+                r = poll_item_add(&peer->item, poller, EPOLLIN);
+                return r < 0 ? error_trace(r) : 0;
+        }
+        peer->refused = user_charge(peer->user, RESOURCE_REFUSALS, 1, &peer->connection) == 0;
+        if (peer->refused)
+                poll_item_add_turn(&peer->item, poller);
+        return PEER_E_LIMIT;
+}
+
+int peer_new(Services *services, PeerList *list, int fd) {
+        Peer *peer = peer_alloc(services, list, fd);
+        int r;
+
+        if (!peer) {
+                fd_close(fd);
+                return error_origin(-ENOMEM);
+        }
+        r = peer_identify(peer);
+        if (r == 0)
+                r = peer_admit(peer);
+        if (r != 0 && !peer->refused)
+                peer_free(peer);
+        return r < 0 ? error_trace(r) : r;
 }
 
 /* ---- all of them ------------------------------------------------------------------------------- */

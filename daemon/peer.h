@@ -22,7 +22,8 @@ typedef struct PeerList {
 
 enum {
         _PEER_E_SUCCESS,
-        /* The user, or all together, have too many connections; the peer was told. */
+        /* The user, or all together, have too many connections. The peer is told in its user's turn, or
+         * hung up on at once if that user has many who are to be told. */
         PEER_E_LIMIT,
 };
 

@@ -15,8 +15,8 @@
 
 enum {
         BATCH_MAX = 512,
-        /* Then the event loop has its turn, and who has become ready is seen. */
-        TURNS_USEC = 1000,
+        /* Then the event loop and the door have theirs, and who has become ready is seen. */
+        TURNS_USEC = 500,
 };
 
 int poller_init(Poller *poller, int loop_fd) {
@@ -97,10 +97,17 @@ int poll_item_add(PollItem *item, Poller *poller, uint32_t events) {
         return 0;
 }
 
+void poll_item_add_turn(PollItem *item, Poller *poller) {
+        item->poller = poller;
+        item->unpolled = true;
+        poll_item_request_turn(item);
+}
+
 void poll_item_remove(PollItem *item) {
         if (!item->poller)
                 return;
-        epoll_ctl(item->poller->epoll_fd, EPOLL_CTL_DEL, item->fd, NULL);
+        if (!item->unpolled)
+                epoll_ctl(item->poller->epoll_fd, EPOLL_CTL_DEL, item->fd, NULL);
         fair_queue_remove(&item->turn);
         item->poller = NULL;
 }

@@ -33,6 +33,7 @@ struct PollItem {
         FairShare *share;
         FairItem turn;
         uint32_t revents; /* since its last turn */
+        bool unpolled;    /* it waits for a turn, and for nothing else */
         void (*on_ready)(PollItem *item, uint32_t revents);
         void (*on_turn)(PollItem *item, uint32_t revents);
 };
@@ -52,6 +53,9 @@ int poller_run(Poller *poller, bool wait);
 
 /* Starts to wait for @events of item->fd; fd and callbacks are set. Returns 0 or a negative errno. */
 int poll_item_add(PollItem *item, Poller *poller, uint32_t events);
+
+/* Waits for one turn of an item with a share, and not for its descriptor. */
+void poll_item_add_turn(PollItem *item, Poller *poller);
 
 /* An item that was never added is left alone. */
 void poll_item_remove(PollItem *item);

@@ -94,14 +94,16 @@ static int subject_read_cgroup(Subject *subject, int fd, CgroupMap *cgroups) {
         return r < 0 ? error_trace(r) : 0;
 }
 
-int subject_new(int fd, const SubjectQuestions *questions, Subject **ret) {
+int subject_new(int fd, Subject **ret) {
         struct ucred credentials;
         socklen_t size = sizeof(credentials);
         Subject *subject;
-        int r;
 
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0)
                 return error_origin(-errno);
+        /* Of what is no UNIX socket nobody is known. */
+        if (credentials.uid == (uid_t)-1)
+                return error_origin(-ENODATA);
         subject = calloc(1, sizeof(*subject));
         if (!subject)
                 return error_origin(-ENOMEM);
@@ -110,17 +112,19 @@ int subject_new(int fd, const SubjectQuestions *questions, Subject **ret) {
         subject->gid = credentials.gid;
         subject->pid = credentials.pid;
         subject->connected_usec = clock_usec(CLOCK_BOOTTIME);
+        *ret = subject;
+        return 0;
+}
+
+int subject_ask(Subject *subject, int fd, const SubjectQuestions *questions) {
+        int r;
+
         r = subject_read_groups(subject, fd);
         if (r == 0 && questions->label)
                 r = subject_read_label(subject, fd);
         if (r == 0 && questions->cgroups)
                 r = subject_read_cgroup(subject, fd, questions->cgroups);
-        if (r < 0) {
-                subject_unref(subject);
-                return error_trace(r);
-        }
-        *ret = subject;
-        return 0;
+        return r < 0 ? error_trace(r) : 0;
 }
 
 Subject *subject_ref(Subject *subject) {

@@ -33,15 +33,18 @@ typedef struct Subject {
         char *unit;
 } Subject;
 
-/* What more than its user and groups is to be known of a client. It costs a descriptor for a moment. */
+/* What more than its groups is to be asked of a client. It costs a descriptor for a moment. */
 typedef struct SubjectQuestions {
         CgroupMap *cgroups; /* NULL: its control group is not asked for */
         bool label;
 } SubjectQuestions;
 
-/* Reads the credentials of the peer of @fd. Returns 0 with a reference for the caller, or a negative
- * errno. */
-int subject_new(int fd, const SubjectQuestions *questions, Subject **ret);
+/* Whose user the peer of @fd is: no more, for those who are to be turned away. Returns 0 with a
+ * reference for the caller, or a negative errno. */
+int subject_new(int fd, Subject **ret);
+
+/* Its groups, and the answers to @questions; once. Returns 0 or a negative errno. */
+int subject_ask(Subject *subject, int fd, const SubjectQuestions *questions);
 
 Subject *subject_ref(Subject *subject);
 Subject *subject_unref(Subject *subject);

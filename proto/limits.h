@@ -27,6 +27,9 @@ enum {
         QUEUED_BYTES_FREE = 4096,
         /* Watches of one user. */
         WATCHES_PER_USER_MAX = 8,
+        /* Connections, of one user and of all, that wait to be told that they are too many. */
+        REFUSALS_PER_USER_MAX = 64,
+        REFUSALS_MAX = 256,
         /* Descriptors that were sent to the clients of one user and not yet received. */
         IN_FLIGHT_PER_USER_MAX = 1024,
         /* The same of one connection, until its next call waits for it to have received them. */

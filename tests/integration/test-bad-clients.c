@@ -343,6 +343,29 @@ Test(bad_clients, storm_of_hangups) {
         scene_end(&scene);
 }
 
+/* The signal comes first: a limit is that of the new configuration, too. */
+Test(bad_clients, who_comes_after_a_hangup_meets_the_new_rules) {
+        enum { N_CROWD = 20 };
+        static const char few[] = "[Broker]\nSocketMode=0666\nRetainSec=0\nMaxConnectionsPerUser=1\n"
+                                  "[Rule all]\nUser=*\n";
+        int crowd[N_CROWD];
+
+        scene_begin(&scene, KIT_CONFIG);
+        for (int i = 0; i < 10; i++) {
+                scene_stop_broker(&scene);
+                harness_ask_to_reload(&scene.kit.harness, few);
+                for (size_t k = 0; k < N_CROWD; k++)
+                        crowd[k] = scene_connect(&scene);
+                scene_continue_broker(&scene);
+                for (size_t k = 0; k < N_CROWD; k++) {
+                        json_decref(kit_expect_error(scene_receive(crowd[k]), "QuotaExceeded"));
+                        close(crowd[k]);
+                }
+                harness_reload(&scene.kit.harness, KIT_CONFIG);
+        }
+        scene_end(&scene);
+}
+
 Test(bad_clients, faulty_configuration_leaves_the_old_one_in_force) {
         static const char *const faulty[] = {
                 "[Rule none]\nUser=*\nAllow=perhaps\n",

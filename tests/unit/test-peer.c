@@ -152,6 +152,7 @@ Test(peer, over_the_limit_of_connections) {
         first = dial();
         second = connect_peer(&answer);
         cr_assert(eq(int, answer, PEER_E_LIMIT));
+        kit_turn(&kit);
         cr_assert(contains(receive(second, NULL), "io.reuseportd.QuotaExceeded"));
         cr_assert(contains(text, "\"resource\":\"connections\""));
         cr_assert(contains(text, "\"limit\":1"));
@@ -169,6 +170,36 @@ Test(peer, over_the_limit_of_connections) {
         close(first);
         kit_turn(&kit);
         first = dial();
+        close(first);
+        end();
+}
+
+/* Each holds a descriptor until it is told. */
+Test(peer, of_many_who_are_too_many_some_are_told) {
+        enum { N = 6, N_TOLD = 2 };
+        int first, others[N], answer, n_told = 0;
+
+        start();
+        kit.services.accounts.limit_per_user[RESOURCE_CONNECTIONS] = 1;
+        kit.services.accounts.limit_per_user[RESOURCE_REFUSALS] = N_TOLD;
+        first = dial();
+        for (int i = 0; i < N; i++) {
+                others[i] = connect_peer(&answer);
+                cr_assert(eq(int, answer, PEER_E_LIMIT));
+                cr_assert(eq(int, has_hung_up(others[i]), i >= N_TOLD));
+        }
+        kit_turn(&kit);
+        for (int i = 0; i < N; i++) {
+                n_told += contains(receive(others[i], NULL), "io.reuseportd.QuotaExceeded");
+                cr_assert(has_hung_up(others[i]));
+                close(others[i]);
+        }
+        cr_assert(eq(int, n_told, N_TOLD));
+        cr_assert(zero(sz, kit.services.accounts.used[RESOURCE_REFUSALS]));
+        /* And those who wait when the broker stops. */
+        others[0] = connect_peer(&answer);
+        cr_assert(eq(int, answer, PEER_E_LIMIT));
+        close(others[0]);
         close(first);
         end();
 }

@@ -156,9 +156,9 @@ Test(subject, what_is_no_connection) {
                 self = { .pid = getpid(), .uid = getuid(), .connected_usec = UINT64_MAX };
 
         cr_assert(zero(int, pipe(fds)));
-        cr_assert(eq(int, subject_new(fds[0], &no_questions, &subject), -ENOTSOCK));
-        cr_assert(lt(int, subject_new(udp, &no_questions, &subject), 0));
-        cr_assert(eq(int, subject_new(-1, &no_questions, &subject), -EBADF));
+        cr_assert(eq(int, subject_new(fds[0], &subject), -ENOTSOCK));
+        cr_assert(lt(int, subject_new(udp, &subject), 0));
+        cr_assert(eq(int, subject_new(-1, &subject), -EBADF));
         cr_assert(eq(ptr, subject, NULL));
         cr_assert(eq(int, subject_open_pidfd(&self, fds[0], &pidfd), -ENOTSOCK));
         cr_assert(eq(int, subject_open_pidfd(&self, -1, &pidfd), -EBADF));
@@ -191,7 +191,8 @@ Test(subject, a_peer_that_has_been_reaped) {
         cr_assert(zero(int, r));
         fd = accept(listener, NULL, NULL);
         cr_assert(ge(int, fd, 0));
-        cr_assert(zero(int, subject_new(fd, &no_questions, &subject)));
+        cr_assert(zero(int, subject_new(fd, &subject)));
+        cr_assert(zero(int, subject_ask(subject, fd, &no_questions)));
         cr_assert(eq(int, subject->pid, pid));
         cr_assert(eq(int, subject_open_pidfd(subject, fd, &pidfd), SUBJECT_E_GONE));
         cr_assert(eq(int, pidfd, -1));
@@ -208,7 +209,8 @@ Test(subject, a_peer_that_is_there) {
         Subject *subject;
 
         cr_assert(zero(int, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)));
-        cr_assert(zero(int, subject_new(pair[0], &no_questions, &subject)));
+        cr_assert(zero(int, subject_new(pair[0], &subject)));
+        cr_assert(zero(int, subject_ask(subject, pair[0], &no_questions)));
         cr_assert(eq(int, subject->pid, getpid()));
         cr_assert(eq(u32, subject->uid, getuid()));
         cr_assert(eq(u32, subject->gid, getgid()));
@@ -239,7 +241,8 @@ Test(subject, no_groups_and_many) {
         for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
                 cr_assert(zero(int, setgroups(counts[i], groups)));
                 cr_assert(zero(int, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)));
-                cr_assert(zero(int, subject_new(pair[0], &no_questions, &subject)));
+                cr_assert(zero(int, subject_new(pair[0], &subject)));
+                cr_assert(zero(int, subject_ask(subject, pair[0], &no_questions)));
                 cr_assert(eq(sz, subject->n_groups, counts[i]));
                 cr_assert(
                         zero(int, memcmp(subject->groups ?: groups, groups, counts[i] * sizeof(gid_t))));

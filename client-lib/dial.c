@@ -18,6 +18,8 @@
 enum {
         BACKOFF_MIN_USEC = 1000,
         BACKOFF_MAX_USEC = 100 * 1000,
+        /* The same where a broker is there and its queue is full: it lets in a hundred in that time. */
+        QUEUE_BACKOFF_MAX_USEC = 8 * 1000,
 };
 
 #define USER_SOCKET "reuseportd/io.reuseportd"
@@ -76,11 +78,15 @@ int client_dial_error(const reuse_client *client, int number, reuse_error **ret_
         }
 }
 
-void client_back_off(reuse_client *client) {
+static void back_off(reuse_client *client, uint64_t max_usec) {
         client->backoff = client->backoff == 0 ? BACKOFF_MIN_USEC : client->backoff * 2;
-        if (client->backoff > BACKOFF_MAX_USEC)
-                client->backoff = BACKOFF_MAX_USEC;
+        if (client->backoff > max_usec)
+                client->backoff = max_usec;
         client->retry_at = client_deadline(client_now(), client->backoff);
+}
+
+void client_back_off(reuse_client *client) {
+        back_off(client, BACKOFF_MAX_USEC);
 }
 
 int client_dial(reuse_client *client) {
@@ -95,7 +101,7 @@ int client_dial(reuse_client *client) {
                 return 1;
         if (errno != EAGAIN && errno != EINTR)
                 return -errno;
-        client_back_off(client);
+        back_off(client, QUEUE_BACKOFF_MAX_USEC);
         return 0;
 }
 

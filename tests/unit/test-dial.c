@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "build-config.h"
 #include "tests/unit/fake-broker.h"
@@ -128,6 +129,13 @@ Test(dial, broker_ends_while_its_queue_is_full) {
         broker_end(&broker);
 }
 
+static uint64_t now_usec(void) {
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 Test(dial, full_queue_is_waited_for) {
         static const char call[] = "{\"method\":\"io.reuseportd.List\"}";
         reuse_client *clients[QUEUE_MAX];
@@ -147,6 +155,13 @@ Test(dial, full_queue_is_waited_for) {
         cr_assert(ge(int, pollfd.fd, 0));
         cr_assert(zero(int, poll(&pollfd, 1, 0)));
         cr_assert(lt(u64, reuse_client_get_timeout(broker.client), UINT64_MAX));
+
+        /* However often it was full, it is tried again soon: others come meanwhile. */
+        for (int i = 0; i < 8; i++) {
+                cr_assert(eq(int, reuse_client_wait(broker.client, REUSE_TIMEOUT_INFINITE), 1));
+                cr_assert(ge(int, reuse_client_process(broker.client), 0));
+                cr_assert(le(u64, reuse_client_get_timeout(broker.client), now_usec() + 8000));
+        }
 
         for (int i = 0; i < n; i++) {
                 close(accept(broker.listener, NULL, NULL));

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * Since Linux 6.13 a pidfd tells the number of its process's control group. The number is that of the
- * folder in the control group filesystem, which is searched for it: /proc/PID/cgroup would name the
- * folder at once, but a number of a process is not an identity, and a service that is shut off from
- * other processes (ProtectProc=) does not see them in /proc. Numbers are never used again and folders
- * never renamed, so what was found is remembered.
+ * Since Linux 6.13 a pidfd tells the number of its process's control group. That is the number of a
+ * folder in the control group filesystem, whose name /proc/PID/cgroup tells: a number of a process is
+ * not an identity, but the folder of that name has the number that was asked for, or it is not the one.
+ * Numbers are never used again and folders never renamed, so what was found is remembered.
+ *
+ * A service that is shut off from other processes (ProtectProc=) does not see them in /proc, and has to
+ * look through all folders. To whom some were delegated can make as many as it likes, and as deep. So it
+ * is looked for a little at a time, in the client's own turns; and first in the folders of root and of
+ * the client's user, so that those of others are none of its business.
  *
  * Older kernels have only /proc. There the pidfd is asked afterwards whether its process still lives: if
  * it does, the number was its own all the while.
@@ -28,6 +32,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "daemon/clock.h"
 #include "proto/cleanup.h"
 #include "proto/error.h"
 
@@ -54,57 +59,58 @@ static const char *map_find(const CgroupMap *map, uint64_t id) {
         return NULL;
 }
 
-/* Takes over @path. */
-static void map_add(CgroupMap *map, uint64_t id, char *path) {
-        CgroupName *name = &map->names[map->next];
+/* The one to be forgotten for another of @uid: the oldest, of its own if it has many. */
+static CgroupName *map_choose(CgroupMap *map, uid_t uid) {
+        CgroupName *oldest = &map->names[0], *own = NULL;
+        size_t n_own = 0;
 
-        map->next = (map->next + 1) % CGROUP_NAMES_MAX;
+        for (size_t i = 0; i < CGROUP_NAMES_MAX; i++) {
+                CgroupName *name = &map->names[i];
+
+                if (name->since < oldest->since)
+                        oldest = name;
+                if (!name->path || name->uid != uid)
+                        continue;
+                n_own++;
+                if (!own || name->since < own->since)
+                        own = name;
+        }
+        return n_own >= CGROUP_NAMES_PER_USER_MAX ? own : oldest;
+}
+
+/* Without memory it is not remembered. */
+static void map_add(CgroupMap *map, uint64_t id, uid_t uid, const char *path) {
+        CgroupName *name = map_choose(map, uid);
+        char *copy = strdup(path);
+
+        if (!copy)
+                return;
         free(name->path);
-        *name = (CgroupName){ .id = id, .path = path };
+        *name = (CgroupName){ .id = id, .uid = uid, .since = ++map->count, .path = copy };
 }
 
 /* ---- the search -------------------------------------------------------------------------------- */
 
-typedef struct Search {
+struct CgroupSearch {
         uint64_t id;
+        uid_t uid;
+        bool everywhere; /* also in folders that are others' */
+        bool skipped;    /* there are such */
         size_t n_folders;
+        size_t depth;
+        /* Of the folders on the way: how long their paths are, where to go on reading them, and which
+         * folder in them was the last. */
+        struct {
+                size_t n_path;
+                off_t at;
+                ino64_t last;
+        } way[CGROUP_DEPTH_MAX];
         char path[PATH_MAX]; /* of the folder at hand; "" is the root */
-} Search;
+};
 
-static void dir_closep(DIR **dir) {
-        if (*dir)
-                closedir(*dir);
-}
-
-/* Looks below the folder @fd, which is consumed. Returns whether search->path is what was looked for. */
-/* NOLINTNEXTLINE(misc-no-recursion): CGROUP_DEPTH_MAX deep */
-static bool search_below(Search *search, int fd, unsigned depth) {
-        size_t n = strlen(search->path);
-        _cleanup_(dir_closep) DIR *dir = fdopendir(fd);
-        const struct dirent *entry;
-
-        if (!dir) {
-                fd_close(fd);
-                return false;
-        }
-        while ((entry = readdir(dir))) {
-                int below;
-
-                if (entry->d_type != DT_DIR || entry->d_name[0] == '.' ||
-                    n + 1 + strlen(entry->d_name) >= sizeof(search->path))
-                        continue;
-                if (++search->n_folders > CGROUP_FOLDERS_MAX || depth >= CGROUP_DEPTH_MAX)
-                        return false;
-                sprintf(search->path + n, "/%s", entry->d_name);
-                if (entry->d_ino == search->id)
-                        return true;
-                below = openat(dirfd(dir), entry->d_name,
-                               O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-                if (below >= 0 && search_below(search, below, depth + 1))
-                        return true;
-                search->path[n] = '\0';
-        }
-        return false;
+CgroupSearch *cgroup_search_free(CgroupSearch *search) {
+        free(search);
+        return NULL;
 }
 
 /* The root of the hierarchy that systemd uses, where it is mounted by itself or beside the old ones. */
@@ -118,23 +124,132 @@ static int open_root(void) {
         return -1;
 }
 
-static int find_folder(uint64_t id, char **ret) {
-        _cleanup_(freep) Search *search = NULL;
-        _cleanup_(fd_closep) int root = open_root();
+/* The folder at hand, at where its reading was left. -1 if it has gone. */
+static int search_open(const CgroupSearch *search, int root) {
+        int fd = openat(root, search->path[0] ? search->path + 1 : ".",
+                        O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+        if (fd >= 0 && lseek(fd, search->way[search->depth].at, SEEK_SET) < 0)
+                fd = fd_close(fd);
+        return fd;
+}
+
+/* Whether to look below the folder @name of @folder: not if it has none, which its links tell. */
+static bool search_may_enter(CgroupSearch *search, int folder, const char *name) {
         struct stat st;
 
-        if (root < 0 || fstat(root, &st) < 0)
-                return CGROUP_E_UNKNOWN;
-        search = malloc(sizeof(*search));
-        if (!search)
-                return error_origin(-ENOMEM);
-        search->id = id;
+        if (search->depth + 1 >= CGROUP_DEPTH_MAX ||
+            fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_nlink <= 2)
+                return false;
+        if (search->everywhere || st.st_uid == 0 || st.st_uid == search->uid)
+                return true;
+        search->skipped = true;
+        return false;
+}
+
+static void search_enter(CgroupSearch *search) {
+        search->depth++;
+        search->way[search->depth].n_path = strlen(search->path);
+        search->way[search->depth].at = 0;
+        search->way[search->depth].last = 0;
+}
+
+/* The folder at hand has been read. Returns false if that was the last one. */
+static bool search_leave(CgroupSearch *search) {
+        if (search->depth > 0) {
+                search->depth--;
+                search->path[search->way[search->depth].n_path] = '\0';
+                return true;
+        }
+        if (search->everywhere || !search->skipped)
+                return false;
+        search->everywhere = true;
         search->n_folders = 0;
-        strcpy(search->path, st.st_ino == id ? "/" : "");
-        if (st.st_ino != id && !search_below(search, fd_take(&root), 0))
+        search->way[0].at = 0;
+        search->way[0].last = 0;
+        return true;
+}
+
+enum {
+        _SEARCH_E_SUCCESS,
+        SEARCH_E_READ,  /* to its end */
+        SEARCH_E_BELOW, /* the folder at hand is another one now */
+        SEARCH_E_TOO_MANY,
+        SEARCH_E_TIME,
+        SEARCH_E_NEXT,
+        /* Bytes of entries that are read at once. */
+        READ_SIZE = 2048,
+};
+
+/* Looks at one entry of the folder at hand, open as @folder. As search_read(), SEARCH_E_NEXT: it is
+ * none. */
+static int search_look_at(CgroupSearch *search, int folder, const struct dirent64 *entry) {
+        size_t n = search->way[search->depth].n_path;
+
+        search->way[search->depth].at = entry->d_off;
+        /* Where two have the same place in the order, what is next can be the last once more. */
+        if (entry->d_type != DT_DIR || entry->d_name[0] == '.' ||
+            entry->d_ino == search->way[search->depth].last ||
+            n + 1 + strlen(entry->d_name) >= sizeof(search->path))
+                return SEARCH_E_NEXT;
+        search->way[search->depth].last = entry->d_ino;
+        if (++search->n_folders > CGROUP_FOLDERS_MAX)
+                return SEARCH_E_TOO_MANY;
+        sprintf(search->path + n, "/%s", entry->d_name);
+        if (entry->d_ino == search->id)
+                return 0;
+        if (search_may_enter(search, folder, entry->d_name)) {
+                search_enter(search);
+                return SEARCH_E_BELOW;
+        }
+        search->path[n] = '\0';
+        return SEARCH_E_NEXT;
+}
+
+/* Reads on in the folder at hand. Returns 0 if search->path is what is looked for, or SEARCH_E_*. */
+static int search_read(CgroupSearch *search, int root, uint64_t end_usec) {
+        _cleanup_(fd_closep) int folder = search_open(search, root);
+        /* A few at a time: what was read and not looked at is read once more. */
+        union {
+                struct dirent64 first;
+                char bytes[READ_SIZE];
+        } entries;
+        ssize_t size;
+        int r;
+
+        while (folder >= 0 && (size = getdents64(folder, &entries, sizeof(entries))) > 0) {
+                const struct dirent64 *entry;
+
+                for (ssize_t i = 0; i < size; i += entry->d_reclen) {
+                        entry = (const struct dirent64 *)(const void *)(entries.bytes + i);
+                        r = search_look_at(search, folder, entry);
+                        if (r != SEARCH_E_NEXT)
+                                return r;
+                        if (clock_usec(CLOCK_MONOTONIC) >= end_usec)
+                                return SEARCH_E_TIME;
+                }
+        }
+        return SEARCH_E_READ;
+}
+
+int cgroup_search_go_on(CgroupMap *map, CgroupSearch *search, uint64_t usec, char **ret) {
+        uint64_t end_usec = clock_usec(CLOCK_MONOTONIC) + usec;
+        _cleanup_(fd_closep) int root = open_root();
+        int r;
+
+        if (root < 0)
                 return CGROUP_E_UNKNOWN;
-        *ret = strdup(search->path);
-        return *ret ? 0 : error_origin(-ENOMEM);
+        do {
+                r = search_read(search, root, end_usec);
+                if (r == 0) {
+                        map_add(map, search->id, search->uid, search->path);
+                        *ret = strdup(search->path);
+                        return *ret ? 0 : error_origin(-ENOMEM);
+                }
+                if (r == SEARCH_E_TOO_MANY || (r == SEARCH_E_READ && !search_leave(search)))
+                        return CGROUP_E_UNKNOWN;
+        } while (r != SEARCH_E_TIME && clock_usec(CLOCK_MONOTONIC) < end_usec);
+        return CGROUP_E_AGAIN;
 }
 
 /* ---- by /proc ---------------------------------------------------------------------------------- */
@@ -170,7 +285,17 @@ static int read_proc(int pidfd, pid_t pid, char **ret) {
         return 0;
 }
 
-int cgroup_of_process(CgroupMap *map, int pidfd, pid_t pid, char **ret) {
+/* Whether @path is that of the control group @id. "/" is the root. */
+static bool is_folder_of(uint64_t id, const char *path) {
+        _cleanup_(fd_closep) int root = open_root();
+        struct stat st;
+
+        return root >= 0 && fstatat(root, path[1] ? path + 1 : ".", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+               st.st_ino == id;
+}
+
+int cgroup_of_process(CgroupMap *map, int pidfd, pid_t pid, uid_t uid, CgroupSearch **ret_search,
+                      char **ret) {
         struct pidfd_info_v0 info = { .mask = PIDFD_INFO_HAS_CGROUPID };
         _cleanup_(freep) char *path = NULL;
         const char *known;
@@ -186,14 +311,24 @@ int cgroup_of_process(CgroupMap *map, int pidfd, pid_t pid, char **ret) {
                 *ret = strdup(known);
                 return *ret ? 0 : error_origin(-ENOMEM);
         }
-        r = find_folder(info.cgroupid, &path);
-        if (r != 0)
-                return r < 0 ? error_trace(r) : r;
-        *ret = strdup(path);
-        if (!*ret)
+        r = read_proc(pidfd, pid, &path);
+        if (r < 0)
+                return error_trace(r);
+        if (r == 0 && is_folder_of(info.cgroupid, path)) {
+                map_add(map, info.cgroupid, uid, path);
+                *ret = ptr_take(path);
+                return 0;
+        }
+        if (is_folder_of(info.cgroupid, "/")) {
+                *ret = strdup("/");
+                return *ret ? 0 : error_origin(-ENOMEM);
+        }
+        *ret_search = calloc(1, sizeof(**ret_search));
+        if (!*ret_search)
                 return error_origin(-ENOMEM);
-        map_add(map, info.cgroupid, ptr_take(path));
-        return 0;
+        (*ret_search)->id = info.cgroupid;
+        (*ret_search)->uid = uid;
+        return CGROUP_E_AGAIN;
 }
 
 bool cgroup_unit(const char *path, char ret[static CGROUP_UNIT_MAX]) {

@@ -50,14 +50,15 @@ struct Peer {
         /* Among those of whom a part of a call has come, since when (CLOCK_MONOTONIC); 0: it is not. */
         TAILQ_ENTRY(Peer) partial;
         uint64_t partial_usec;
-        bool greeted;   /* all is known of it that is to be asked */
-        bool unserved;  /* what was read may hold whole frames: they come before reading on */
-        bool eof;       /* the client sends nothing more */
-        bool congested; /* no call is served before the client has received what was sent */
-        bool ending;    /* once what is to be sent has left */
-        bool leaving;   /* it has ended, but for its leases */
-        bool refused;   /* it is one too many, and is to be told so */
-        bool lingering; /* it has ended, but for descriptors that its client has not received */
+        CgroupSearch *search; /* for its control group: nothing is served before */
+        bool greeted;         /* all was asked that is to be known of it */
+        bool unserved;        /* what was read may hold whole frames: they come before reading on */
+        bool eof;             /* the client sends nothing more */
+        bool congested;       /* no call is served before the client has received what was sent */
+        bool ending;          /* once what is to be sent has left */
+        bool leaving;         /* it has ended, but for its leases */
+        bool refused;         /* it is one too many, and is to be told so */
+        bool lingering;       /* it has ended, but for descriptors that its client has not received */
         struct {
                 Resource resource;
                 int outcome;
@@ -84,6 +85,7 @@ static void peer_free(Peer *peer) {
         channel_deinit(&peer->channel);
         subscription_end(&peer->subscription);
         listing_free(peer->listing);
+        cgroup_search_free(peer->search);
         peer_end_partial(peer);
         lease_owner_end(&peer->leases, MEMBER_LEAVE_LOST, "the connection has ended");
         process_unref(peer->process);
@@ -423,7 +425,8 @@ static int peer_exchange(Peer *peer, uint32_t revents) {
  * for their users' turns.
  */
 
-/* What more is to be known of a client than its user: before anything of it is served. */
+/* What more is to be known of a client than its user: before anything of it is served. As subject_ask().
+ */
 static int peer_greet(Peer *peer) {
         const Policy *policy = peer->services->config->policy;
         const SubjectQuestions questions = {
@@ -432,11 +435,16 @@ static int peer_greet(Peer *peer) {
         };
         int r;
 
-        if (peer->greeted)
+        if (peer->greeted && !peer->search)
                 return 0;
+        if (!peer->greeted)
+                r = subject_ask(peer->subject, peer->channel.fd, &questions, &peer->search);
+        else
+                r = subject_ask_on(peer->subject, &peer->services->cgroups, peer->search, TURN_USEC);
         peer->greeted = true;
-        r = subject_ask(peer->subject, peer->channel.fd, &questions);
-        return r < 0 ? error_trace(r) : 0;
+        if (r != SUBJECT_E_AGAIN)
+                peer->search = cgroup_search_free(peer->search);
+        return r < 0 ? error_trace(r) : r;
 }
 
 /* Why this one is one too many: as user_charge(). Leaves what was to be had to the peer. */
@@ -491,6 +499,11 @@ static void peer_on_turn(PollItem *item, uint32_t revents) {
         }
         before = peer->unserved;
         r = peer_greet(peer);
+        if (r == SUBJECT_E_AGAIN) {
+                peer->item.revents |= revents;
+                poll_item_request_turn(&peer->item);
+                return;
+        }
         if (r == 0)
                 r = peer_exchange(peer, revents);
         if (r == 0 && !peer->ending)

@@ -80,7 +80,8 @@ static int subject_read_label(Subject *subject, int fd) {
         return 0;
 }
 
-static int subject_read_cgroup(Subject *subject, int fd, CgroupMap *cgroups) {
+/* Returns 0, CGROUP_E_AGAIN, or a negative errno. */
+static int subject_read_cgroup(Subject *subject, int fd, CgroupMap *cgroups, CgroupSearch **ret_search) {
         _cleanup_(fd_closep) int pidfd = -1;
         socklen_t size = sizeof(pidfd);
         int r;
@@ -90,8 +91,8 @@ static int subject_read_cgroup(Subject *subject, int fd, CgroupMap *cgroups) {
                 pidfd = -1;
                 return 0;
         }
-        r = cgroup_of_process(cgroups, pidfd, subject->pid, &subject->cgroup);
-        return r < 0 ? error_trace(r) : 0;
+        r = cgroup_of_process(cgroups, pidfd, subject->pid, subject->uid, ret_search, &subject->cgroup);
+        return r < 0 ? error_trace(r) : r == CGROUP_E_AGAIN ? r : 0;
 }
 
 int subject_new(int fd, Subject **ret) {
@@ -116,15 +117,25 @@ int subject_new(int fd, Subject **ret) {
         return 0;
 }
 
-int subject_ask(Subject *subject, int fd, const SubjectQuestions *questions) {
+int subject_ask(Subject *subject, int fd, const SubjectQuestions *questions, CgroupSearch **ret_search) {
         int r;
 
         r = subject_read_groups(subject, fd);
         if (r == 0 && questions->label)
                 r = subject_read_label(subject, fd);
         if (r == 0 && questions->cgroups)
-                r = subject_read_cgroup(subject, fd, questions->cgroups);
-        return r < 0 ? error_trace(r) : 0;
+                r = subject_read_cgroup(subject, fd, questions->cgroups, ret_search);
+        if (r < 0)
+                return error_trace(r);
+        return r == CGROUP_E_AGAIN ? SUBJECT_E_AGAIN : 0;
+}
+
+int subject_ask_on(Subject *subject, CgroupMap *cgroups, CgroupSearch *search, uint64_t usec) {
+        int r = cgroup_search_go_on(cgroups, search, usec, &subject->cgroup);
+
+        if (r < 0)
+                return error_trace(r);
+        return r == CGROUP_E_AGAIN ? SUBJECT_E_AGAIN : 0;
 }
 
 Subject *subject_ref(Subject *subject) {

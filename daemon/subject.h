@@ -43,17 +43,22 @@ typedef struct SubjectQuestions {
  * reference for the caller, or a negative errno. */
 int subject_new(int fd, Subject **ret);
 
-/* Its groups, and the answers to @questions; once. Returns 0 or a negative errno. */
-int subject_ask(Subject *subject, int fd, const SubjectQuestions *questions);
-
-Subject *subject_ref(Subject *subject);
-Subject *subject_unref(Subject *subject);
-
 enum {
         _SUBJECT_E_SUCCESS,
         SUBJECT_E_GONE,          /* the process that made the connection has exited */
         SUBJECT_E_NO_DESCRIPTOR, /* the broker has no descriptor left */
+        SUBJECT_E_AGAIN,         /* its control group is still looked for */
 };
+
+/* Its groups, and the answers to @questions; once. Returns 0, SUBJECT_E_AGAIN with *@ret_search, the
+ * caller's, or a negative errno. */
+int subject_ask(Subject *subject, int fd, const SubjectQuestions *questions, CgroupSearch **ret_search);
+
+/* Goes on with that, for @usec or a little longer. Returns 0, SUBJECT_E_AGAIN, or a negative errno. */
+int subject_ask_on(Subject *subject, CgroupMap *cgroups, CgroupSearch *search, uint64_t usec);
+
+Subject *subject_ref(Subject *subject);
+Subject *subject_unref(Subject *subject);
 
 /*
  * A pidfd of the process that made the connection @fd: of the kernel's own record where it keeps one

@@ -192,7 +192,7 @@ Test(subject, a_peer_that_has_been_reaped) {
         fd = accept(listener, NULL, NULL);
         cr_assert(ge(int, fd, 0));
         cr_assert(zero(int, subject_new(fd, &subject)));
-        cr_assert(zero(int, subject_ask(subject, fd, &no_questions)));
+        cr_assert(zero(int, subject_ask(subject, fd, &no_questions, NULL)));
         cr_assert(eq(int, subject->pid, pid));
         cr_assert(eq(int, subject_open_pidfd(subject, fd, &pidfd), SUBJECT_E_GONE));
         cr_assert(eq(int, pidfd, -1));
@@ -210,7 +210,7 @@ Test(subject, a_peer_that_is_there) {
 
         cr_assert(zero(int, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)));
         cr_assert(zero(int, subject_new(pair[0], &subject)));
-        cr_assert(zero(int, subject_ask(subject, pair[0], &no_questions)));
+        cr_assert(zero(int, subject_ask(subject, pair[0], &no_questions, NULL)));
         cr_assert(eq(int, subject->pid, getpid()));
         cr_assert(eq(u32, subject->uid, getuid()));
         cr_assert(eq(u32, subject->gid, getgid()));
@@ -242,7 +242,7 @@ Test(subject, no_groups_and_many) {
                 cr_assert(zero(int, setgroups(counts[i], groups)));
                 cr_assert(zero(int, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)));
                 cr_assert(zero(int, subject_new(pair[0], &subject)));
-                cr_assert(zero(int, subject_ask(subject, pair[0], &no_questions)));
+                cr_assert(zero(int, subject_ask(subject, pair[0], &no_questions, NULL)));
                 cr_assert(eq(sz, subject->n_groups, counts[i]));
                 cr_assert(
                         zero(int, memcmp(subject->groups ?: groups, groups, counts[i] * sizeof(gid_t))));

@@ -39,6 +39,8 @@ static SocketSpec sentinel_spec(Endpoint *endpoint, Options *room) {
         /* The options of the members are not for it, least of all their multicast groups. But what is
          * bound to another device is another group. */
         wire_init(&wire_options, room);
+        /* By whatever option of theirs, they may be bound to an address that no interface has. */
+        room->free_bind = true;
         if (endpoint->requested)
                 room->bind_to_device = endpoint->requested->bind_to_device;
         return (SocketSpec){ .network_namespace = endpoint->network_namespace,

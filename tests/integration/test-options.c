@@ -332,3 +332,42 @@ Test(options, without_the_privilege) {
         close(control);
         kit_stop(&kit);
 }
+
+/* Also what the broker puts beside the members of a group can be where no interface has the address:
+ * among several, and where connections wait with nobody to take them. */
+Test(options, free_bind_of_a_group) {
+        static const struct {
+                const char *network, *address;
+        } groups[] = {
+                { "tcp4", "192.0.2.1:0" },
+                { "tcp6", "[2001:db8::1]:0" },
+                { "udp4", "192.0.2.1:0" },
+                { "udp6", "[2001:db8::1]:0" },
+        };
+        int control;
+        Kit kit;
+
+        harness_private_network();
+        kit_start(&kit, KIT_CONFIG);
+        control = harness_connect(&kit.harness);
+        for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
+                json_decref(kit_refused(control, "AddressUnavailable", "{'network':'%s','address':'%s'}",
+                                        groups[i].network, groups[i].address));
+                for (int standby = 0; standby < 2; standby++) {
+                        KitSocket held[2];
+
+                        if (standby && !kit_is_capable(control, "steer"))
+                                continue;
+                        held[0] = kit_acquire(
+                                control, "{'network':'%s','address':'%s','options':{'freeBind':true}%s}",
+                                groups[i].network, groups[i].address, standby ? ",'standby':true" : "");
+                        held[1] = kit_acquire(
+                                control, "{'network':'%s','address':'%s','options':{'freeBind':true}}",
+                                groups[i].network, kit_address(&held[0]));
+                        for (int j = 0; j < 2; j++)
+                                kit_release(control, &held[j]);
+                }
+        }
+        close(control);
+        kit_stop(&kit);
+}

@@ -167,8 +167,8 @@ static void lane_connected(OutgoingLane *lane) {
         if (lane->state == LANE_CONNECTING)
                 lane_disarm(lane);
         lane->state = LANE_READY;
-        if (outgoing->kind->brokered && outgoing->kind->type == SOCK_STREAM &&
-            outgoing_is_self(lane->fd)) {
+        /* Datagrams too: such a socket would hear nobody but itself. */
+        if (outgoing->kind->brokered && outgoing_is_self(lane->fd)) {
                 lane_fail(lane, -ELOOP, false,
                           reuse_error_new(-ELOOP,
                                           "the connection to %s came from there, and is to itself: its "

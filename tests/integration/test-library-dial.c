@@ -355,6 +355,33 @@ Test(library_dial, s3_20_to_the_own_listener) {
         kit_stop(&kit);
 }
 
+/* Of datagrams it is no other: a socket that is connected to itself would take them from the listener.
+ */
+Test(library_dial, s1_24_datagrams_to_the_own_listener) {
+        reuse_outgoing *outgoing = NULL;
+        reuse_sockets *sockets;
+        reuse_client *client;
+        const char *address;
+        Kit kit;
+
+        library_begin(&kit, KIT_CONFIG);
+        client = library_connect(&kit);
+        need_dial(&kit, client);
+        sockets = library_acquire(client, "udp4:127.0.0.1:0,sharing=exclusive");
+        address = reuse_sockets_get_address(sockets, 0);
+        cr_assert(eq(int,
+                     reuse_client_dial(client, "udp4", address, address, NULL, PATIENCE_USEC, &outgoing,
+                                       NULL),
+                     -ELOOP));
+        outgoing = dial(client, "udp4", address, NULL, NULL);
+        cr_assert(zero(int, reuse_outgoing_get_reused(outgoing)));
+        kit_expect_byte(reuse_sockets_get_fd(sockets, 0), reuse_outgoing_get_fd(outgoing));
+        reuse_outgoing_free(outgoing);
+        reuse_sockets_free(sockets);
+        reuse_client_free(client);
+        kit_stop(&kit);
+}
+
 /* Each connected socket has what its peer sends; the listener has all the rest. */
 Test(library_dial, s3_14_datagrams) {
         reuse_outgoing *outgoing;

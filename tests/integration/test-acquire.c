@@ -205,7 +205,7 @@ Test(acquire, foreign_file_is_left_alone) {
         kit_stop(&kit);
 }
 
-Test(acquire, unix_has_no_groups) {
+Test(acquire, d4_unix_has_no_groups) {
         Kit kit;
         int control;
 
@@ -296,7 +296,7 @@ Test(acquire, shared_is_one_open_socket) {
         kit_stop(&kit);
 }
 
-Test(acquire, group_members_all_serve) {
+Test(acquire, d5_group_members_all_serve) {
         Kit kit;
         int control, other;
 
@@ -322,7 +322,7 @@ Test(acquire, group_members_all_serve) {
 }
 
 /* A dual-stack wildcard serves both families, a tcp6 or udp6 one only its own. */
-Test(acquire, wildcards_serve_their_families) {
+Test(acquire, s3_4_wildcards_serve_their_families) {
         static const struct {
                 const char *network;
                 int type;

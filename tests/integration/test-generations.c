@@ -277,7 +277,7 @@ static const char *const networks[] = { "tcp4", "tcp6", "udp4", "udp6" };
 
 enum { N_NETWORKS = sizeof(networks) / sizeof(networks[0]) };
 
-Test(generations, standby_takes_nothing_until_ready) {
+Test(generations, d8_standby_takes_nothing_until_ready) {
         stage_begin(&stage, KIT_CONFIG);
         for (size_t i = 0; i < N_NETWORKS; i++) {
                 KitSocket members[2];

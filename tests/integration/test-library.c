@@ -13,7 +13,7 @@ TestSuite(library, .timeout = 60);
 /* ---- one line --------------------------------------------------------------------------------------
  */
 
-Test(library, one_line_of_the_wrong_kind) {
+Test(library, s2_3_one_line_of_the_wrong_kind) {
         static const char *const packets[] = { "udp", "udp4", "udp6", "unixgram" };
         static const char *const streams[] = { "tcp", "tcp4", "tcp6", "unix", "unixpacket" };
         reuse_error *error = NULL;

@@ -98,6 +98,23 @@ Test(networks, s3_1_the_kernel_has_or_says_why_not) {
         end(&kit, control);
 }
 
+/* Who asks for TCP gets that alone, and can see it: some hosts and runtimes have MPTCP in its place. */
+Test(networks, s3_23_tcp_is_no_mptcp) {
+        static const char *const names[] = { "tcp", "tcp4", "tcp6" };
+        int control;
+        Kit kit;
+
+        begin(&kit, &control);
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+                KitSocket held = kit_acquire(control, "{'network':'%s','address':':0'}", names[i]);
+
+                cr_assert(eq(int, kit_int_option(held.fd, SOL_SOCKET, SO_PROTOCOL), IPPROTO_TCP));
+                KIT_EXPECT_TEXT(kit_text(held.reply, "network"), names[i]);
+                kit_release(control, &held);
+        }
+        end(&kit, control);
+}
+
 /* D1 holds for UDP-Lite: nobody else may come to the port by SO_REUSEADDR. */
 Test(networks, d1_datagrams_are_nobody_else_s) {
         int control;

@@ -214,7 +214,7 @@ Test(release, t8_stray_member_of_a_group_gets_no_traffic) {
 
 static const char *const unix_networks[] = { "unix", "unixgram", "unixpacket" };
 
-Test(release, file_goes_with_the_socket) {
+Test(release, s3_26_file_goes_with_the_socket) {
         Kit kit;
         char path[128];
         struct stat st;
@@ -241,7 +241,7 @@ Test(release, file_goes_with_the_socket) {
 }
 
 /* Somebody has put something else there, be it a socket too. */
-Test(release, file_of_somebody_else_stays) {
+Test(release, s3_26_file_of_somebody_else_stays) {
         Kit kit;
         char path[128];
         struct sockaddr_un un = { .sun_family = AF_UNIX };

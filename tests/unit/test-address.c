@@ -67,8 +67,7 @@ static const NetworkRefusal networks_refused[] = {
         { ADDRESS_E_NETWORK_UNKNOWN,
           { "", "ip", "ip4", "ip:", "ip4:", "ip5:1", "TCP", "tcp ", " tcp", "tcp:80", "tcp5", "tcp46",
             "tc", "unix4", "vsock4", "mptcp:", HUNDRED HUNDRED HUNDRED } },
-        { ADDRESS_E_NETWORK_NOT_BUILT,
-          { "vsock", "ip:1", "ip4:icmp", "ip6:ipv6-icmp" } },
+        { ADDRESS_E_NETWORK_NOT_BUILT, { "vsock", "ip:1", "ip4:icmp", "ip6:ipv6-icmp" } },
 };
 
 static const Refusal ip_refused[] = {
@@ -415,7 +414,7 @@ Test(address, host_without_ipv4) {
         expect_host_cases(cases, ELEMENTS(cases), &no_ipv4);
 }
 
-Test(address, host_without_ipv4_yet_dual_stack) {
+Test(address, s3_5_host_without_ipv4_yet_dual_stack) {
         static const HostCase cases[] = {
                 { "tcp", "127.0.0.1:80", NULL, "no IPv4" },
                 { "tcp4", ":80", NULL, "no IPv4" },
@@ -427,7 +426,7 @@ Test(address, host_without_ipv4_yet_dual_stack) {
         expect_host_cases(cases, ELEMENTS(cases), &no_ipv4_mapped);
 }
 
-Test(address, host_without_dual_stack) {
+Test(address, s3_5_host_without_dual_stack) {
         static const HostCase cases[] = {
                 { "tcp6", "0.0.0.0:80", NULL, "IPv4 address on a network of IPv6" },
                 { "tcp4", "[::]:80", "tcp4", "0.0.0.0:80" },
@@ -536,7 +535,7 @@ Test(address, accepts) {
         cr_assert(eq(int, count_fds(), n_fds));
 }
 
-Test(address, equal_sockets_have_equal_bytes) {
+Test(address, s3_9_equal_sockets_have_equal_bytes) {
         static const char *const same[][4] = {
                 { "tcp", "127.0.0.1:80", "tcp4", "[::ffff:127.0.0.1]:00080-80" },
                 { "tcp", "0.0.0.0:80", "tcp", "[::]:80" },
@@ -577,7 +576,7 @@ Test(address, different_sockets_have_different_bytes) {
         }
 }
 
-Test(address, fills_in_sockaddr) {
+Test(address, s3_6_fills_in_sockaddr) {
         Address a = parse("tcp", "1.2.3.4:80");
 
         cr_assert(eq(int, address_family(&a), AF_INET));

@@ -45,7 +45,7 @@ Test(channel_fds, fault_of_send_closes_the_descriptors) {
         teardown();
 }
 
-Test(channel_fds, more_descriptors_than_the_kernel_carries_are_refused) {
+Test(channel_fds, s3_27_more_descriptors_than_the_kernel_carries_are_refused) {
         FDList fds = open_fds(FDS_MAX + 1);
 
         cr_assert(eq(int, send_text(&left, "a", &fds), -ENOBUFS));
@@ -92,7 +92,7 @@ Test(channel_fds, descriptors_nobody_asked_for_are_seen_at_every_byte) {
         teardown();
 }
 
-Test(channel_fds, descriptors_lost_for_want_of_room_end_the_connection) {
+Test(channel_fds, s3_27_descriptors_lost_for_want_of_room_end_the_connection) {
         FDList fds = open_fds(10);
         struct rlimit limit, tight;
 
@@ -108,7 +108,7 @@ Test(channel_fds, descriptors_lost_for_want_of_room_end_the_connection) {
         teardown();
 }
 
-Test(channel_fds, descriptors_arrive_in_order_and_close_on_exec) {
+Test(channel_fds, s3_27_descriptors_arrive_in_order_and_close_on_exec) {
         static const size_t counts[] = { 1, 2, 3, 64, FDS_MAX };
 
         for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {

@@ -270,7 +270,7 @@ Test(socket_factory, privileged_port) {
         cr_assert(zero(int, seteuid(0)));
 }
 
-Test(socket_factory, an_option_that_is_refused_leaves_nothing_open) {
+Test(socket_factory, s2_1_an_option_that_is_refused_leaves_nothing_open) {
         static const char *const networks[] = { "tcp4", "udp4", "unix" };
         static RawOption unknown = { .level = 250, .name = 1, .value = "00" };
         int n_fds = leaks_count_fds();
@@ -364,6 +364,29 @@ Test(socket_factory, another_user_cannot_take_the_port) {
                                   "%s, sharing %d, reuse %d", networks[i % 2], sharing, reuse);
                 fd_close(fd);
         }
+}
+
+/* Of TCP nobody can, whatever both have asked for; of IPv6 and of both families as of IPv4. */
+Test(socket_factory, d2_another_user_cannot_take_a_port_of_ipv6) {
+        static const char *const sockets[][2] = {
+                { "tcp6", "[::1]:0" },
+                { "tcp6", "[::]:0" },
+                { "tcp", "[::]:0" },
+        };
+
+        SKIP_UNLESS_ROOT();
+        for (size_t i = 0; i < ELEMENTS(sockets); i++)
+                for (Sharing sharing = 0; sharing < _SHARING_N; sharing++) {
+                        Address address = kit_address(sockets[i][0], sockets[i][1]);
+                        int fd = must_open(&address, sharing, &address);
+
+                        for (int reuse = 0; reuse < 4; reuse++)
+                                cr_assert(eq(int, foreign_bind(&address, reuse & 1, reuse & 2),
+                                             EADDRINUSE),
+                                          "%s %s, sharing %d, reuse %d", sockets[i][0], sockets[i][1],
+                                          sharing, reuse);
+                        fd_close(fd);
+                }
 }
 
 /*
@@ -546,7 +569,7 @@ static const Birth births[] = {
         { "unixgram", "@birth", GROUP, false, false, false, false, false, -1 },
 };
 
-Test(socket_factory, what_a_socket_has_at_birth) {
+Test(socket_factory, s3_10_what_a_socket_has_at_birth) {
         int n_fds = leaks_count_fds();
 
         for (size_t i = 0; i < ELEMENTS(births); i++) {
@@ -575,6 +598,50 @@ Test(socket_factory, what_a_socket_has_at_birth) {
                 fd_close(fd);
         }
         leaks_expect_fds(n_fds);
+}
+
+/* Which families a wildcard serves is what was asked for, not what the host has for those who say
+ * nothing. */
+Test(socket_factory, s3_8_families_are_not_left_to_the_host) {
+        static const char *const sockets[][2] = {
+                { "tcp", "[::]:0" },
+                { "tcp6", "[::]:0" },
+                { "udp", "[::]:0" },
+                { "udp6", "[::]:0" },
+        };
+
+        if (!kit_own_network())
+                cr_skip_test("needs root, for a network namespace");
+        for (int only = 0; only < 2; only++) {
+                _cleanup_(fd_closep) int sysctl =
+                        open("/proc/sys/net/ipv6/bindv6only", O_WRONLY | O_CLOEXEC);
+
+                cr_assert(eq(int, (int)write(sysctl, only ? "1" : "0", 1), 1));
+                for (size_t i = 0; i < ELEMENTS(sockets); i++) {
+                        Address address = kit_address(sockets[i][0], sockets[i][1]);
+                        int fd = must_open(&address, SHARING_GROUP, NULL);
+
+                        cr_assert(eq(int, option(fd, SOL_IPV6, IPV6_V6ONLY), (int)(i % 2)), "%s",
+                                  sockets[i][0]);
+                        fd_close(fd);
+                }
+        }
+}
+
+/* What has packets and connections is listened on as a stream is. */
+Test(socket_factory, s3_13_packets_with_connections_are_listened_for) {
+        Address address = kit_address("unixpacket", "@packets");
+        int fd = must_open(&address, SHARING_SHARED, NULL), client, served;
+
+        cr_assert(eq(int, option(fd, SOL_SOCKET, SO_TYPE), SOCK_SEQPACKET));
+        cr_assert(eq(int, option(fd, SOL_SOCKET, SO_ACCEPTCONN), 1));
+        client = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        cr_assert(zero(int, connect(client, &address.u.sa, address.len)));
+        served = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+        cr_assert(ge(int, served, 0));
+        fd_close(served);
+        fd_close(client);
+        fd_close(fd);
 }
 
 /* The kernel's own choice with SO_REUSEPORT before bind would soon take a UDP port twice. */
@@ -729,7 +796,7 @@ Test(socket_factory, a_path_has_mode_0666_whatever_the_umask) {
         leaks_expect_fds(n_fds);
 }
 
-Test(socket_factory, probe_says_what_works) {
+Test(socket_factory, s3_7_probe_says_what_works) {
         AddressFamilies families = { 0 };
         int n_fds = leaks_count_fds();
 

@@ -373,7 +373,7 @@ Test(socket_options, reuse_address_of_multicast_is_set_before_bind) {
         close(second);
 }
 
-Test(socket_options, backlog_is_what_the_kernel_has) {
+Test(socket_options, s3_12_backlog_is_what_the_kernel_has) {
         for (size_t kind = 0; kind < ELEMENTS(kinds); kind++) {
                 Address address = kind_address(kind);
                 Options options = no_options();

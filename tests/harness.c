@@ -442,7 +442,21 @@ typedef struct AddressOfInterface {
         int interface;
 } AddressOfInterface;
 
-/* On loopback no other host could have the address, so nobody is asked and it is there at once. */
+/* On loopback no other host could have the address, so nobody is asked. But the kernel says so in its
+ * own time, and until then nothing can be bound there. */
+static void wait_for_address(const struct in6_addr *address) {
+        struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_addr = *address };
+        _cleanup_(fd_closep) int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        int r = -1;
+
+        for (int i = 0; i < 1000000 && r < 0; i++) {
+                r = bind(fd, (struct sockaddr *)&in6, sizeof(in6));
+                if (r < 0)
+                        sched_yield();
+        }
+        cr_assert(r == 0, "%m");
+}
+
 void harness_global_network(void) {
         struct ifreq lo = { .ifr_name = "lo" }, alias = { .ifr_name = "lo:1" };
         struct sockaddr_in sin = { .sin_family = AF_INET };
@@ -464,6 +478,7 @@ void harness_global_network(void) {
         cr_assert(ioctl(fd, SIOCGIFINDEX, &lo) == 0, "%m");
         six.interface = lo.ifr_ifindex;
         cr_assert(ioctl(fd6, SIOCSIFADDR, &six) == 0, "%m");
+        wait_for_address(&six.address);
 }
 
 int harness_run_as(uid_t uid, int (*f)(void *userdata), void *userdata) {

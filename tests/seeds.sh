@@ -20,11 +20,11 @@ cat >"$seeds" <<'END'
 1.1 listeners are kept by family, and found by every dial
 1.2 networks that no port can be reused on are refused
 1.3 families are apart
-1.4 a plain listener where reuse fails, whose port is not reused | not done yet
-1.5 a listener that is not TCP is closed | not done yet
+1.4 a plain listener where reuse fails, whose port is not reused: refused here, with who has it
+1.5 a listener that is not TCP is closed | nobody is given one that he did not ask for; of the wrong call there is 2.3
 1.6 a port that was given up is not dialled from
-1.7 one address many times, and port 0 twice is two ports | not done yet
-1.8 the address has the port that was chosen | not done yet
+1.7 one address many times, and port 0 twice is two ports
+1.8 the address has the port that was chosen
 1.9 loopback, unspecified, specific
 1.10 destinations that cannot be dialled
 1.11 the listener at the source that routing prefers
@@ -39,7 +39,7 @@ cat >"$seeds" <<'END'
 1.20 linger is not set unasked
 1.21 linger and keepalive on request
 1.22 the same two ends again in TIME-WAIT
-1.23 accepted connections have the listener's options | not done yet
+1.23 accepted connections have the listener's options
 1.24 connections to oneself
 2.1 an option that is refused fails all of it, before bind
 2.2 whether there is reuse at all | a constant there, and nothing to be asked here: a socket is given, or refused with the reason

@@ -2,6 +2,8 @@
 
 /* Every kind of socket in every sharing, against a running broker: what is handed over really serves. */
 
+#include <netinet/tcp.h>
+
 #include "tests/integration/acquire-kit.h"
 
 TestSuite(acquire, .timeout = 60);
@@ -154,7 +156,7 @@ Test(acquire, sharings_do_not_mix) {
 }
 
 /* The broker does not know who holds the port, and says nobody. */
-Test(acquire, foreign_program_holds_the_address) {
+Test(acquire, s1_4_foreign_program_holds_the_address) {
         static const char *const sharings[] = { "exclusive", "shared", "group", false };
         static const int types[] = { SOCK_STREAM, SOCK_DGRAM };
         Kit kit;
@@ -384,7 +386,7 @@ Test(acquire, sharing_when_nothing_is_said) {
 }
 
 /* Two requests for port 0 never meet, not even in a group, which would let them. */
-Test(acquire, port_zero_is_a_port_of_its_own) {
+Test(acquire, s1_8_port_zero_is_a_port_of_its_own) {
         static const char *const networks[] = { "tcp4", "udp4" };
         enum { N = 50 };
         Kit kit;
@@ -429,6 +431,61 @@ Test(acquire, several_sockets_in_one_call) {
                 kit_expect_served(held[i].fd);
         for (int i = 0; i < 3; i++)
                 kit_drop(&held[i]);
+        close(control);
+        kit_stop(&kit);
+}
+
+/* As many as one likes at one address, and each knows its port; with port 0 each has another. */
+Test(acquire, s1_7_one_address_many_times) {
+        KitSocket held[3], other;
+        int control;
+        Kit kit;
+
+        kit_start(&kit, KIT_CONFIG);
+        control = harness_connect(&kit.harness);
+        for (size_t i = 0; i < 3; i++) {
+                struct sockaddr_storage bound;
+
+                held[i] = kit_acquire(control, "{'network':'tcp4','address':'%s'}",
+                                      i == 0 ? "127.0.0.1:0" : kit_address(&held[0]));
+                kit_bound_address(held[i].fd, &bound);
+                cr_assert(eq(int, kit_port(&held[i]), ntohs(((struct sockaddr_in *)&bound)->sin_port)));
+                cr_assert(eq(int, kit_port(&held[i]), kit_port(&held[0])));
+        }
+        other = kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0'}");
+        cr_assert(ne(int, kit_port(&other), kit_port(&held[0])));
+        kit_release(control, &other);
+        for (size_t i = 0; i < 3; i++)
+                kit_release(control, &held[i]);
+        close(control);
+        kit_stop(&kit);
+}
+
+/* What a client sets once its connections have. */
+Test(acquire, s1_23_accepted_connections_have_the_options_of_their_listener) {
+        struct linger linger = { 0 };
+        socklen_t size = sizeof(linger);
+        int control, client, accepted;
+        KitSocket held;
+        Kit kit;
+
+        kit_start(&kit, KIT_CONFIG);
+        control = harness_connect(&kit.harness);
+        held = kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0','options':{'lingerSec':0,"
+                                    "'keepAlive':true,'keepAliveIdleSec':30,'noDelay':true}}");
+        client = kit_connect(held.fd);
+        kit_wait_readable(held.fd);
+        accepted = accept(held.fd, NULL, NULL);
+        cr_assert(ge(int, accepted, 0));
+        cr_assert(zero(int, getsockopt(accepted, SOL_SOCKET, SO_LINGER, &linger, &size)));
+        cr_assert(all(eq(int, linger.l_onoff, 1), zero(int, linger.l_linger)));
+        cr_assert(eq(int, kit_int_option(accepted, SOL_SOCKET, SO_KEEPALIVE), 1));
+        cr_assert(eq(int, kit_int_option(accepted, IPPROTO_TCP, TCP_KEEPIDLE), 30));
+        cr_assert(eq(int, kit_int_option(accepted, IPPROTO_TCP, TCP_NODELAY), 1));
+        cr_assert(eq(int, kit_int_option(accepted, SOL_SOCKET, SO_REUSEPORT), 1));
+        close(accepted);
+        close(client);
+        kit_release(control, &held);
         close(control);
         kit_stop(&kit);
 }

@@ -155,19 +155,16 @@ static int false_broker(const Kit *kit, char *path, size_t size) {
         return fd;
 }
 
-/* Waits until @n wait to be accepted: each is there under the broker's name. */
-static void await_connected(const Kit *kit, size_t n) {
-        size_t have = 0;
+/* The listener, and one for each connection that the broker has not closed. */
+static size_t count_connected(const Kit *kit) {
+        FILE *file = fopen("/proc/net/unix", "re");
+        char line[256];
+        size_t n = 0;
 
-        while (have < n + 1) {
-                FILE *file = fopen("/proc/net/unix", "re");
-                char line[256];
-
-                have = 0;
-                while (fgets(line, sizeof(line), file))
-                        have += strstr(line, kit->harness.socket) != NULL;
-                fclose(file);
-        }
+        while (fgets(line, sizeof(line), file))
+                n += strstr(line, kit->harness.socket) != NULL;
+        fclose(file);
+        return n;
 }
 
 /* It is in the queue of a broker that goes, and holds nothing. */
@@ -178,10 +175,17 @@ Test(reusectl, what_only_reads_is_asked_of_the_next_broker) {
 
         tool_begin(&kit, KIT_CONFIG);
         for (int i = 0; i < 2; i++) {
+                siginfo_t info;
+                size_t before;
+
                 cr_assert(zero(int, kill(kit.harness.pid, SIGSTOP)));
+                cr_assert(zero(int, waitid(P_PID, (id_t)kit.harness.pid, &info, WSTOPPED)));
+                /* Those of the harness may not be closed yet. */
+                before = count_connected(&kit);
                 for (size_t k = 0; k < 3; k++) {
                         tools[k] = tool_start("%s --timeout 50", commands[k]);
-                        await_connected(&kit, k + 1);
+                        while (count_connected(&kit) < before + k + 1)
+                                ;
                 }
                 harness_kill(&kit.harness);
                 harness_restart(&kit.harness);

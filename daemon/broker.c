@@ -15,6 +15,7 @@
 
 #include "daemon/audit.h"
 #include "daemon/clock.h"
+#include "daemon/families.h"
 #include "daemon/handover.h"
 #include "daemon/inherited.h"
 #include "daemon/journal.h"
@@ -229,7 +230,7 @@ static int broker_watch_helper(Broker *broker) {
 }
 
 static void broker_probe(Services *services) {
-        socket_factory_probe(&services->families);
+        families_probe(NULL, NULL, &services->families);
         services->peer_pidfd = kernel_has_peer_pidfd();
 }
 

@@ -75,6 +75,7 @@ struct EndpointRegistry {
         Timer settle_rest;
         struct SurvivorGroups survivors; /* see group-resume.h; the next to be looked at first */
         Timer survivors_look;
+        bool look_failed; /* the last time, which has been said */
         /* A timer was set: the event loop must run once before it can be waited for. */
         bool timers_changed;
 };

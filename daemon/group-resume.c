@@ -167,13 +167,17 @@ static void group_on_look(Timer *timer) {
         EndpointRegistry *registry =
                 (EndpointRegistry *)((char *)timer - offsetof(EndpointRegistry, survivors_look));
         Endpoint *endpoint = TAILQ_FIRST(&registry->survivors);
+        bool failed;
 
         if (!endpoint)
                 return;
         TAILQ_REMOVE(&registry->survivors, endpoint, group.survivors_entry);
         TAILQ_INSERT_TAIL(&registry->survivors, endpoint, group.survivors_entry);
-        if (group_look_again(endpoint) < 0)
+        /* Ten times a second it would be said. */
+        failed = group_look_again(endpoint) < 0;
+        if (failed && !registry->look_failed)
                 log_fault(LOG_ERR, "a group cannot be steered again");
+        registry->look_failed = failed;
         group_plan_look(registry);
 }
 

@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "daemon/socket-factory.h"
+#include "daemon/families.h"
 #include "proto/cleanup.h"
 #include "proto/error.h"
 
@@ -34,21 +34,21 @@ int namespaces_start(Namespaces *namespaces, const Confinement *confinement) {
         return 0;
 }
 
-static void namespace_free(Namespace *namespace) {
-        LIST_REMOVE(namespace, entry);
-        port_pool_free(namespace->ports);
-        fd_close(namespace->diag_fd);
-        fd_close(namespace->migrate_fd);
-        free(namespace);
+static void namespace_free(Namespace *netns) {
+        LIST_REMOVE(netns, entry);
+        port_pool_free(netns->ports);
+        fd_close(netns->diag_fd);
+        fd_close(netns->migrate_fd);
+        free(netns);
 }
 
 void namespaces_sweep(Namespaces *namespaces) {
-        Namespace *namespace = LIST_FIRST(&namespaces->list), *next;
+        Namespace *netns = LIST_FIRST(&namespaces->list), *next;
 
-        for (; namespace; namespace = next) {
-                next = LIST_NEXT(namespace, entry);
-                if (namespace->n_endpoints == 0)
-                        namespace_free(namespace);
+        for (; netns; netns = next) {
+                next = LIST_NEXT(netns, entry);
+                if (netns->n_endpoints == 0)
+                        namespace_free(netns);
         }
 }
 
@@ -68,15 +68,15 @@ uint64_t namespace_cookie_of(int fd) {
         return getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) == 0 ? cookie : 0;
 }
 
-Namespace *namespace_ref(Namespace *namespace) {
-        if (namespace)
-        namespace->n_endpoints++;
-        return namespace;
+Namespace *namespace_ref(Namespace *netns) {
+        if (netns)
+                netns->n_endpoints++;
+        return netns;
 }
 
-void namespace_unref(Namespace *namespace) {
-        if (namespace)
-        namespace->n_endpoints--;
+void namespace_unref(Namespace *netns) {
+        if (netns)
+                netns->n_endpoints--;
 }
 
 /* ---- what is asked of the helper ---------------------------------------------------------------- */
@@ -87,114 +87,121 @@ static int refuse(NamespaceFailure *failure, const char *path, const char *what)
         return NAMESPACE_HELPER_E_INVALID;
 }
 
-int namespace_socket(const Namespace *namespace, int family, int type, int protocol, int *ret_fd,
+int namespace_socket(const Namespace *netns, int family, int type, int protocol, int *ret_fd,
                      NamespaceFailure *ret_failure) {
         _cleanup_(fd_closep) int fd = -1;
         int r;
 
-        if (!namespace->all->helper) {
+        if (!netns->all->helper) {
                 *ret_failure = (NamespaceFailure){ .step = "namespace helper", .error = EPIPE };
                 return NAMESPACE_HELPER_E_SYSTEM;
         }
-        r = namespace_helper_socket(namespace->all->helper, namespace->way, family, type, protocol, &fd,
+        r = namespace_helper_socket(netns->all->helper, netns->way, family, type, protocol, &fd,
                                     ret_failure);
         if (r != 0)
                 return r;
-        if (namespace_cookie_of(fd) != namespace->cookie)
-                return refuse(ret_failure, namespace->way, "is another network namespace than before");
+        if (namespace_cookie_of(fd) != netns->cookie)
+                return refuse(ret_failure, netns->way, "is another network namespace than before");
         *ret_fd = fd_take(&fd);
         return 0;
 }
 
 /* Files do not tell of which namespace they are; between two sockets of the one meant, they are of it.
  */
-static int read_files(Namespace *namespace, NamespaceFailure *failure) {
+static int read_files(Namespace *netns, NamespaceFailure *failure) {
         _cleanup_(fd_closep) int range = -1, reserved = -1, migrate = -1;
-        NamespaceHelper *helper = namespace->all->helper;
+        NamespaceHelper *helper = netns->all->helper;
         int r;
 
-        r = namespace_helper_file(helper, namespace->way, NAMESPACE_FILE_PORT_RANGE, &range, failure);
+        r = namespace_helper_file(helper, netns->way, NAMESPACE_FILE_PORT_RANGE, &range, failure);
         if (r == 0)
-                r = namespace_helper_file(helper, namespace->way, NAMESPACE_FILE_RESERVED_PORTS,
-                                          &reserved, failure);
+                r = namespace_helper_file(helper, netns->way, NAMESPACE_FILE_RESERVED_PORTS, &reserved,
+                                          failure);
         /* Before Linux 5.14 nothing migrates. */
-        if (r == 0 && namespace_helper_file(helper, namespace->way, NAMESPACE_FILE_MIGRATE_REQ, &migrate,
+        if (r == 0 && namespace_helper_file(helper, netns->way, NAMESPACE_FILE_MIGRATE_REQ, &migrate,
                                             failure) == 0)
-        namespace->migrate_fd = fd_take(&migrate);
-        return r == 0 ? port_pool_new_from(range, reserved, &namespace->ports) : r;
+                netns->migrate_fd = fd_take(&migrate);
+        return r == 0 ? port_pool_new_from(range, reserved, &netns->ports) : r;
+}
+
+static int make_in(void *userdata, int family) {
+        NamespaceFailure failure;
+        int fd = -1;
+
+        return namespace_socket(userdata, family, SOCK_STREAM, 0, &fd, &failure) == 0 ? fd : -1;
 }
 
 /* What there is to know of it. If it fails, what is there is taken back. */
-static int namespace_learn(Namespace *namespace, NamespaceFailure *failure) {
+static int namespace_learn(Namespace *netns, NamespaceFailure *failure) {
         _cleanup_(fd_closep) int diag = -1;
         AddressFamilies families;
         int r;
 
-        socket_factory_probe_in(namespace, &families);
-        r = read_files(namespace, failure);
+        families_probe(make_in, netns, &families);
+        r = read_files(netns, failure);
         if (r == 0)
-                r = namespace_socket(namespace, AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG, &diag, failure);
+                r = namespace_socket(netns, AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG, &diag, failure);
         if (r == 0) {
-                namespace->diag_fd = fd_take(&diag);
-                namespace->families = families;
+                netns->diag_fd = fd_take(&diag);
+                netns->families = families;
                 return 0;
         }
-        namespace->ports = port_pool_free(namespace->ports);
-        namespace->migrate_fd = fd_close(namespace->migrate_fd);
+        netns->ports = port_pool_free(netns->ports);
+        netns->migrate_fd = fd_close(netns->migrate_fd);
         return r;
 }
 
 /* ---- the list ----------------------------------------------------------------------------------- */
 
 static Namespace *find_cookie(const Namespaces *namespaces, uint64_t cookie) {
-        Namespace *namespace;
+        Namespace *netns;
 
-        LIST_FOREACH (namespace, &namespaces->list, entry)
-                if (namespace->cookie == cookie)
+        LIST_FOREACH (netns, &namespaces->list, entry)
+                if (netns->cookie == cookie)
                         break;
-        return namespace;
+        return netns;
 }
 
 Namespace *namespace_find(const Namespaces *namespaces, const char *path) {
-        Namespace *namespace;
+        Namespace *netns;
 
         /* The newest comes first: an older one is what the name meant before. */
-        LIST_FOREACH (namespace, &namespaces->list, entry)
-                if (strcmp(namespace->path, path) == 0)
+        LIST_FOREACH (netns, &namespaces->list, entry)
+                if (strcmp(netns->path, path) == 0)
                         break;
-        return namespace;
+        return netns;
 }
 
 static Namespace *namespace_new(Namespaces *namespaces, uint64_t cookie, const char *path) {
-        Namespace *namespace = calloc(1, sizeof(*namespace));
+        Namespace *netns = calloc(1, sizeof(*netns));
 
-        if (!namespace)
+        if (!netns)
                 return NULL;
-        namespace->all = namespaces;
-        namespace->cookie = cookie;
-        namespace->diag_fd = namespace->migrate_fd = -1;
-        namespace->families = (AddressFamilies){ .ipv4 = true, .ipv6 = true, .mapped = true };
-        strcpy(namespace->path, path);
-        strcpy(namespace->way, path);
-        LIST_INSERT_HEAD(&namespaces->list, namespace, entry);
-        return namespace;
+        netns->all = namespaces;
+        netns->cookie = cookie;
+        netns->diag_fd = netns->migrate_fd = -1;
+        netns->families = (AddressFamilies){ .ipv4 = true, .ipv6 = true, .mapped = true };
+        strcpy(netns->path, path);
+        strcpy(netns->way, path);
+        LIST_INSERT_HEAD(&namespaces->list, netns, entry);
+        return netns;
 }
 
 static int find_or_make(Namespaces *namespaces, uint64_t cookie, const char *path, Namespace **ret) {
-        Namespace *namespace = find_cookie(namespaces, cookie);
+        Namespace *netns = find_cookie(namespaces, cookie);
 
-        if (!namespace)
-        namespace = namespace_new(namespaces, cookie, path);
-        if (!namespace)
+        if (!netns)
+                netns = namespace_new(namespaces, cookie, path);
+        if (!netns)
                 return error_origin(-ENOMEM);
-        *ret = namespace;
+        *ret = netns;
         return 0;
 }
 
 int namespace_enter(Namespaces *namespaces, const char *path, Namespace **ret,
                     NamespaceFailure *ret_failure) {
         _cleanup_(fd_closep) int fd = -1;
-        Namespace *namespace;
+        Namespace *netns;
         uint64_t cookie;
         int r;
 
@@ -210,38 +217,37 @@ int namespace_enter(Namespaces *namespaces, const char *path, Namespace **ret,
         cookie = namespace_cookie_of(fd);
         if (cookie == namespaces->own)
                 return refuse(ret_failure, path, "is the broker's own network namespace: leave it out");
-        r = find_or_make(namespaces, cookie, path, &namespace);
+        r = find_or_make(namespaces, cookie, path, &netns);
         if (r < 0)
                 return error_trace(r);
         /* It may be known by another name, that has gone. */
-        strcpy(namespace->way, path);
-        if (!namespace->ports)
-                r = namespace_learn(namespace, ret_failure);
+        strcpy(netns->way, path);
+        if (!netns->ports)
+                r = namespace_learn(netns, ret_failure);
         if (r != 0)
                 return r < 0 ? error_trace(r) : r;
-        *ret = namespace;
+        *ret = netns;
         return 0;
 }
 
 int namespace_resume(Namespaces *namespaces, uint64_t cookie, const char *path, Namespace **ret) {
         NamespaceFailure failure;
-        Namespace *namespace;
+        Namespace *netns;
         int r;
 
-        r = find_or_make(namespaces, cookie, path, &namespace);
+        r = find_or_make(namespaces, cookie, path, &netns);
         if (r < 0)
                 return error_trace(r);
-        if (!namespace->ports && namespaces->helper)
-                r = namespace_learn(namespace, &failure);
+        if (!netns->ports && namespaces->helper)
+                r = namespace_learn(netns, &failure);
         if (r < 0)
                 return error_trace(r);
-        *ret = namespace;
+        *ret = netns;
         return 0;
 }
 
-bool namespace_migrate_req(const Namespace *namespace) {
+bool namespace_migrate_req(const Namespace *netns) {
         char value = '0';
 
-        return namespace->migrate_fd >= 0 && pread(namespace->migrate_fd, &value, 1, 0) == 1 &&
-               value == '1';
+        return netns->migrate_fd >= 0 && pread(netns->migrate_fd, &value, 1, 0) == 1 && value == '1';
 }

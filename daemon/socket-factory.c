@@ -425,35 +425,3 @@ int socket_factory_listen_again(int fd, const SocketSpec *spec, SocketFailure *r
         r = switch_on(fd, SO_REUSEADDR, "reuseAddress", ret_failure);
         return r ?: start_listening(fd, spec, ret_failure);
 }
-
-/* One to try things with; -1: it cannot be had. */
-static int probe_socket(const Namespace *network_namespace, int family) {
-        NamespaceFailure failure;
-        int fd = -1;
-
-        if (!network_namespace)
-                return socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        return namespace_socket(network_namespace, family, SOCK_STREAM, 0, &fd, &failure) == 0 ? fd : -1;
-}
-
-/* Whether an IPv6 socket can be bound to @host, with IPv4 as well or without. */
-static bool probe_ipv6(const Namespace *network_namespace, const char *host, bool ipv6_only) {
-        struct sockaddr_in6 sin6 = { .sin6_family = AF_INET6 };
-        _cleanup_(fd_closep) int fd = probe_socket(network_namespace, AF_INET6);
-
-        return fd >= 0 && inet_pton(AF_INET6, host, &sin6.sin6_addr) == 1 &&
-               setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, &(int){ ipv6_only }, sizeof(int)) == 0 &&
-               bind(fd, (const struct sockaddr *)&sin6, sizeof(sin6)) == 0;
-}
-
-void socket_factory_probe_in(const Namespace *network_namespace, AddressFamilies *ret) {
-        _cleanup_(fd_closep) int fd = probe_socket(network_namespace, AF_INET);
-
-        ret->ipv4 = fd >= 0;
-        ret->ipv6 = probe_ipv6(network_namespace, "::1", true);
-        ret->mapped = ret->ipv6 && probe_ipv6(network_namespace, "::ffff:127.0.0.1", false);
-}
-
-void socket_factory_probe(AddressFamilies *ret) {
-        socket_factory_probe_in(NULL, ret);
-}

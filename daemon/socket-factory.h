@@ -115,9 +115,3 @@ int socket_factory_lock(int fd);
  * SOCKET_FACTORY_E_*; then it is bound and does not listen.
  */
 int socket_factory_listen_again(int fd, const SocketSpec *spec, SocketFailure *ret_failure);
-
-/* What this host's IP stack can do, tried with real sockets. */
-void socket_factory_probe(AddressFamilies *ret);
-
-/* What there is in another network namespace. */
-void socket_factory_probe_in(const Namespace *network_namespace, AddressFamilies *ret);

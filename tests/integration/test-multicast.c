@@ -186,6 +186,7 @@ Test(multicast, s3_16_each_process_gets_every_datagram) {
 
 /* A member that is parked keeps what comes to it, and takes nothing from the others. */
 Test(multicast, s3_16_a_parked_member_takes_nothing_away) {
+        json_t *endpoint;
         KitSocket held[2];
         int controls[2];
         Kit kit;
@@ -196,9 +197,12 @@ Test(multicast, s3_16_a_parked_member_takes_nothing_away) {
                 controls[i] = harness_connect(&kit.harness);
                 held[i] = kit_acquire(controls[i], ANYWHERE, PORT, "239.255.255.250%lo");
         }
-        close(controls[1]);
         kit_drop(&held[1]);
-        kit_ping(controls[0]);
+        harness_hang_up(controls[1]);
+        endpoint = kit_describe(controls[0], &held[0]);
+        KIT_EXPECT_TEXT(kit_text(endpoint, "members.0.state"), "parked");
+        KIT_EXPECT_TEXT(kit_text(endpoint, "members.1.state"), "live");
+        json_decref(endpoint);
         send_some("239.255.255.250");
         cr_assert(eq(sz, take_all(&held[0]), DATAGRAMS));
         kit_release(controls[0], &held[0]);

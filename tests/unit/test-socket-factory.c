@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "daemon/families.h"
 #include "tests/unit/leaks.h"
 #include "tests/unit/socket-kit.h"
 
@@ -800,7 +801,7 @@ Test(socket_factory, s3_7_probe_says_what_works) {
         AddressFamilies families = { 0 };
         int n_fds = leaks_count_fds();
 
-        socket_factory_probe(&families);
+        families_probe(NULL, NULL, &families);
         leaks_expect_fds(n_fds);
         cr_assert(families.ipv4);
         if (families.mapped)

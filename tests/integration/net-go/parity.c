@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "daemon/socket-factory.h"
+#include "daemon/families.h"
 #include "proto/address.h"
 
 #define ELEMENTS(x) (sizeof(x) / sizeof((x)[0]))
@@ -313,7 +313,7 @@ int main(int argc, char **argv) {
 
         if (argc < 2 || !cases)
                 return 2;
-        socket_factory_probe(&families);
+        families_probe(NULL, NULL, &families);
         state = argc > 2 ? strtoul(argv[2], NULL, 10) : 1;
         for (size_t i = 0; i < n; i++) {
                 make_case(&cases[i]);

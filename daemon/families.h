@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+/* What the IP of a network can do, by trying. */
+
+#include "proto/address.h"
+
+/*
+ * @make: a stream socket of @family in the network that is asked about, or -1; NULL: the caller's own.
+ * What cannot be tried is not there.
+ */
+void families_probe(int (*make)(void *userdata, int family), void *userdata, AddressFamilies *ret);

@@ -19,7 +19,7 @@
 #include "daemon/dispatch.h"
 #include "daemon/listing.h"
 #include "daemon/log.h"
-#include "daemon/policy.h"
+#include "daemon/peer-private.h"
 #include "daemon/process.h"
 #include "daemon/refusal.h"
 #include "daemon/subscription.h"
@@ -31,39 +31,6 @@
 CLEANUP_DEFINE(Listing, listing_free)
 
 #define CALL_USEC_MAX (CALL_SEC_MAX * UINT64_C(1000000))
-
-struct Peer {
-        LIST_ENTRY(Peer) entry;
-        PeerList *list;
-        Services *services;
-        Channel channel;
-        PollItem item;
-        Subject *subject;
-        User *user;
-        Charge connection;
-        Charge descriptor;
-        Outbox outbox;
-        LeaseOwner leases;
-        Process *process; /* once a lease depends on it */
-        Subscription subscription;
-        Listing *listing; /* the answer to a List, while it is put together */
-        /* Among those of whom a part of a call has come, since when (CLOCK_MONOTONIC); 0: it is not. */
-        TAILQ_ENTRY(Peer) partial;
-        uint64_t partial_usec;
-        CgroupSearch *search; /* for its control group: nothing is served before */
-        bool greeted;         /* all was asked that is to be known of it */
-        bool unserved;        /* what was read may hold whole frames: they come before reading on */
-        bool eof;             /* the client sends nothing more */
-        bool congested;       /* no call is served before the client has received what was sent */
-        bool ending;          /* once what is to be sent has left */
-        bool leaving;         /* it has ended, but for its leases */
-        bool refused;         /* it is one too many, and is to be told so */
-        bool lingering;       /* it has ended, but for descriptors that its client has not received */
-        struct {
-                Resource resource;
-                int outcome;
-        } refusal; /* why it is one too many */
-};
 
 static Peer *peer_of(PollItem *item) {
         return (Peer *)((char *)item - offsetof(Peer, item));
@@ -417,67 +384,6 @@ static int peer_exchange(Peer *peer, uint32_t revents) {
         return r;
 }
 
-/* ---- at the door ------------------------------------------------------------------------------- */
-
-/*
- * Whoever comes waits in one queue with all others, whosever they are: at its head is done what every
- * one costs, and no more. What is asked of the one who was let in, and said to the one who was not, is
- * for their users' turns.
- */
-
-/* What more is to be known of a client than its user: before anything of it is served. As subject_ask().
- */
-static int peer_greet(Peer *peer) {
-        const Policy *policy = peer->services->config->policy;
-        const SubjectQuestions questions = {
-                .cgroups = policy_asks_cgroup(policy) ? &peer->services->cgroups : NULL,
-                .label = policy_asks_label(policy),
-        };
-        int r;
-
-        if (peer->greeted && !peer->search)
-                return 0;
-        if (!peer->greeted)
-                r = subject_ask(peer->subject, peer->channel.fd, &questions, &peer->search);
-        else
-                r = subject_ask_on(peer->subject, &peer->services->cgroups, peer->search, TURN_USEC);
-        peer->greeted = true;
-        if (r != SUBJECT_E_AGAIN)
-                peer->search = cgroup_search_free(peer->search);
-        return r < 0 ? error_trace(r) : r;
-}
-
-/* Why this one is one too many: as user_charge(). Leaves what was to be had to the peer. */
-static int peer_charge(Peer *peer, Resource *ret_resource) {
-        int r;
-
-        *ret_resource = RESOURCE_CONNECTIONS;
-        r = user_charge(peer->user, RESOURCE_CONNECTIONS, 1, &peer->connection);
-        if (r != 0)
-                return r;
-        *ret_resource = RESOURCE_DESCRIPTORS;
-        r = user_charge(peer->user, RESOURCE_DESCRIPTORS, 1, &peer->descriptor);
-        if (r != 0)
-                charge_deinit(&peer->connection);
-        return r;
-}
-
-/* One error, said before anything was asked: the answer to whatever is asked first. */
-static void peer_refuse(Peer *peer) {
-        Services *services = peer->services;
-        const WireError *error = &wire_errors[WIRE_ERROR_QUOTA_EXCEEDED];
-        ErrorParameters parameters =
-                refusal_of_quota(&services->accounts, peer->refusal.resource, peer->refusal.outcome);
-
-        event_hub_emit_quota(&services->hub, peer->subject, NULL, parameters.resource,
-                             (uint64_t)parameters.limit, parameters.reason);
-        if (message_encode_reply(&services->buffer, &(Reply){ .error = error->name }, error->parameters,
-                                 &parameters) == 0)
-                send(peer->channel.fd, services->buffer.data, services->buffer.n,
-                     MSG_DONTWAIT | MSG_NOSIGNAL);
-        peer_free(peer);
-}
-
 /* The peer may be gone afterwards. */
 static void peer_on_turn(PollItem *item, uint32_t revents) {
         Peer *peer = peer_of(item);
@@ -486,6 +392,7 @@ static void peer_on_turn(PollItem *item, uint32_t revents) {
 
         if (peer->refused) {
                 peer_refuse(peer);
+                peer_free(peer);
                 return;
         }
         if (peer->leaving) {

@@ -384,6 +384,13 @@ static int peer_exchange(Peer *peer, uint32_t revents) {
         return r;
 }
 
+/* As peer_serve(). */
+static int peer_advance(Peer *peer, uint32_t revents) {
+        int r = peer_exchange(peer, revents);
+
+        return r == 0 && !peer->ending ? peer_serve_turn(peer) : r;
+}
+
 /* The peer may be gone afterwards. */
 static void peer_on_turn(PollItem *item, uint32_t revents) {
         Peer *peer = peer_of(item);
@@ -412,15 +419,11 @@ static void peer_on_turn(PollItem *item, uint32_t revents) {
                 return;
         }
         if (r == 0)
-                r = peer_exchange(peer, revents);
-        if (r == 0 && !peer->ending)
-                r = peer_serve_turn(peer);
+                r = peer_advance(peer, revents);
         /* Nothing was left of what had been read before: what has come since is not put off until epoll
-         * tells of it once more, after what others said later. */
+         * tells of it, which is after what others said later. */
         if (r == 0 && before && !peer->unserved && !peer->ending)
-                r = peer_exchange(peer, revents & EPOLLIN);
-        if (r == 0 && before && peer->unserved && !peer->ending)
-                r = peer_serve_turn(peer);
+                r = peer_advance(peer, EPOLLIN);
         peer_settle(peer, r);
 }
 

@@ -8,9 +8,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/epoll.h>
 #include <sys/syscall.h>
 
 #include "daemon/config.h"
+#include "daemon/peer-private.h"
 #include "proto/limits.h"
 #include "tests/unit/daemon-kit.h"
 
@@ -314,6 +316,43 @@ Test(peer, many_calls_at_once_are_answered_in_order) {
                 cr_assert(ne(ptr, (void *)line, NULL), "%s", frame);
         }
         close(fd);
+        end();
+}
+
+/* Turns until one ends with the last call that has come, as its calls or its time are over then. */
+static void fill_turn(Peer *peer, int fd) {
+        for (int calls = CALLS_PER_TURN; !peer->unserved; calls = calls > 2 ? calls - 1 : CALLS_PER_TURN) {
+                int n = 0;
+
+                fair_queue_remove(&peer->item.turn);
+                for (int i = 0; i < calls; i++)
+                        send_bytes(fd, GET_STATUS, sizeof(GET_STATUS));
+                for (uint32_t revents = EPOLLIN; n < calls; revents = 0) {
+                        peer->item.on_turn(&peer->item, revents);
+                        n += count_lines(receive(fd, NULL));
+                }
+        }
+}
+
+/* The next call of a client is not put off behind what another said later. */
+Test(peer, calls_are_served_in_the_order_in_which_they_came) {
+        int watching, acting, n_received;
+        Peer *peer;
+
+        start();
+        watching = dial();
+        peer = LIST_FIRST(&peers.peers);
+        acting = dial();
+        send_frame(acting, GET_STATUS);
+        receive(acting, NULL);
+        fill_turn(peer, watching);
+        send_bytes(watching, WATCH, sizeof(WATCH));
+        send_frame(acting, ACQUIRE(""));
+        cr_assert(contains(receive(watching, NULL), "\"acquired\""));
+        receive(acting, &n_received);
+        cr_assert(eq(int, n_received, 1));
+        close(watching);
+        close(acting);
         end();
 }
 

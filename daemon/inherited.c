@@ -68,10 +68,11 @@ int inherited_add(Inherited *inherited, const char *name, int fd) {
 
 static InheritedItem *find(const Inherited *inherited, const char *name) {
         InheritedItem key = { .name = (char *)name };
-        InheritedItem *found, *end = inherited->items + inherited->n;
+        InheritedItem *found, *end;
 
         if (inherited->n == 0)
                 return NULL;
+        end = inherited->items + inherited->n;
         found = bsearch(&key, inherited->items, inherited->n, sizeof(key), compare);
         while (found && found > inherited->items && compare(found - 1, &key) == 0)
                 found--;

@@ -321,7 +321,8 @@ Test(peer, many_calls_at_once_are_answered_in_order) {
 
 /* Turns until one ends with the last call that has come, as its calls or its time are over then. */
 static void fill_turn(Peer *peer, int fd) {
-        for (int calls = CALLS_PER_TURN; !peer->unserved; calls = calls > 2 ? calls - 1 : CALLS_PER_TURN) {
+        for (int calls = CALLS_PER_TURN; !peer->unserved;
+             calls = calls > 2 ? calls - 1 : CALLS_PER_TURN) {
                 int n = 0;
 
                 fair_queue_remove(&peer->item.turn);

@@ -105,6 +105,27 @@ static inline int go_accept(int listener) {
         return fd;
 }
 
+/* What @fd is; the caller's to free. */
+static inline reuse_description *go_described(int fd) {
+        reuse_description *description = NULL;
+        reuse_error *error = NULL;
+
+        cr_assert(zero(int, reuse_describe(fd, &description, &error)), "%s",
+                  reuse_error_get_message(error));
+        return description;
+}
+
+/* ",raw=LEVEL:NAME:VALUE". Returns @buffer. */
+static inline const char *go_raw(int level, int name, int value, char buffer[static GO_TEXT_MAX]) {
+        unsigned char bytes[sizeof(int)];
+        int n = snprintf(buffer, GO_TEXT_MAX, ",raw=%d:%d:", level, name);
+
+        memcpy(bytes, &value, sizeof(value));
+        for (size_t i = 0; i < sizeof(bytes); i++)
+                n += snprintf(buffer + n, GO_TEXT_MAX - (size_t)n, "%02x", bytes[i]);
+        return buffer;
+}
+
 /* ---- who dials ---------------------------------------------------------------------------------- */
 
 static inline reuse_outgoing *go_dial(Go *go, const char *network, const char *remote, const char *local,

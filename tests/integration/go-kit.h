@@ -115,6 +115,17 @@ static inline reuse_description *go_described(int fd) {
         return description;
 }
 
+/* "network:address"; a name of a UNIX socket is in the folder of the test. Returns @buffer. */
+static inline const char *go_spec(const Go *go, const char *network, const char *address,
+                                  char buffer[static GO_TEXT_MAX]) {
+        if (strncmp(network, "unix", 4) == 0)
+                snprintf(buffer, GO_TEXT_MAX, "%s:%s%s/%s", network, address[0] == '@' ? "@" : "",
+                         go->kit.harness.folder, address[0] == '@' ? address + 1 : address);
+        else
+                snprintf(buffer, GO_TEXT_MAX, "%s:%s", network, address);
+        return buffer;
+}
+
 /* ",raw=LEVEL:NAME:VALUE". Returns @buffer. */
 static inline const char *go_raw(int level, int name, int value, char buffer[static GO_TEXT_MAX]) {
         unsigned char bytes[sizeof(int)];

@@ -40,8 +40,7 @@ static const struct {
         { "tcp4", "127.0.0.1", ":0", 0 },
         { "tcp4", "127.0.0.1", "0.0.0.0:0", 0 },
         { "tcp4", "127.0.0.1", "[::ffff:0.0.0.0]:0", 0 },
-        /* A difference: the wildcard of both families is any port of either, where Go asks for one of
-           IPv4. */
+        /* As Go reads it as a text; its type for an address refuses these bytes. */
         { "tcp4", "127.0.0.1", "[::]:0", 0 },
         { "tcp4", "127.0.0.1", "127.0.0.1:0", 0 },
         { "tcp4", "127.0.0.1", "[::ffff:127.0.0.1]:0", 0 },
@@ -55,13 +54,22 @@ static const struct {
         { "tcp6", "[::1]", "[::1]:0", 0 },
         { "tcp", "127.0.0.1", NULL, 0 },
         { "tcp", "127.0.0.1", ":0", 0 },
+        { "tcp", "127.0.0.1", "0.0.0.0:0", 0 },
+        { "tcp", "127.0.0.1", "[::]:0", 0 },
         { "tcp", "127.0.0.1", "127.0.0.1:0", 0 },
+        { "tcp", "127.0.0.1", "[::ffff:127.0.0.1]:0", 0 },
         { "tcp", "127.0.0.1", "[::1]:0", -EINVAL },
         { "tcp", "[::1]", NULL, 0 },
+        { "tcp", "[::1]", "0.0.0.0:0", 0 },
         { "tcp", "[::1]", "[::]:0", 0 },
         { "tcp", "[::1]", "127.0.0.1:0", -EINVAL },
         { "tcp", "[::1]", "[::1]:0", 0 },
+        { "udp4", "127.0.0.1", "[::1]:0", -EINVAL },
+        { "udp6", "[::1]", "0.0.0.0:0", -EINVAL },
+        { "udp", "127.0.0.1", "[::1]:0", -EINVAL },
         { "tcp4", "127.0.0.1", "/no/address/of/tcp", -EINVAL },
+        { "tcp6", "[::1]", "/no/address/of/tcp", -EINVAL },
+        { "tcp", "127.0.0.1", "/no/address/of/tcp", -EINVAL },
 };
 
 Test(go_net_dial, test_dialer_local_addr) {
@@ -85,6 +93,35 @@ Test(go_net_dial, test_dialer_local_addr) {
                 reuse_outgoing_free(outgoing);
         }
         go_close(&go, listener);
+        go_end(&go);
+}
+
+/* Whatever option a caller thinks of is there, on each network; on UNIX sockets, which the library makes
+ * itself, those that have names. */
+Test(go_net_dial, test_dialer_control) {
+        static const char *const networks[] = {
+                "tcp", "tcp4", "tcp6", "udp", "udp4", "udp6", "unix", "unixpacket", "unixgram",
+        };
+        char raw[GO_TEXT_MAX], spec[GO_TEXT_MAX], target[GO_TEXT_MAX];
+        Go go = go_begin();
+
+        go_raw(SOL_SOCKET, SO_PRIORITY, 3, raw);
+        for (size_t i = 0; i < ELEMENTS(networks); i++) {
+                bool is_unix = strncmp(networks[i], "unix", 4) == 0;
+                reuse_sockets *listener = library_acquire(
+                        go.client, go_spec(&go, networks[i], is_unix ? "control" : ":0", spec));
+                reuse_outgoing *outgoing = go_dial(&go, networks[i], go_target(listener, target), NULL,
+                                                   is_unix ? "priority=3" : raw + 1);
+
+                cr_assert(eq(int,
+                             kit_int_option(reuse_outgoing_get_fd(outgoing), SOL_SOCKET, SO_PRIORITY),
+                             3),
+                          "%s", networks[i]);
+                if (kit_int_option(go_fd(listener), SOL_SOCKET, SO_TYPE) != SOCK_DGRAM)
+                        close(go_accept(go_fd(listener)));
+                reuse_outgoing_free(outgoing);
+                go_close(&go, listener);
+        }
         go_end(&go);
 }
 
@@ -139,8 +176,23 @@ Test(go_net_dial, test_cancel_after_dial) {
         go_end(&go);
 }
 
-/* The deadline was that of the connection's making: what is sent and received has none. */
+/* For ever is no point in time, however far it has been counted; and no host is this one. */
 Test(go_net_dial, test_dial_with_non_zero_deadline) {
+        Go go = go_begin();
+        reuse_sockets *listener = go_listen(&go, "tcp", "127.0.0.1:0");
+        reuse_outgoing *outgoing = NULL;
+
+        cr_assert(zero(int, reuse_client_dial(go.client, "tcp", go_port(go_address(listener)), NULL,
+                                              NULL, REUSE_TIMEOUT_INFINITE, &outgoing, NULL)));
+        close(go_accept(go_fd(listener)));
+        cr_assert(reuse_client_get_timeout(go.client) == UINT64_MAX);
+        reuse_outgoing_free(outgoing);
+        go_close(&go, listener);
+        go_end(&go);
+}
+
+/* The deadline was that of the connection's making: what is sent and received has none. */
+Test(go_net_dial, test_dial_with_non_zero_deadline_is_over_once_connected) {
         Go go = go_begin();
         reuse_sockets *listener = go_listen(&go, "tcp", "127.0.0.1:0");
         reuse_outgoing *outgoing = NULL;

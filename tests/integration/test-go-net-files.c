@@ -5,11 +5,16 @@
  * names in snake case.
  */
 
+#include <pthread.h>
 #include <sys/stat.h>
 
 #include "tests/integration/go-kit.h"
 
 TestSuite(go_net_files, .timeout = 60);
+
+enum {
+        TRIES = 100,
+};
 
 /* ---- descriptors -------------------------------------------------------------------------------- */
 
@@ -73,17 +78,6 @@ static int expect_travels(int fd) {
         return fd;
 }
 
-/* "network:address"; a name of a UNIX socket is in the folder of the test. Returns @buffer. */
-static const char *spec_of(const Go *go, const char *network, const char *address,
-                           char buffer[static GO_TEXT_MAX]) {
-        if (strncmp(network, "unix", 4) == 0)
-                snprintf(buffer, GO_TEXT_MAX, "%s:%s%s/%s", network, address[0] == '@' ? "@" : "",
-                         go->kit.harness.folder, address[0] == '@' ? address + 1 : address);
-        else
-                snprintf(buffer, GO_TEXT_MAX, "%s:%s", network, address);
-        return buffer;
-}
-
 static const struct {
         const char *network, *address;
         int type;
@@ -119,7 +113,7 @@ static void expect_files(bool packets) {
                 if ((files[i].type == SOCK_DGRAM) != packets)
                         continue;
                 listener = library_acquire(go.client,
-                                           spec_of(&go, files[i].network, files[i].address, spec));
+                                           go_spec(&go, files[i].network, files[i].address, spec));
                 lease = reuse_sockets_get_lease(listener, 0);
                 fd = expect_travels(reuse_sockets_take_fd(listener, 0));
                 cr_assert(eq(int, kit_int_option(fd, SOL_SOCKET, SO_TYPE), files[i].type));
@@ -146,7 +140,7 @@ Test(go_net_files, test_file_conn) {
         for (size_t i = 0; i < ELEMENTS(files); i++) {
                 char spec[GO_TEXT_MAX], target[GO_TEXT_MAX];
                 reuse_sockets *listener = library_acquire(
-                        go.client, spec_of(&go, files[i].network, files[i].address, spec));
+                        go.client, go_spec(&go, files[i].network, files[i].address, spec));
                 reuse_outgoing *outgoing =
                         go_dial(&go, files[i].network, go_target(listener, target), NULL, NULL);
                 int client = expect_travels(reuse_outgoing_take_fd(outgoing)), served;
@@ -226,5 +220,106 @@ Test(go_net_files, test_unix_unlink) {
         }
         cr_assert(is_there(path));
         cr_assert(zero(int, unlink(path)));
+        go_end(&go);
+}
+
+/* Both ends say the names that they were given. A difference: the one that dials has none of the
+ * kernel's making if it asked for none. */
+static void expect_names(const char *network) {
+        static const char *const locals[] = { NULL, "local", "@local" };
+        Go go = go_begin();
+
+        for (size_t i = 0; i < ELEMENTS(locals); i++) {
+                char spec[GO_TEXT_MAX], local[GO_TEXT_MAX] = "", target[GO_TEXT_MAX];
+                reuse_sockets *listener =
+                        library_acquire(go.client, go_spec(&go, network, "remote", spec));
+                reuse_outgoing *outgoing;
+                reuse_description *ends[2];
+
+                snprintf(target, sizeof(target), "%s/remote", go.kit.harness.folder);
+                if (locals[i])
+                        snprintf(local, sizeof(local), "%s%s/local", locals[i][0] == '@' ? "@" : "",
+                                 go.kit.harness.folder);
+                outgoing = go_dial(&go, network, go_address(listener), locals[i] ? local : NULL, NULL);
+                ends[0] = go_described(go_fd(listener));
+                ends[1] = go_described(reuse_outgoing_get_fd(outgoing));
+                KIT_EXPECT_TEXT(go_address(listener), target);
+                KIT_EXPECT_TEXT(reuse_description_get_local_address(ends[0]), target);
+                cr_assert(reuse_description_get_remote_address(ends[0]) == NULL);
+                KIT_EXPECT_TEXT(reuse_description_get_local_address(ends[1]), local);
+                KIT_EXPECT_TEXT(reuse_description_get_remote_address(ends[1]), target);
+                KIT_EXPECT_TEXT(reuse_description_get_network(ends[1]), network);
+                reuse_description_free(ends[0]);
+                reuse_description_free(ends[1]);
+                reuse_outgoing_free(outgoing);
+                go_close(&go, listener);
+                if (local[0] == '/')
+                        cr_assert(zero(int, unlink(local)));
+        }
+        go_end(&go);
+}
+
+Test(go_net_files, test_unix_conn_local_and_remote_names) {
+        expect_names("unix");
+        expect_names("unixpacket");
+}
+
+Test(go_net_files, test_unixgram_conn_local_and_remote_names) {
+        expect_names("unixgram");
+}
+
+/* ---- races --------------------------------------------------------------------------------------- */
+
+typedef struct Race {
+        pthread_barrier_t start;
+        int fd;
+} Race;
+
+static void *race_close(void *userdata) {
+        Race *race = userdata;
+
+        pthread_barrier_wait(&race->start);
+        close(race->fd);
+        return NULL;
+}
+
+/* Asks until there is nothing to ask about. Consumes the descriptor of @race. */
+static void expect_described_or_refused(Race *race) {
+        pthread_t thread;
+        int r;
+
+        cr_assert(zero(int, pthread_create(&thread, NULL, race_close, race)));
+        pthread_barrier_wait(&race->start);
+        do {
+                reuse_description *description = NULL;
+                reuse_error *error = NULL;
+
+                r = reuse_describe(race->fd, &description, &error);
+                cr_assert(r == 0 || r == -EBADF, "%s", reuse_error_get_message(error));
+                cr_assert(eq(int, description != NULL, r == 0));
+                cr_assert(eq(int, error != NULL, r < 0));
+                reuse_description_free(description);
+                reuse_error_free(error);
+        } while (r == 0);
+        cr_assert(zero(int, pthread_join(thread, NULL)));
+}
+
+/* Whoever asks what a descriptor is that is being closed is told, or refused. */
+Test(go_net_files, test_file_close_race) {
+        Go go = go_begin();
+        reuse_sockets *listener = go_listen(&go, "tcp", "127.0.0.1:0");
+        Race race;
+
+        cr_assert(zero(int, pthread_barrier_init(&race.start, NULL, 2)));
+        for (int i = 0; i < TRIES; i++) {
+                reuse_outgoing *outgoing = go_dial(&go, "tcp", go_address(listener), NULL, NULL);
+
+                race.fd = reuse_outgoing_take_fd(outgoing);
+                expect_described_or_refused(&race);
+                reuse_outgoing_free(outgoing);
+                close(go_accept(go_fd(listener)));
+        }
+        cr_assert(zero(int, pthread_barrier_destroy(&race.start)));
+        go_close(&go, listener);
         go_end(&go);
 }

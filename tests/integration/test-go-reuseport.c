@@ -410,6 +410,10 @@ static void expect_many_messages(const char *network) {
         go_end(&go);
 }
 
+Test(go_reuseport, test_stream_listen_dial_same_port_stress_many_msgs_tcp) {
+        expect_many_messages("tcp");
+}
+
 Test(go_reuseport, test_stream_listen_dial_same_port_stress_many_msgs_tcp4) {
         expect_many_messages("tcp4");
 }
@@ -467,12 +471,20 @@ static void expect_mesh(const char *network, size_t n_messages) {
         go_end(&go);
 }
 
+Test(go_reuseport, test_stream_listen_dial_same_port_stress_many_nodes_tcp) {
+        expect_mesh("tcp", 1);
+}
+
 Test(go_reuseport, test_stream_listen_dial_same_port_stress_many_nodes_tcp4) {
         expect_mesh("tcp4", 1);
 }
 
 Test(go_reuseport, test_stream_listen_dial_same_port_stress_many_nodes_tcp6) {
         expect_mesh("tcp6", 1);
+}
+
+Test(go_reuseport, test_stream_listen_dial_same_port_stress_many_msgs_many_nodes_tcp) {
+        expect_mesh("tcp", N_MESH_MESSAGES);
 }
 
 Test(go_reuseport, test_stream_listen_dial_same_port_stress_many_msgs_many_nodes_tcp4) {

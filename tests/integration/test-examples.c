@@ -314,3 +314,64 @@ Test(examples, two_listeners_without_a_port) {
         }
         kit_stop(&kit);
 }
+
+/* ---- dial-from-port ------------------------------------------------------------------------------ */
+
+/* Both ends say the same of each other. */
+static void expect_connected(const char *network, const char *from, const char *to) {
+        Parent parent = { .words = { DIAL_FROM_PORT_PATH, network, from, to } };
+        Tool tool = start(&parent);
+        char ends[2][2][64];
+
+        tool_finish(&tool, &result);
+        tool_expect(&result, 0, "");
+        cr_assert(eq(int,
+                     sscanf(result.out, "from %63[^,], connected to %63s\nto %63[^,], connected to %63s",
+                            ends[0][0], ends[0][1], ends[1][0], ends[1][1]),
+                     4),
+                  "%s", result.out);
+        KIT_EXPECT_TEXT(ends[1][0], ends[0][1]);
+        KIT_EXPECT_TEXT(ends[1][1], ends[0][0]);
+        cr_assert(strcmp(ends[0][0], ends[0][1]) != 0, "%s", result.out);
+}
+
+Test(examples, s2_6_dial_from_port) {
+        Kit kit;
+
+        harness_private_network();
+        tool_begin(&kit, KIT_CONFIG);
+        expect_connected("tcp", "localhost:0", "localhost:0");
+        expect_connected("tcp6", "[::1]:0", "[::1]:0");
+        expect_connected("tcp4", ":0", ":0");
+        /* The same two ends, at once again. */
+        for (int i = 0; i < 2; i++) {
+                expect_connected("tcp", "127.0.0.1:1234", "127.0.0.1:1235");
+                cr_assert(strncmp(result.out, "from 127.0.0.1:1234, connected to 127.0.0.1:1235\n",
+                                  49) == 0,
+                          "%s", result.out);
+        }
+        kit_stop(&kit);
+}
+
+Test(examples, dial_from_port_without_one) {
+        static const struct {
+                const char *network, *from, *to;
+                const char *words;
+        } failures[] = {
+                { "udp", "localhost:0", "localhost:0", "dial-from-port: udp has packets" },
+                { "tcp", "localhost:nothing", "localhost:0", "dial-from-port: lookup tcp/nothing" },
+                { "tcp", "localhost:0", "192.0.2.1:80", "192.0.2.1:80 is not an address of this host" },
+                { "tcp", "127.0.0.1:1234", "127.0.0.1:1234", "is to itself" },
+        };
+        Kit kit;
+
+        harness_private_network();
+        tool_begin(&kit, KIT_CONFIG);
+        for (size_t i = 0; i < sizeof(failures) / sizeof(*failures); i++) {
+                Parent parent = { .words = { DIAL_FROM_PORT_PATH, failures[i].network, failures[i].from,
+                                             failures[i].to } };
+
+                expect_start_fails(&parent, failures[i].words);
+        }
+        kit_stop(&kit);
+}

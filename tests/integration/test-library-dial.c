@@ -18,6 +18,21 @@ enum {
         DIALS = 100,
 };
 
+/* ---- a broker, and a client of it ---------------------------------------------------------------- */
+
+static Kit kit;
+static reuse_client *client;
+
+static void begin(void) {
+        library_begin(&kit, KIT_CONFIG);
+        client = library_connect(&kit);
+}
+
+static void end(void) {
+        reuse_client_free(client);
+        kit_stop(&kit);
+}
+
 /* ---- both ends ---------------------------------------------------------------------------------- */
 
 /* Somebody who has nothing to do with the broker. */
@@ -58,8 +73,8 @@ static int peer_accept(const Peer *peer, int *ret_fd) {
         return ntohs(address.sin_port);
 }
 
-static reuse_outgoing *dial(reuse_client *client, const char *network, const char *remote,
-                            const char *local, const char *options) {
+static reuse_outgoing *dial(const char *network, const char *remote, const char *local,
+                            const char *options) {
         reuse_outgoing *outgoing = NULL;
         reuse_error *error = NULL;
         int r = reuse_client_dial(client, network, remote, local, options, PATIENCE_USEC, &outgoing,
@@ -71,8 +86,8 @@ static reuse_outgoing *dial(reuse_client *client, const char *network, const cha
 }
 
 /* Dials @peer, which sees it come from @port (0: from any but those of @not). Both are closed. */
-static void expect_port(reuse_client *client, const Peer *peer, const char *local, int port, int not ) {
-        reuse_outgoing *outgoing = dial(client, "tcp", peer->address, local, NULL);
+static void expect_port(const Peer *peer, const char *local, int port, int not ) {
+        reuse_outgoing *outgoing = dial("tcp", peer->address, local, NULL);
         int fd, from = peer_accept(peer, &fd);
 
         cr_assert(eq(int, from, port_of(reuse_outgoing_get_fd(outgoing))));
@@ -85,29 +100,14 @@ static void expect_port(reuse_client *client, const Peer *peer, const char *loca
         close(fd);
 }
 
-/* The tests of what only the broker can do. */
-static void need_dial(Kit *kit, reuse_client *client) {
-        int r = reuse_client_call(
-                client, "Dial", "{\"network\":\"udp4\",\"remoteAddress\":\"127.0.0.1:9\"}", NULL, NULL);
-
-        if (r != -ENOSYS)
-                return;
-        reuse_client_free(client);
-        kit_stop(kit);
-        cr_skip_test("this broker does not have Dial");
-}
-
 /* ---- what fails --------------------------------------------------------------------------------- */
 
 Test(library_dial, s1_16_nobody_listens) {
         reuse_outgoing *outgoing = NULL;
         reuse_error *error = NULL;
-        reuse_client *client;
         Peer peer;
-        Kit kit;
 
-        library_begin(&kit, KIT_CONFIG);
-        client = library_connect(&kit);
+        begin();
         peer = peer_new(SOCK_STREAM, 1);
         close(peer.fd);
         cr_assert(eq(int,
@@ -118,21 +118,17 @@ Test(library_dial, s1_16_nobody_listens) {
         cr_assert(eq(int, reuse_dial("tcp", peer.address, NULL, NULL, PATIENCE_USEC, &error),
                      -ECONNREFUSED));
         library_expect_error(error, -ECONNREFUSED, NULL, peer.address);
-        reuse_client_free(client);
-        kit_stop(&kit);
+        end();
 }
 
 /* A listener whose queue is full does not answer. */
 Test(library_dial, s1_19_deadline) {
         reuse_outgoing *outgoing = NULL;
         reuse_error *error = NULL;
-        reuse_client *client;
         int fillers[2];
         Peer peer;
-        Kit kit;
 
-        library_begin(&kit, KIT_CONFIG);
-        client = library_connect(&kit);
+        begin();
         peer = peer_new(SOCK_STREAM, 0);
         for (int i = 0; i < 2; i++) {
                 struct sockaddr_in address = { .sin_family = AF_INET,
@@ -152,21 +148,16 @@ Test(library_dial, s1_19_deadline) {
         close(fillers[0]);
         close(fillers[1]);
         close(peer.fd);
-        reuse_client_free(client);
-        kit_stop(&kit);
+        end();
 }
 
 Test(library_dial, s1_24_forced_to_oneself) {
         reuse_outgoing *outgoing = NULL;
         reuse_error *error = NULL;
         reuse_sockets *sockets;
-        reuse_client *client;
         const char *address;
-        Kit kit;
 
-        library_begin(&kit, KIT_CONFIG);
-        client = library_connect(&kit);
-        need_dial(&kit, client);
+        begin();
         sockets = library_acquire(client, "tcp4:127.0.0.1:0");
         address = reuse_sockets_get_address(sockets, 0);
         cr_assert(eq(int,
@@ -175,40 +166,32 @@ Test(library_dial, s1_24_forced_to_oneself) {
                      -ELOOP));
         library_expect_error(error, -ELOOP, NULL, "is to itself");
         reuse_sockets_free(sockets);
-        reuse_client_free(client);
-        kit_stop(&kit);
+        end();
 }
 
-/* ---- with whatever broker ----------------------------------------------------------------------- */
+/* ---- from a port of its own ---------------------------------------------------------------------- */
 
 Test(library_dial, s1_14_who_listens_on_nothing_has_a_port_of_its_own) {
-        reuse_client *client;
         Peer peer;
-        Kit kit;
 
-        library_begin(&kit, KIT_CONFIG);
-        client = library_connect(&kit);
+        begin();
         peer = peer_new(SOCK_STREAM, 16);
-        expect_port(client, &peer, NULL, 0, 0);
-        expect_port(client, &peer, ":0", 0, 0);
+        expect_port(&peer, NULL, 0, 0);
+        expect_port(&peer, ":0", 0, 0);
         close(peer.fd);
-        reuse_client_free(client);
-        kit_stop(&kit);
+        end();
 }
 
 Test(library_dial, s1_21_options) {
         struct linger linger = { 0 };
         socklen_t size = sizeof(linger);
         reuse_outgoing *outgoing;
-        reuse_client *client;
         Peer peer;
-        Kit kit;
         int fd;
 
-        library_begin(&kit, KIT_CONFIG);
-        client = library_connect(&kit);
+        begin();
         peer = peer_new(SOCK_STREAM, 16);
-        outgoing = dial(client, "tcp", peer.address, ":0", "lingerSec=0,keepAliveIdleSec=30");
+        outgoing = dial("tcp", peer.address, ":0", "lingerSec=0,keepAliveIdleSec=30");
         fd = reuse_outgoing_get_fd(outgoing);
         cr_assert(zero(int, getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &size)));
         cr_assert(eq(int, linger.l_onoff, 1));
@@ -219,8 +202,7 @@ Test(library_dial, s1_21_options) {
         cr_assert(eq(int, kit_int_option(fd, IPPROTO_TCP, TCP_NODELAY), 1));
         reuse_outgoing_free(outgoing);
         close(peer.fd);
-        reuse_client_free(client);
-        kit_stop(&kit);
+        end();
 }
 
 Test(library_dial, s1_20_no_linger_by_itself) {
@@ -228,49 +210,41 @@ Test(library_dial, s1_20_no_linger_by_itself) {
         socklen_t size = sizeof(linger);
         reuse_outgoing *outgoing;
         reuse_sockets *sockets;
-        reuse_client *client;
         Peer peer;
-        Kit kit;
 
-        library_begin(&kit, KIT_CONFIG);
-        client = library_connect(&kit);
+        begin();
         sockets = library_acquire(client, "tcp4:127.0.0.1:0");
         peer = peer_new(SOCK_STREAM, 16);
-        outgoing = dial(client, "tcp", peer.address, NULL, NULL);
+        outgoing = dial("tcp", peer.address, NULL, NULL);
         cr_assert(zero(int, getsockopt(reuse_outgoing_get_fd(outgoing), SOL_SOCKET, SO_LINGER, &linger,
                                        &size)));
         cr_assert(zero(int, linger.l_onoff));
         reuse_outgoing_free(outgoing);
         close(peer.fd);
         reuse_sockets_free(sockets);
-        reuse_client_free(client);
-        kit_stop(&kit);
+        end();
 }
 
 /* The whole of it, again and again, with nothing left in the broker or here. */
 Test(library_dial, s1_19_nothing_is_left) {
         reuse_sockets *sockets;
-        reuse_client *client;
         size_t n_broker_fds;
         int n_fds;
         Peer peer;
-        Kit kit;
 
-        library_begin(&kit, KIT_CONFIG);
-        client = library_connect(&kit);
+        begin();
         sockets = library_acquire(client, "tcp4:127.0.0.1:0");
         peer = peer_new(SOCK_STREAM, 16);
-        expect_port(client, &peer, ":0", 0, 0);
+        expect_port(&peer, ":0", 0, 0);
         n_fds = leaks_count_fds();
         n_broker_fds = harness_broker_fds(&kit.harness);
         for (int i = 0; i < DIALS; i++)
-                expect_port(client, &peer, ":0", 0, 0);
+                expect_port(&peer, ":0", 0, 0);
         cr_assert(eq(int, leaks_count_fds(), n_fds));
         harness_expect_broker_fds(&kit.harness, n_broker_fds);
         close(peer.fd);
         reuse_sockets_free(sockets);
-        reuse_client_free(client);
-        kit_stop(&kit);
+        end();
 }
 
 /* ---- from the port that is listened on ---------------------------------------------------------- */
@@ -278,81 +252,66 @@ Test(library_dial, s1_19_nothing_is_left) {
 /* TestNoneAndSingle, and what becomes of the port when it is given back. */
 Test(library_dial, s1_12_from_the_port_that_is_listened_on) {
         reuse_sockets *sockets;
-        reuse_client *client;
         const char *lease;
         Peer peers[2];
-        Kit kit;
         int port;
 
-        library_begin(&kit, KIT_CONFIG);
-        client = library_connect(&kit);
-        need_dial(&kit, client);
+        begin();
         for (int i = 0; i < 2; i++)
                 peers[i] = peer_new(SOCK_STREAM, 16);
-        expect_port(client, &peers[0], NULL, 0, 0);
+        expect_port(&peers[0], NULL, 0, 0);
         sockets = library_acquire(client, "tcp4:127.0.0.1:0");
         port = port_of(reuse_sockets_get_fd(sockets, 0));
         for (int i = 0; i < 2; i++)
-                expect_port(client, &peers[i], NULL, port, 0);
-        expect_port(client, &peers[0], ":0", 0, port);
+                expect_port(&peers[i], NULL, port, 0);
+        expect_port(&peers[0], ":0", 0, port);
         lease = reuse_sockets_get_lease(sockets, 0);
         close(reuse_sockets_take_fd(sockets, 0));
         cr_assert(zero(int, reuse_client_release(client, &lease, 1, NULL)));
-        expect_port(client, &peers[0], NULL, 0, port);
+        expect_port(&peers[0], NULL, 0, port);
         reuse_sockets_free(sockets);
         for (int i = 0; i < 2; i++)
                 close(peers[i].fd);
-        reuse_client_free(client);
-        kit_stop(&kit);
+        end();
 }
 
 /* A second connection with the same two ends cannot be; so it comes from elsewhere. */
 Test(library_dial, s1_18_the_same_two_ends_again) {
         reuse_outgoing *first, *second;
         reuse_sockets *sockets;
-        reuse_client *client;
         Peer peer;
-        Kit kit;
 
-        library_begin(&kit, KIT_CONFIG);
-        client = library_connect(&kit);
-        need_dial(&kit, client);
+        begin();
         sockets = library_acquire(client, "tcp4:127.0.0.1:0");
         peer = peer_new(SOCK_STREAM, 16);
-        first = dial(client, "tcp", peer.address, NULL, NULL);
-        second = dial(client, "tcp", peer.address, NULL, NULL);
+        first = dial("tcp", peer.address, NULL, NULL);
+        second = dial("tcp", peer.address, NULL, NULL);
         cr_assert(eq(int, reuse_outgoing_get_reused(first), 1));
         cr_assert(zero(int, reuse_outgoing_get_reused(second)));
         reuse_outgoing_free(first);
         reuse_outgoing_free(second);
         close(peer.fd);
         reuse_sockets_free(sockets);
-        reuse_client_free(client);
-        kit_stop(&kit);
+        end();
 }
 
 /* The destination is where the program listens itself: the listener is reached all the same. */
 Test(library_dial, s3_20_to_the_own_listener) {
         reuse_outgoing *outgoing;
         reuse_sockets *sockets;
-        reuse_client *client;
         Peer self;
-        Kit kit;
         int fd;
 
-        library_begin(&kit, KIT_CONFIG);
-        client = library_connect(&kit);
-        need_dial(&kit, client);
+        begin();
         sockets = library_acquire(client, "tcp4:127.0.0.1:0");
-        outgoing = dial(client, "tcp4", reuse_sockets_get_address(sockets, 0), NULL, NULL);
+        outgoing = dial("tcp4", reuse_sockets_get_address(sockets, 0), NULL, NULL);
         cr_assert(zero(int, reuse_outgoing_get_reused(outgoing)));
         self.fd = reuse_sockets_get_fd(sockets, 0);
         cr_assert(eq(int, peer_accept(&self, &fd), port_of(reuse_outgoing_get_fd(outgoing))));
         close(fd);
         reuse_outgoing_free(outgoing);
         reuse_sockets_free(sockets);
-        reuse_client_free(client);
-        kit_stop(&kit);
+        end();
 }
 
 /* Of datagrams it is no other: a socket that is connected to itself would take them from the listener.
@@ -360,46 +319,37 @@ Test(library_dial, s3_20_to_the_own_listener) {
 Test(library_dial, s1_24_datagrams_to_the_own_listener) {
         reuse_outgoing *outgoing = NULL;
         reuse_sockets *sockets;
-        reuse_client *client;
         const char *address;
-        Kit kit;
 
-        library_begin(&kit, KIT_CONFIG);
-        client = library_connect(&kit);
-        need_dial(&kit, client);
+        begin();
         sockets = library_acquire(client, "udp4:127.0.0.1:0,sharing=exclusive");
         address = reuse_sockets_get_address(sockets, 0);
         cr_assert(eq(int,
                      reuse_client_dial(client, "udp4", address, address, NULL, PATIENCE_USEC, &outgoing,
                                        NULL),
                      -ELOOP));
-        outgoing = dial(client, "udp4", address, NULL, NULL);
+        outgoing = dial("udp4", address, NULL, NULL);
         cr_assert(zero(int, reuse_outgoing_get_reused(outgoing)));
         kit_expect_byte(reuse_sockets_get_fd(sockets, 0), reuse_outgoing_get_fd(outgoing));
         reuse_outgoing_free(outgoing);
         reuse_sockets_free(sockets);
-        reuse_client_free(client);
-        kit_stop(&kit);
+        end();
 }
 
 /* Each connected socket has what its peer sends; the listener has all the rest. */
 Test(library_dial, s3_14_datagrams) {
         reuse_outgoing *outgoing;
         reuse_sockets *sockets;
-        reuse_client *client;
         struct sockaddr_in here = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
         Peer peer, stranger;
         char byte;
-        Kit kit;
         int fd;
 
-        library_begin(&kit, KIT_CONFIG);
-        client = library_connect(&kit);
-        need_dial(&kit, client);
+        begin();
         sockets = library_acquire(client, "udp4:127.0.0.1:0,sharing=exclusive");
         peer = peer_new(SOCK_DGRAM, 0);
         stranger = peer_new(SOCK_DGRAM, 0);
-        outgoing = dial(client, "udp4", peer.address, NULL, NULL);
+        outgoing = dial("udp4", peer.address, NULL, NULL);
         fd = reuse_outgoing_get_fd(outgoing);
         cr_assert(eq(int, reuse_outgoing_get_reused(outgoing), 1));
         cr_assert(eq(int, port_of(fd), port_of(reuse_sockets_get_fd(sockets, 0))));
@@ -417,8 +367,7 @@ Test(library_dial, s3_14_datagrams) {
         close(peer.fd);
         close(stranger.fd);
         reuse_sockets_free(sockets);
-        reuse_client_free(client);
-        kit_stop(&kit);
+        end();
 }
 
 /* One line to listen, one to connect from there: the leases are of the process. */
@@ -437,16 +386,11 @@ static bool dial_in_one_line(int control, const void *userdata) {
 }
 
 Test(library_dial, s2_6_one_line) {
-        reuse_client *client;
         Child child;
         Peer peer;
-        Kit kit;
         int fd;
 
         library_begin(&kit, KIT_CONFIG);
-        client = library_connect(&kit);
-        need_dial(&kit, client);
-        reuse_client_free(client);
         peer = peer_new(SOCK_STREAM, 16);
         child = child_start(dial_in_one_line, &peer);
         cr_assert(gt(int, peer_accept(&peer, &fd), 0));

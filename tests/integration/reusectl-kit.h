@@ -167,6 +167,18 @@ static inline void tool_begin(Kit *kit, const char *config) {
         cr_assert(zero(int, setenv("REUSEPORTD_SOCKET", kit->harness.socket, 1)));
 }
 
+/* A socket at @path, for a broker that the test plays. */
+static inline int tool_false_broker(const Kit *kit, char *path, size_t size) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        snprintf(path, size, "%.60s/false", kit->harness.folder);
+        strcpy(address.sun_path, path);
+        cr_assert(zero(int, bind(fd, (struct sockaddr *)&address, sizeof(address))));
+        cr_assert(zero(int, listen(fd, 8)));
+        return fd;
+}
+
 /* Waits until the broker counts @n leases: that a process has exited, it hears in its own time. */
 static inline void tool_expect_leases(int control, long long n) {
         long long have = -1;

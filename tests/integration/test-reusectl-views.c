@@ -143,18 +143,6 @@ Test(reusectl, not_allowed_to_connect) {
         kit_stop(&kit);
 }
 
-/* A socket at @path, for a broker that is none. */
-static int false_broker(const Kit *kit, char *path, size_t size) {
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-        snprintf(path, size, "%.60s/false", kit->harness.folder);
-        strcpy(address.sun_path, path);
-        cr_assert(zero(int, bind(fd, (struct sockaddr *)&address, sizeof(address))));
-        cr_assert(zero(int, listen(fd, 8)));
-        return fd;
-}
-
 /* The listener, and one for each connection that the broker has not closed. */
 static size_t count_connected(const Kit *kit) {
         FILE *file = fopen("/proc/net/unix", "re");
@@ -204,7 +192,7 @@ Test(reusectl, what_answers_is_no_broker) {
         int fd, client;
 
         tool_begin(&kit, KIT_CONFIG);
-        fd = false_broker(&kit, path, sizeof(path));
+        fd = tool_false_broker(&kit, path, sizeof(path));
         tool = tool_start("list --socket %s", path);
         kit_wait_readable(fd);
         client = accept(fd, NULL, NULL);
@@ -222,7 +210,7 @@ Test(reusectl, no_answer_in_time) {
         int fd;
 
         tool_begin(&kit, KIT_CONFIG);
-        fd = false_broker(&kit, path, sizeof(path));
+        fd = tool_false_broker(&kit, path, sizeof(path));
         TOOL_RUN(&result, "list --timeout 0.001 --socket %s", path);
         tool_expect(&result, 75, "did not answer in time");
         TOOL_RUN(&result, "watch --timeout 0.001 --socket %s", path);
@@ -418,7 +406,7 @@ Test(reusectl, list_of_what_is_stalled) {
         int fd, client;
 
         tool_begin(&kit, KIT_CONFIG);
-        fd = false_broker(&kit, path, sizeof(path));
+        fd = tool_false_broker(&kit, path, sizeof(path));
         for (size_t i = 0; i < 2; i++) {
                 tool = tool_start("%s --plain --no-header --socket %s", views[i], path);
                 kit_wait_readable(fd);

@@ -114,19 +114,7 @@ Test(reusectl_run, in_use_names_the_holder) {
         kit_stop(&kit);
 }
 
-/* A broker from before the lifetime "descriptor", at @path. */
-static int old_broker(const Kit *kit, char *path, size_t size) {
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-        snprintf(path, size, "%.60s/old", kit->harness.folder);
-        strcpy(address.sun_path, path);
-        cr_assert(zero(int, bind(fd, (struct sockaddr *)&address, sizeof(address))));
-        cr_assert(zero(int, listen(fd, 8)));
-        return fd;
-}
-
-/* It hears a call with these words. */
+/* A broker from before the lifetime "descriptor" hears a call with these words. */
 static void old_broker_hear(int client, const char *words) {
         static HarnessReply call;
 
@@ -162,7 +150,7 @@ Test(reusectl_run, tree_that_is_refused) {
         int fd, client;
 
         tool_begin(&kit, KIT_CONFIG);
-        fd = old_broker(&kit, path, sizeof(path));
+        fd = tool_false_broker(&kit, path, sizeof(path));
         tool = tool_start("run --socket %s --lifetime tree -l tcp:127.0.0.1:0 -- true", path);
         client = old_broker_accept(fd);
         old_broker_refuse(client, "sockets[0].options.mark");
@@ -417,7 +405,7 @@ Test(reusectl_run, tree_of_an_older_broker) {
         Kit kit;
 
         tool_begin(&kit, KIT_CONFIG);
-        fd = old_broker(&kit, path, sizeof(path));
+        fd = tool_false_broker(&kit, path, sizeof(path));
         given = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         tool = tool_start("run --socket %s --lifetime tree -l tcp:127.0.0.1:0 -- cat", path);
         client = old_broker_accept(fd);

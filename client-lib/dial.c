@@ -3,14 +3,19 @@
 /*
  * Finding the broker and connecting to it without blocking. A UNIX socket connects at once or not at
  * all; when the broker's queue is full there is nothing to poll for, so it is tried again after a while.
+ *
+ * Of those who come then, the kernel lets in who waits inside connect(), first come, first served, and
+ * who only looks in now and then is left to luck. So a call that blocks anyway waits there.
  */
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 
 #include "build-config.h"
 #include "client-lib/internal.h"
@@ -20,6 +25,8 @@ enum {
         BACKOFF_MAX_USEC = 100 * 1000,
         /* The same where a broker is there and its queue is full: it lets in a hundred in that time. */
         QUEUE_BACKOFF_MAX_USEC = 8 * 1000,
+        /* Whoever waits for room is then asked what else there is to do. */
+        QUEUE_USEC_MAX = 100 * 1000,
 };
 
 #define USER_SOCKET "reuseportd/io.reuseportd"
@@ -89,20 +96,54 @@ void client_back_off(reuse_client *client) {
         back_off(client, BACKOFF_MAX_USEC);
 }
 
+static int try_connect(const reuse_client *client) {
+        int r = connect(client->channel.fd, (const struct sockaddr *)&client->address,
+                        sizeof(client->address));
+
+        return r < 0 ? -errno : 0;
+}
+
+static int client_connected_now(reuse_client *client) {
+        client->queue_full = client->let_in = false;
+        return 1;
+}
+
 int client_dial(reuse_client *client) {
+        int r;
+
+        if (client->let_in)
+                return client_connected_now(client);
         if (client_now() < client->retry_at)
                 return 0;
         if (client->channel.fd < 0)
                 client->channel.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (client->channel.fd < 0)
                 return -errno;
-        if (connect(client->channel.fd, (struct sockaddr *)&client->address, sizeof(client->address)) ==
-            0)
-                return 1;
-        if (errno != EAGAIN && errno != EINTR)
-                return -errno;
+        r = try_connect(client);
+        if (r == 0)
+                return client_connected_now(client);
+        client->queue_full = r == -EAGAIN;
+        if (r != -EAGAIN && r != -EINTR)
+                return r;
         back_off(client, QUEUE_BACKOFF_MAX_USEC);
         return 0;
+}
+
+int client_queue(reuse_client *client, uint64_t usec) {
+        struct timeval timeout = { 0 };
+        int r, fd = client->channel.fd;
+
+        if (usec > QUEUE_USEC_MAX)
+                usec = QUEUE_USEC_MAX;
+        timeout.tv_usec = usec > 0 ? (suseconds_t)usec : 1; /* none would be for ever */
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+        ioctl(fd, FIONBIO, &(int){ 0 });
+        r = try_connect(client);
+        ioctl(fd, FIONBIO, &(int){ 1 });
+        client->let_in = r == 0;
+        /* Another failure is met again, and told, by the next try. */
+        client->retry_at = 0;
+        return r == -EINTR ? r : 0;
 }
 
 static int client_set_address(reuse_client *client, const char *socket) {

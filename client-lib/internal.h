@@ -238,6 +238,8 @@ struct reuse_client {
         uint64_t since;
         uint64_t retry_at;
         uint64_t backoff;
+        bool queue_full; /* the broker is there, and had no room at the last try */
+        bool let_in;     /* since then, while we waited */
 
         /* From one broker to the next */
         uint64_t reconnect;
@@ -416,6 +418,12 @@ void client_back_off(reuse_client *client);
  * Returns 1 (connected), 0 (later: client->retry_at), or a negative errno.
  */
 int client_dial(reuse_client *client);
+
+/*
+ * While the queue of the broker is full: blocks until there is room, or for @usec at most; the next try
+ * is due then. Returns 0 or -EINTR.
+ */
+int client_queue(reuse_client *client, uint64_t usec);
 
 /* One without a broker, which only connects to others. @why: what became of the broker, NULL if none is
  * needed; consumed. Returns 0 or -ENOMEM. */

@@ -108,21 +108,26 @@ static bool client_busy(const reuse_client *client) {
                                                   : false;
 }
 
+static bool client_dials(const reuse_client *client) {
+        return client->state == CLIENT_CONNECTING || client->state == CLIENT_RECONNECTING;
+}
+
+/* Until when there is nothing to be done but to connect, and what descriptors tell of. */
+static uint64_t client_due(const reuse_client *client) {
+        uint64_t first = client_expires(client), due = outgoings_due(client);
+
+        return due < first ? due : first;
+}
+
 _public_ uint64_t reuse_client_get_timeout(const reuse_client *client) {
-        uint64_t first, due;
+        uint64_t due;
 
         if (!client || client->state == CLIENT_ENDED)
                 return UINT64_MAX;
         if (client_busy(client))
                 return 0;
-        first = client_expires(client);
-        due = outgoings_due(client);
-        if (due < first)
-                first = due;
-        if ((client->state == CLIENT_CONNECTING || client->state == CLIENT_RECONNECTING) &&
-            client->retry_at < first)
-                first = client->retry_at;
-        return first;
+        due = client_due(client);
+        return client_dials(client) && client->retry_at < due ? client->retry_at : due;
 }
 
 /* ---- a turn ---- */
@@ -229,10 +234,17 @@ _public_ int reuse_client_process(reuse_client *client) {
         return r;
 }
 
+/* Microseconds until @due, but not more than @usec. */
+static uint64_t time_left(uint64_t due, uint64_t usec) {
+        uint64_t now = client_now(), left = due == UINT64_MAX ? UINT64_MAX : due > now ? due - now : 0;
+
+        return usec < left ? usec : left;
+}
+
 _public_ int reuse_client_wait(reuse_client *client, uint64_t usec) {
         struct pollfd pollfd;
         struct timespec timeout;
-        uint64_t due, now, left;
+        uint64_t due, left;
         int r;
 
         if (!client)
@@ -242,10 +254,9 @@ _public_ int reuse_client_wait(reuse_client *client, uint64_t usec) {
         due = reuse_client_get_timeout(client);
         if (due == 0)
                 return 1;
-        now = client_now();
-        left = due == UINT64_MAX ? UINT64_MAX : due > now ? due - now : 0;
-        if (usec < left)
-                left = usec;
+        if (client_dials(client) && client->queue_full && client->n_connecting == 0)
+                return client_queue(client, time_left(client_due(client), usec)) ?: 1;
+        left = time_left(due, usec);
         timeout.tv_sec = (time_t)(left / USEC_PER_SEC);
         timeout.tv_nsec = (long)(left % USEC_PER_SEC * NSEC_PER_USEC);
         /* To poll(), a socket that is not connected has hung up; a negative number it leaves alone. */

@@ -378,8 +378,9 @@ uint64_t reuse_client_get_timeout(const reuse_client *client);
  */
 int reuse_client_process(reuse_client *client);
 
-/* Polls until there is something to process, at most @usec. 1: process now; 0: time is over; or a
- * negative errno, -EINTR included. Since 0.1. */
+/* Waits until there is something to process, at most @usec: for a broker whose queue is full in that
+ * queue, where room is given in the order of coming, else with poll(). 1: process now; 0: time is over;
+ * or a negative errno, -EINTR included. Since 0.1. */
 int reuse_client_wait(reuse_client *client, uint64_t usec);
 
 /* Called with the answer; @reply lives as long as the call of the handler. The result of the handler is

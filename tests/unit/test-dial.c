@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -179,6 +180,53 @@ Test(dial, full_queue_is_waited_for) {
         broker_say(&broker, "{}");
         cr_assert(zero(int, client_settle(broker.client)));
         cr_assert(eq(u64, reuse_client_get_timeout(broker.client), UINT64_MAX));
+        broker_end(&broker);
+}
+
+/* Until @pid sleeps in the system call @number. */
+static void await_system_call(pid_t pid, long number) {
+        char path[64];
+        long now = -1;
+
+        snprintf(path, sizeof(path), "/proc/%d/syscall", pid);
+        while (now != number) {
+                FILE *file = fopen(path, "re");
+
+                cr_assert(ne(ptr, file, NULL));
+                if (fscanf(file, "%ld", &now) != 1)
+                        now = -1;
+                fclose(file);
+        }
+}
+
+/* A program that does nothing else meanwhile waits its turn in the kernel's queue. */
+Test(dial, who_waits_for_room_is_let_in_in_turn) {
+        reuse_client *clients[QUEUE_MAX], *late;
+        Broker broker;
+        int n, status;
+        pid_t pid;
+
+        broker_listen(&broker, 0);
+        n = fill_queue(&broker, clients);
+        pid = fork();
+        cr_assert(ge(int, pid, 0));
+        if (pid == 0) {
+                while (reuse_client_get_events(broker.client) == 0)
+                        if (reuse_client_wait(broker.client, REUSE_TIMEOUT_INFINITE) != 1 ||
+                            reuse_client_process(broker.client) < 0)
+                                _exit(1);
+                _exit(0);
+        }
+        await_system_call(pid, SYS_connect);
+        close(accept(broker.listener, NULL, NULL));
+        cr_assert(eq(int, waitpid(pid, &status, 0), pid));
+        cr_assert(zero(int, status));
+        /* Its place is taken: who comes now finds the queue full. */
+        cr_assert(zero(int, reuse_client_connect(broker.path, &late, NULL)));
+        cr_assert(zero(int, reuse_client_get_events(late)));
+        reuse_client_free(late);
+        for (int i = 0; i < n; i++)
+                reuse_client_free(clients[i]);
         broker_end(&broker);
 }
 

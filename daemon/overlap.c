@@ -24,12 +24,20 @@ static bool is_same(const Address *a, const Address *b) {
         return a->len == b->len && memcmp(&a->u, &b->u, a->len) == 0;
 }
 
+static bool is_same_vsock(const struct sockaddr_vm *a, const struct sockaddr_vm *b) {
+        return a->svm_port == b->svm_port && a->svm_port != VMADDR_PORT_ANY &&
+               (a->svm_cid == b->svm_cid || a->svm_cid == VMADDR_CID_ANY ||
+                b->svm_cid == VMADDR_CID_ANY);
+}
+
 bool overlap_between(const Address *a, const Address *b) {
         /* A file is of one socket, of whatever kind; of a name there is one for each kind. */
         if (address_is_path(a))
                 return is_same(a, b);
         if (a->transport != b->transport && !(address_is_tcp(a) && address_is_tcp(b)))
                 return false;
+        if (address_is_vsock(a))
+                return is_same_vsock(&a->u.vm, &b->u.vm);
         if (!address_is_ip(a))
                 return is_same(a, b);
         if (address_port(a) != address_port(b) || !(families(a) & families(b)))
@@ -39,11 +47,13 @@ bool overlap_between(const Address *a, const Address *b) {
         return is_same(a, b);
 }
 
-/* TCP and MPTCP at one port would be one group to the kernel: also of one tenant, one of them is in the way. */
+/* TCP and MPTCP at one port would be one group to the kernel, and vsock has no groups: also of one
+ * tenant, one of them is in the way. */
 static bool counts(const Endpoint *endpoint, const Address *address, const Tenant *except) {
         if (!endpoint || !overlap_between(&endpoint->address, address))
                 return false;
-        if (address_is_ip(address) && endpoint->address.transport != address->transport)
+        if (address_is_vsock(address) ||
+            (address_is_ip(address) && endpoint->address.transport != address->transport))
                 return true;
         return !(except && tenant_equal(&endpoint->tenant, except));
 }
@@ -101,12 +111,25 @@ static Endpoint *find_of(const EndpointRegistry *registry, const Namespace *netw
         return counts(endpoint, address, except) ? endpoint : NULL;
 }
 
+static Endpoint *find_any(const EndpointRegistry *registry, const Namespace *network_namespace,
+                          const Address *address, const Tenant *except) {
+        Endpoint *endpoint;
+
+        for (endpoint = registry->by_key; endpoint; endpoint = endpoint->hh.next)
+                if (endpoint->network_namespace == network_namespace &&
+                    counts(endpoint, address, except))
+                        return endpoint;
+        return NULL;
+}
+
 Endpoint *overlap_find_in(const EndpointRegistry *registry, const Namespace *network_namespace,
                           const Address *address, const Tenant *except) {
         Endpoint *endpoint;
 
         if (address_is_path(address))
                 return find_path(registry, address, except);
+        if (address_is_vsock(address))
+                return find_any(registry, NULL, address, except);
         if (!address_is_ip(address))
                 return NULL;
         /* An interface can be renamed, and the key of an address of its link with it. */
@@ -119,11 +142,7 @@ Endpoint *overlap_find_in(const EndpointRegistry *registry, const Namespace *net
                                            except);
                 return endpoint;
         }
-        for (endpoint = registry->by_key; endpoint; endpoint = endpoint->hh.next)
-                if (endpoint->network_namespace == network_namespace &&
-                    counts(endpoint, address, except))
-                        return endpoint;
-        return NULL;
+        return find_any(registry, network_namespace, address, except);
 }
 
 Endpoint *overlap_find(const EndpointRegistry *registry, const Address *address, const Tenant *except) {

@@ -26,18 +26,28 @@ static int int_option(int fd, int name, int *ret) {
         return getsockopt(fd, SOL_SOCKET, name, ret, &size);
 }
 
+static bool transport_has_family(Transport transport, int family) {
+        if (family == AF_INET || family == AF_INET6)
+                return transport < TRANSPORT_VSOCK;
+        return family == (transport == TRANSPORT_VSOCK ? AF_VSOCK : AF_UNIX);
+}
+
 static bool transport_of(int family, int type, int protocol, Transport *ret) {
         Address address = {};
 
-        if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
-                return false;
         for (address.transport = 0; address.transport < _TRANSPORT_N; address.transport++)
-                if ((family == AF_UNIX) == (address.transport >= TRANSPORT_UNIX) &&
+                if (transport_has_family(address.transport, family) &&
                     address_socket_type(&address) == type && address_protocol(&address) == protocol) {
                         *ret = address.transport;
                         return true;
                 }
         return false;
+}
+
+static bool is_bound(const Address *address) {
+        if (address_is_vsock(address))
+                return address->u.vm.svm_port != VMADDR_PORT_ANY;
+        return address_is_ip(address) ? address_port(address) > 0 : address->len > sizeof(sa_family_t);
 }
 
 /* Returns NULL, or why it is no listener that clients could be given. */
@@ -60,7 +70,7 @@ static const char *describe(int fd, Address *ret) {
                 return "it does not say which addresses it serves";
         address_set_sockaddr(ret, &ss, len);
         ret->ipv6_only = only;
-        if (address_is_ip(ret) ? address_port(ret) == 0 : len <= sizeof(sa_family_t))
+        if (!is_bound(ret))
                 return "it is not bound";
         return NULL;
 }

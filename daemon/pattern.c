@@ -79,8 +79,9 @@ int pattern_parse_ports(const char *word, Pattern *ret, char **ret_reason) {
         if (!first_text)
                 return error_origin(-ENOMEM);
 
-        if (!number_parse(first_text, UINT16_MAX, &first) || first == 0 ||
-            !number_parse(dash ? dash + 1 : word, UINT16_MAX, &last) || last == 0)
+        /* The highest of vsock is any. */
+        if (!number_parse(first_text, UINT32_MAX - 1, &first) || first == 0 ||
+            !number_parse(dash ? dash + 1 : word, UINT32_MAX - 1, &last) || last == 0)
                 return reason_write(
                         ret_reason, PATTERN_E_INVALID,
                         "\"%s\" is no port; give a number of 1 to 65535, a range FIRST-LAST, or *",
@@ -90,7 +91,7 @@ int pattern_parse_ports(const char *word, Pattern *ret, char **ret_reason) {
                                     "the range %s ends before it begins; write %lu-%lu", word, last,
                                     first);
 
-        *ret = (Pattern){ .ports = { .first = (uint16_t)first, .last = (uint16_t)last } };
+        *ret = (Pattern){ .ports = { .first = (uint32_t)first, .last = (uint32_t)last } };
         return 0;
 }
 
@@ -266,7 +267,7 @@ bool pattern_covers_id(const Pattern *pattern, const void *id) {
 }
 
 bool pattern_covers_port(const Pattern *pattern, const void *port) {
-        uint16_t n = *(const uint16_t *)port;
+        uint32_t n = *(const uint32_t *)port;
 
         return pattern->ports.first <= n && n <= pattern->ports.last;
 }

@@ -26,8 +26,8 @@ typedef struct Pattern {
         union {
                 unsigned id; /* uid or gid */
                 struct {
-                        uint16_t first;
-                        uint16_t last;
+                        uint32_t first;
+                        uint32_t last;
                 } ports;
                 struct {
                         int family;
@@ -80,7 +80,7 @@ size_t pattern_hosts_of(const Address *address, PatternHost ret[static 2]);
 /* What a UNIX address asks for. */
 void pattern_name_of(const Address *address, PatternName *ret);
 
-/* The last argument is a unsigned, a uint16_t, a PatternHost or a PatternName. */
+/* The last argument is a unsigned, a uint32_t, a PatternHost or a PatternName. */
 typedef bool (*PatternTest)(const Pattern *pattern, const void *what);
 
 bool pattern_covers_id(const Pattern *pattern, const void *id);

@@ -202,6 +202,9 @@ static bool place_fits(const Wanted *wanted, const Endpoint *endpoint) {
         if (address_is_ip(&at) &&
             (at.port_first == 0 || (port >= at.port_first && port <= at.port_last)))
                 address_set_port(&at, port);
+        if (address_is_vsock(&at) && at.u.vm.svm_port == VMADDR_PORT_ANY &&
+            address_is_vsock(&endpoint->address))
+                at.u.vm.svm_port = endpoint->address.u.vm.svm_port;
         return strcmp(endpoint_key_in(wanted->network_namespace, &at, key), endpoint->key) == 0;
 }
 

@@ -34,10 +34,11 @@ static const Symbol network_symbols[] = {
         { "udplite", NETWORK_UDPLITE4 | NETWORK_UDPLITE6 },
         { "udplite4", NETWORK_UDPLITE4 },
         { "udplite6", NETWORK_UDPLITE6 },
+        { "vsock", NETWORK_VSOCK },
         { "unix", NETWORK_UNIX },
         { "unixgram", NETWORK_UNIXGRAM },
         { "unixpacket", NETWORK_UNIXPACKET },
-        { "*", NETWORKS_IP | NETWORKS_UNIX },
+        { "*", NETWORKS_ALL },
         {},
 };
 
@@ -251,7 +252,7 @@ int rule_resolve_shares(Rule *rule, bool (*is_tenant)(const void *userdata, cons
 
 static int bits_add(void *field, const RuleKey *key, const char *word, char **ret_reason) {
         unsigned *bits = field;
-        char known[128] = "";
+        char known[256] = "";
 
         for (const Symbol *s = key->symbols; s->name; s++) {
                 if (strcmp(s->name, word) == 0) {

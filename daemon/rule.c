@@ -75,6 +75,26 @@ static bool rule_gives_none(const Rule *rule) {
                rule->sharings == 0 && rule->rights == 0 && rule->namespaces.n == 0;
 }
 
+/* With every network named, a rule that speaks of ports alone still does not mean UNIX sockets, nor
+ * vsock. */
+static unsigned rule_networks(const Rule *rule) {
+        bool ip = pattern_list_given(&rule->addresses) || pattern_list_given(&rule->ports),
+             named = pattern_list_given(&rule->paths);
+
+        if (rule->networks != 0 && rule->networks != NETWORKS_ALL)
+                return rule->networks;
+        if (ip == named)
+                return NETWORKS_ALL;
+        return ip ? NETWORKS_IP : NETWORKS_UNIX;
+}
+
+static bool rule_names_high_ports(const Rule *rule) {
+        for (size_t i = 0; i < rule->ports.n; i++)
+                if (rule->ports.items[i].ports.last > UINT16_MAX)
+                        return true;
+        return false;
+}
+
 int rule_check(const Rule *rule, char **ret_reason) {
         const char *of_no_use = rule->observes            ? "Observe"
                                 : rule->tenant            ? "Tenant"
@@ -87,6 +107,11 @@ int rule_check(const Rule *rule, char **ret_reason) {
                 return reason_write(ret_reason, RULE_E_VALUE_INVALID,
                                     "[Rule %s] says for nobody; add User= or Group=, or User=* for "
                                     "everybody",
+                                    rule->name);
+        if (rule_names_high_ports(rule) && !(rule_networks(rule) & NETWORK_VSOCK))
+                return reason_write(ret_reason, RULE_E_VALUE_INVALID,
+                                    "[Rule %s] has a Port= above 65535, which is of vsock alone; add "
+                                    "Network=vsock, or give 1 to 65535",
                                     rule->name);
         if (rule->refuses && of_no_use)
                 return reason_write(ret_reason, RULE_E_VALUE_INVALID,
@@ -173,18 +198,6 @@ static bool rule_misses_namespace(const Rule *rule, const char *path) {
         return !path || !rule_names_namespace(rule, path);
 }
 
-/* With every network named, a rule that speaks of ports alone still does not mean UNIX sockets. */
-static unsigned rule_networks(const Rule *rule) {
-        bool ip = pattern_list_given(&rule->addresses) || pattern_list_given(&rule->ports),
-             named = pattern_list_given(&rule->paths);
-
-        if (rule->networks != 0 && rule->networks != (NETWORKS_IP | NETWORKS_UNIX))
-                return rule->networks;
-        if (ip == named)
-                return NETWORKS_IP | NETWORKS_UNIX;
-        return ip ? NETWORKS_IP : NETWORKS_UNIX;
-}
-
 static unsigned network_of(Transport transport, int family) {
         static const struct {
                 unsigned ipv4, other;
@@ -194,6 +207,7 @@ static unsigned network_of(Transport transport, int family) {
                 [TRANSPORT_SCTP] = { NETWORK_SCTP4, NETWORK_SCTP6 },
                 [TRANSPORT_UDP] = { NETWORK_UDP4, NETWORK_UDP6 },
                 [TRANSPORT_UDPLITE] = { NETWORK_UDPLITE4, NETWORK_UDPLITE6 },
+                [TRANSPORT_VSOCK] = { 0, NETWORK_VSOCK },
                 [TRANSPORT_UNIX] = { 0, NETWORK_UNIX },
                 [TRANSPORT_UNIXGRAM] = { 0, NETWORK_UNIXGRAM },
                 [TRANSPORT_UNIXPACKET] = { 0, NETWORK_UNIXPACKET },
@@ -258,7 +272,7 @@ static unsigned rule_misses_host(const Rule *rule, const Address *address, const
         return misses;
 }
 
-bool rule_covers_port(const Rule *rule, uint16_t port) {
+bool rule_covers_port(const Rule *rule, uint32_t port) {
         return !pattern_list_given(&rule->ports) || list_test(&rule->ports, pattern_covers_port, &port);
 }
 
@@ -295,12 +309,34 @@ static unsigned rule_misses_unix(const Rule *rule, const Address *address) {
         return misses;
 }
 
+/* Which port the kernel will choose nobody knows: no list of ports covers that, and any touches it. */
+static bool rule_covers_vsock_port(const Rule *rule, uint32_t port) {
+        if (port != VMADDR_PORT_ANY)
+                return rule_covers_port(rule, port);
+        return rule->refuses || rule->ports.any || !pattern_list_given(&rule->ports);
+}
+
+static unsigned rule_misses_vsock(const Rule *rule, const Address *address) {
+        unsigned misses = 0;
+
+        if (!(rule_networks(rule) & network_of(address->transport, AF_VSOCK)))
+                misses |= RULE_MISS_NETWORK;
+        if (!rule_covers_vsock_port(rule, address->u.vm.svm_port))
+                misses |= RULE_MISS_PORT;
+        return misses;
+}
+
+static unsigned rule_misses_address(const Rule *rule, const Address *address) {
+        if (address_is_ip(address))
+                return rule_misses_ip(rule, address);
+        return address_is_vsock(address) ? rule_misses_vsock(rule, address)
+                                         : rule_misses_unix(rule, address);
+}
+
 unsigned rule_misses(const Rule *rule, const PolicyQuery *query) {
-        unsigned misses;
+        unsigned misses = rule_misses_address(rule, query->address);
         bool options;
 
-        misses = address_is_ip(query->address) ? rule_misses_ip(rule, query->address)
-                                               : rule_misses_unix(rule, query->address);
         misses |= rule_misses_who(rule, query->subject);
         if (rule_gives_none(rule))
                 misses |= RULE_MISS_OBSERVES;
@@ -314,6 +350,15 @@ unsigned rule_misses(const Rule *rule, const PolicyQuery *query) {
         if (!options)
                 misses |= RULE_MISS_OPTIONS;
         return misses;
+}
+
+static const char *describe_port(const Address *address, char buffer[static RULE_MISS_TEXT_MAX]) {
+        uint32_t port = address_is_vsock(address) ? address->u.vm.svm_port : address_port(address);
+
+        if (port == VMADDR_PORT_ANY)
+                return strcpy(buffer, "its Port= does not leave the choice to the kernel");
+        snprintf(buffer, RULE_MISS_TEXT_MAX, "its Port= does not cover %u", port);
+        return buffer;
 }
 
 const char *rule_describe_miss(const Rule *rule, const PolicyQuery *query, RuleMiss miss,
@@ -330,9 +375,7 @@ const char *rule_describe_miss(const Rule *rule, const PolicyQuery *query, RuleM
         case RULE_MISS_ADDRESS:
                 return strcpy(buffer, "its Address= does not cover this address");
         case RULE_MISS_PORT:
-                snprintf(buffer, RULE_MISS_TEXT_MAX, "its Port= does not cover %u",
-                         address_port(query->address));
-                break;
+                return describe_port(query->address, buffer);
         case RULE_MISS_PATH:
                 return strcpy(buffer, "its Path= does not cover this path");
         case RULE_MISS_SHARING:

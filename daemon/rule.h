@@ -161,7 +161,7 @@ Rate rule_rate(const Rule *rule);
 unsigned rule_misses(const Rule *rule, const PolicyQuery *query);
 
 /* Whether it leaves the port open, or names @port: of the bits, the one that hangs on the port alone. */
-bool rule_covers_port(const Rule *rule, uint16_t port);
+bool rule_covers_port(const Rule *rule, uint32_t port);
 
 /* Says of one of the bits of rule_misses() why: "its Port= does not cover 80". Returns @buffer. */
 const char *rule_describe_miss(const Rule *rule, const PolicyQuery *query, RuleMiss miss,

@@ -68,6 +68,11 @@ static int fail_to_make(SocketFailure *failure) {
         case ESOCKTNOSUPPORT:
                 failure->refusal.reason = "this kernel has no such protocol, or its module is not loaded";
                 return SOCKET_FACTORY_E_NOT_SUPPORTED;
+        case EAFNOSUPPORT:
+                failure->refusal.reason =
+                        "this kernel has no such sockets, or its module is not loaded, or "
+                        "the broker's unit does not let it: RestrictAddressFamilies=";
+                return SOCKET_FACTORY_E_NOT_SUPPORTED;
         case ENOPROTOOPT:
                 failure->refusal.reason = "this kernel has the protocol, and it is switched off: see sysctl(8)";
                 return SOCKET_FACTORY_E_NOT_SUPPORTED;
@@ -164,13 +169,19 @@ static int start_listening(int fd, const SocketSpec *spec, SocketFailure *failur
         return apply(fd, spec, OPTION_AFTER_LISTEN, failure);
 }
 
+static bool is_left_to_kernel(const Address *address) {
+        if (address_is_vsock(address))
+                return address->u.vm.svm_port == VMADDR_PORT_ANY;
+        return address_is_ip(address) && address_port(address) == 0;
+}
+
 static int read_name(int fd, const SocketSpec *spec, Address *ret_bound, SocketFailure *failure) {
         struct sockaddr_storage ss = { 0 };
         socklen_t len = sizeof(ss);
 
         *ret_bound = spec->address;
-        if (!address_is_ip(&spec->address) || address_port(&spec->address) > 0)
-                return 0; /* nothing was left to the kernel */
+        if (!is_left_to_kernel(&spec->address))
+                return 0;
         if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0)
                 return fail(failure, "getsockname", NULL);
         address_set_sockaddr(ret_bound, &ss, len);

@@ -29,6 +29,7 @@ enum {
         ON_UNIXPACKET = 1 << 6,
         ON_SCTP4 = 1 << 7,
         ON_SCTP6 = 1 << 8,
+        ON_VSOCK = 1 << 9,
         /* MPTCP and UDP-Lite have the options of TCP and UDP; the kernel says which it does not. */
         ON_TCP = ON_TCP4 | ON_TCP6,
         ON_UDP = ON_UDP4 | ON_UDP6,
@@ -36,8 +37,8 @@ enum {
         ON_IP6 = ON_TCP6 | ON_UDP6 | ON_SCTP6,
         ON_IP = ON_TCP | ON_UDP | ON_SCTP,
         ON_ANY_UNIX = ON_UNIX | ON_UNIXGRAM | ON_UNIXPACKET,
-        ON_LISTENERS = ON_TCP | ON_SCTP | ON_UNIX | ON_UNIXPACKET,
-        ON_ALL = ON_IP | ON_ANY_UNIX,
+        ON_LISTENERS = ON_TCP | ON_SCTP | ON_VSOCK | ON_UNIX | ON_UNIXPACKET,
+        ON_BUFFERED = ON_IP | ON_ANY_UNIX, /* vsock has other options for that */
 };
 
 enum {
@@ -90,10 +91,11 @@ static const OptionRow rows[] = {
           RANGE(0, 2147483647), .listens = true },
         { INT("userTimeoutMsec", user_timeout_msec), .on = ON_TCP, KERNEL(SOL_TCP, TCP_USER_TIMEOUT),
           RANGE(0, 2147483647) },
-        { FIELD("lingerSec", linger_sec), .kind = &option_kind_linger, .on = ON_TCP | ON_SCTP, RANGE(-1, 65535) },
-        { BUFFER("receiveBuffer", receive_buffer), .on = ON_ALL, KERNEL(SOL_SOCKET, SO_RCVBUF),
+        { FIELD("lingerSec", linger_sec), .kind = &option_kind_linger, .on = ON_TCP | ON_SCTP,
+          RANGE(-1, 65535) },
+        { BUFFER("receiveBuffer", receive_buffer), .on = ON_BUFFERED, KERNEL(SOL_SOCKET, SO_RCVBUF),
           RANGE(1, 1073741823) },
-        { BUFFER("sendBuffer", send_buffer), .on = ON_ALL, KERNEL(SOL_SOCKET, SO_SNDBUF),
+        { BUFFER("sendBuffer", send_buffer), .on = ON_BUFFERED, KERNEL(SOL_SOCKET, SO_SNDBUF),
           RANGE(1, 1073741823) },
         { NAME("congestion", congestion), .on = ON_TCP, KERNEL(SOL_TCP, TCP_CONGESTION) },
         { BOOL("packetInfo", packet_info), .on = ON_UDP, KERNEL(SOL_IP, IP_PKTINFO),
@@ -107,7 +109,7 @@ static const OptionRow rows[] = {
           KERNEL6(IPV6_MULTICAST_LOOP), .dual = true },
         { FIELD("multicastGroups", multicast_groups), .kind = &option_kind_groups, .on = ON_UDP,
           .stage = OPTION_AFTER_BIND, .listens = true },
-        { FIELD("raw", raw), .kind = &option_kind_raw, .on = ON_ALL },
+        { FIELD("raw", raw), .kind = &option_kind_raw, .on = ON_BUFFERED | ON_VSOCK },
 };
 
 /* What the kernel says to a value it does not like; anything else is not the value's fault. */
@@ -123,6 +125,7 @@ static bool row_exists(const OptionRow *row, const Address *address) {
                 [TRANSPORT_SCTP] = v6 ? ON_SCTP6 : ON_SCTP4,
                 [TRANSPORT_UDP] = v6 ? ON_UDP6 : ON_UDP4,
                 [TRANSPORT_UDPLITE] = v6 ? ON_UDP6 : ON_UDP4,
+                [TRANSPORT_VSOCK] = ON_VSOCK,
                 [TRANSPORT_UNIX] = ON_UNIX,
                 [TRANSPORT_UNIXGRAM] = ON_UNIXGRAM,
                 [TRANSPORT_UNIXPACKET] = ON_UNIXPACKET,

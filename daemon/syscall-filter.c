@@ -115,6 +115,7 @@ static const Call conditional[] = {
         { "socket", 2, { ARGUMENT_IS(0, AF_INET), KIND(SOCK_DGRAM) } },
         { "socket", 2, { ARGUMENT_IS(0, AF_INET6), KIND(SOCK_STREAM) } },
         { "socket", 2, { ARGUMENT_IS(0, AF_INET6), KIND(SOCK_DGRAM) } },
+        { "socket", 2, { ARGUMENT_IS(0, AF_VSOCK), KIND(SOCK_STREAM) } },
         /* Of netlink, what tells of handshakes under way; none that could change the network. */
         { "socket",
           3,

@@ -27,6 +27,8 @@ static int refuse_namespace(Context *context, const char *reason) {
 static const char *namespace_misfit(const SocketRequest *request) {
         if (strncmp(request->network, "unix", 4) == 0 && request->address[0] != '@')
                 return "a path is the same in every network namespace: leave it out";
+        if (strcmp(request->network, "vsock") == 0)
+                return "vsock is the same in every network namespace: leave it out";
         /* The broker would look for it among its own interfaces. */
         if (strchr(request->address, '%'))
                 return "an address with a zone cannot be had in another network namespace";
@@ -151,7 +153,10 @@ static int check_sharing(Context *context, Wanted *wanted) {
                 return refuse(
                         context, WIRE_ERROR_NOT_SUPPORTED,
                         &(ErrorParameters){ .feature = "sharing group",
-                                            .reason = "UNIX sockets have no groups: ask for shared" });
+                                            .reason = address_is_vsock(&wanted->address)
+                                                              ? "vsock has no groups: ask for shared"
+                                                              : "UNIX sockets have no groups: ask for "
+                                                                "shared" });
         return 0;
 }
 

@@ -29,7 +29,8 @@
 #define FORMS "give HOST:PORT, [IPV6]:PORT or :PORT"
 #define PORT_FORM "give a decimal number from 0 to 65535, or FIRST-LAST"
 
-#define NETWORKS "tcp[46], udp[46], unix, unixgram, unixpacket, mptcp[46], sctp[46] or udplite[46]"
+#define NETWORKS                                                                                        \
+        "tcp[46], udp[46], unix, unixgram, unixpacket, mptcp[46], sctp[46], udplite[46] or vsock"
 
 static_assert(PORT_RANGE_MAX == 4096, "the reason for a refusal names the number");
 
@@ -61,13 +62,14 @@ static const Network networks[] = {
         { "udplite", TRANSPORT_UDPLITE, AF_UNSPEC },
         { "udplite4", TRANSPORT_UDPLITE, AF_INET },
         { "udplite6", TRANSPORT_UDPLITE, AF_INET6 },
+        { "vsock", TRANSPORT_VSOCK, AF_VSOCK },
         { "unix", TRANSPORT_UNIX, AF_UNIX },
         { "unixgram", TRANSPORT_UNIXGRAM, AF_UNIX },
         { "unixpacket", TRANSPORT_UNIXPACKET, AF_UNIX },
 };
 
 /* Of the protocol, but not of this version. Behind a colon there must be a protocol. */
-static const char *const networks_not_built[] = { "vsock", "ip:", "ip4:", "ip6:" };
+static const char *const networks_not_built[] = { "ip:", "ip4:", "ip6:" };
 
 static const struct {
         int type, protocol;
@@ -77,6 +79,7 @@ static const struct {
         [TRANSPORT_SCTP] = { SOCK_STREAM, IPPROTO_SCTP },
         [TRANSPORT_UDP] = { SOCK_DGRAM, IPPROTO_UDP },
         [TRANSPORT_UDPLITE] = { SOCK_DGRAM, IPPROTO_UDPLITE },
+        [TRANSPORT_VSOCK] = { SOCK_STREAM, 0 },
         [TRANSPORT_UNIX] = { SOCK_STREAM, 0 },
         [TRANSPORT_UNIXGRAM] = { SOCK_DGRAM, 0 },
         [TRANSPORT_UNIXPACKET] = { SOCK_SEQPACKET, 0 },
@@ -102,9 +105,8 @@ static const Network *network_find(const char *name) {
 static bool network_is_not_built(const char *name) {
         for (size_t i = 0; i < ELEMENTS(networks_not_built); i++) {
                 size_t n = strlen(networks_not_built[i]);
-                bool has_more = networks_not_built[i][n - 1] == ':';
 
-                if (strncmp(name, networks_not_built[i], n) == 0 && (name[n] != '\0') == has_more)
+                if (strncmp(name, networks_not_built[i], n) == 0 && name[n] != '\0')
                         return true;
         }
         return false;
@@ -393,6 +395,59 @@ static const char *unix_parse(const char *text, Address *address) {
         return NULL;
 }
 
+/* Of 32 bits; nothing is the highest, as which the kernel takes any. */
+static bool vsock_number_parse(const char *text, uint32_t *ret) {
+        size_t n = strlen(text);
+        unsigned long long number = UINT32_MAX;
+
+        if (n > 0) {
+                if (n > 10 || strspn(text, DIGITS) != n)
+                        return false;
+                number = strtoull(text, NULL, 10);
+                if (number > UINT32_MAX)
+                        return false;
+        }
+        *ret = (uint32_t)number;
+        return true;
+}
+
+static const char *vsock_parse(const char *text, Address *address) {
+        static_assert(VMADDR_CID_ANY == UINT32_MAX && VMADDR_PORT_ANY == UINT32_MAX,
+                      "any is the highest");
+        const char *colon = strchr(text, ':');
+        char cid_text[16] = "";
+        uint32_t cid, port;
+
+        if (!colon)
+                return "missing port in address; give CID:PORT or :PORT";
+        if ((size_t)(colon - text) < sizeof(cid_text))
+                memcpy(cid_text, text, (size_t)(colon - text));
+        if ((colon != text && *cid_text == '\0') ||
+            !vsock_number_parse(strcmp(cid_text, "*") == 0 ? "" : cid_text, &cid))
+                return "not a context identifier of vsock; give a decimal number of 32 bits, or * for "
+                       "any, before the colon";
+        if (!vsock_number_parse(colon + 1, &port))
+                return "not a port of vsock; give one decimal number of 32 bits; 0: the kernel chooses";
+
+        address->u.vm.svm_family = AF_VSOCK;
+        address->u.vm.svm_cid = cid;
+        address->u.vm.svm_port = port > 0 ? port : VMADDR_PORT_ANY;
+        address->len = sizeof(address->u.vm);
+        return NULL;
+}
+
+static const char *text_parse(const Network *network, const char *text, const AddressFamilies *families,
+                              Address *address) {
+        switch (network->family) {
+        case AF_UNIX:
+                return unix_parse(text, address);
+        case AF_VSOCK:
+                return vsock_parse(text, address);
+        default:
+                return ip_parse(text, network->family, families, address);
+        }
+}
+
 int address_parse(const char *network, const char *address, const AddressFamilies *families,
                   Address *ret, const char **ret_reason) {
         const Network *found = network_find(network);
@@ -411,10 +466,7 @@ int address_parse(const char *network, const char *address, const AddressFamilie
 
         memset(&parsed, 0, sizeof(parsed));
         parsed.transport = found->transport;
-        if (found->family == AF_UNIX)
-                reason = unix_parse(address, &parsed);
-        else
-                reason = ip_parse(address, found->family, families, &parsed);
+        reason = text_parse(found, address, families, &parsed);
         if (reason) {
                 *ret_reason = reason;
                 return ADDRESS_E_INVALID;
@@ -462,6 +514,16 @@ static void unix_format(const Address *address, char buffer[static ADDRESS_TEXT_
                 snprintf(buffer, ADDRESS_TEXT_MAX, "%.*s", (int)n, path);
 }
 
+static void vsock_format(const Address *address, char buffer[static ADDRESS_TEXT_MAX]) {
+        const struct sockaddr_vm *vm = &address->u.vm;
+        char cid[16] = "*";
+
+        if (vm->svm_cid != VMADDR_CID_ANY)
+                snprintf(cid, sizeof(cid), "%u", vm->svm_cid);
+        snprintf(buffer, ADDRESS_TEXT_MAX, "%s:%u", cid,
+                 vm->svm_port != VMADDR_PORT_ANY ? vm->svm_port : 0);
+}
+
 const char *address_format(const Address *address, char buffer[static ADDRESS_TEXT_MAX]) {
         char host[INET6_ADDRSTRLEN], zone[IF_NAMESIZE] = "";
 
@@ -476,6 +538,9 @@ const char *address_format(const Address *address, char buffer[static ADDRESS_TE
                         zone_format(address->u.in6.sin6_scope_id, zone);
                 snprintf(buffer, ADDRESS_TEXT_MAX, "[%s%s%s]:%u", host, *zone ? "%" : "", zone,
                          address_port(address));
+                break;
+        case AF_VSOCK:
+                vsock_format(address, buffer);
                 break;
         default:
                 unix_format(address, buffer);
@@ -500,11 +565,15 @@ bool address_is_udp(const Address *address) {
 }
 
 bool address_is_ip(const Address *address) {
-        return address_family(address) != AF_UNIX;
+        return address_family(address) == AF_INET || address_family(address) == AF_INET6;
 }
 
 bool address_is_path(const Address *address) {
-        return !address_is_ip(address) && address->u.un.sun_path[0] != '\0';
+        return address_family(address) == AF_UNIX && address->u.un.sun_path[0] != '\0';
+}
+
+bool address_is_vsock(const Address *address) {
+        return address_family(address) == AF_VSOCK;
 }
 
 bool address_is_wildcard(const Address *address) {

@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+/* It wants the one before. */
+#include <linux/vm_sockets.h>
 
 typedef enum Transport {
         TRANSPORT_TCP,
@@ -21,6 +23,7 @@ typedef enum Transport {
         TRANSPORT_UDP,
         TRANSPORT_UDPLITE,
         /* From here on those without IP. */
+        TRANSPORT_VSOCK,
         TRANSPORT_UNIX,
         TRANSPORT_UNIXGRAM,
         TRANSPORT_UNIXPACKET,
@@ -41,7 +44,7 @@ typedef struct Address {
         Transport transport;
         /* AF_INET6 only: the socket serves IPv6 alone. */
         bool ipv6_only;
-        /* First and last port that will do. 0, 0: the broker chooses. Zero for AF_UNIX. */
+        /* First and last port that will do. 0, 0: the broker chooses. Zero without IP. */
         uint16_t port_first;
         uint16_t port_last;
         socklen_t len;
@@ -50,6 +53,7 @@ typedef struct Address {
                 struct sockaddr_in in;
                 struct sockaddr_in6 in6;
                 struct sockaddr_un un;
+                struct sockaddr_vm vm;
         } u;
 } Address;
 
@@ -62,7 +66,7 @@ enum {
         _ADDRESS_E_SUCCESS,
         /* No such network. */
         ADDRESS_E_NETWORK_UNKNOWN,
-        /* A network of the protocol that this version does not make (vsock, ip:N).
+        /* A network of the protocol that this version does not make (ip:N).
          */
         ADDRESS_E_NETWORK_NOT_BUILT,
         /* The address does not fit the network; the reason says why. */
@@ -96,7 +100,7 @@ static inline int address_family(const Address *address) {
 /* SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET. */
 int address_socket_type(const Address *address);
 
-/* IPPROTO_..., as for socket(2); 0 for AF_UNIX. */
+/* IPPROTO_..., as for socket(2); 0 without IP. */
 int address_protocol(const Address *address);
 
 /* TCP and what shares its ports: a socket of MPTCP is one of TCP underneath. */
@@ -105,10 +109,13 @@ bool address_is_tcp(const Address *address);
 /* UDP and UDP-Lite. */
 bool address_is_udp(const Address *address);
 
-/* Everything but AF_UNIX. */
+/* IPv4 and IPv6. */
 bool address_is_ip(const Address *address);
 /* AF_UNIX with a file, not an abstract name. */
 bool address_is_path(const Address *address);
+/* Between virtual machines and their host. Its port has 32 bits and is in the sockaddr alone:
+ * VMADDR_PORT_ANY if the kernel is to choose. */
+bool address_is_vsock(const Address *address);
 /* 0.0.0.0 or ::, dual-stack or not. */
 bool address_is_wildcard(const Address *address);
 /* 224.0.0.0/4 or ff00::/8. */
@@ -117,10 +124,10 @@ bool address_is_multicast(const Address *address);
 /* The interface that the zone of a link-local IPv6 address names; 0 for all others. */
 uint32_t address_zone(const Address *address);
 
-/* The sockaddr's port in host order; 0 for AF_UNIX. */
+/* The sockaddr's port in host order; 0 without IP. */
 uint16_t address_port(const Address *address);
 
-/* This very port from now on: the sockaddr's, and port_first and port_last. Nothing for AF_UNIX. */
+/* This very port from now on: the sockaddr's, and port_first and port_last. Nothing without IP. */
 void address_set_port(Address *address, uint16_t port);
 
 /*

@@ -10,8 +10,8 @@
 #include "proto/limits.h"
 #include "tests/fuzz/fuzz.h"
 
-static const char *const networks[] = { "tcp",  "tcp4", "tcp6",     "udp",        "udp4",
-                                        "udp6", "unix", "unixgram", "unixpacket", "sctp" };
+static const char *const networks[] = { "tcp",  "tcp4",     "tcp6",       "udp",  "udp4", "udp6",
+                                        "unix", "unixgram", "unixpacket", "sctp", "vsock" };
 
 static const AddressFamilies hosts[] = {
         { .ipv4 = true, .ipv6 = true, .mapped = true },
@@ -25,7 +25,7 @@ static void expect_sound(const Address *address, const AddressFamilies *host) {
         int family = address_family(address);
         uint16_t port = address_port(address);
 
-        fuzz_expect(family == AF_INET || family == AF_INET6 || family == AF_UNIX);
+        fuzz_expect(family == AF_INET || family == AF_INET6 || family == AF_UNIX || family == AF_VSOCK);
         fuzz_expect(address->len <= sizeof(address->u));
         fuzz_expect(family != AF_INET || host->ipv4);
         fuzz_expect(family != AF_INET6 || host->ipv6);

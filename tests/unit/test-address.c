@@ -67,7 +67,7 @@ static const NetworkRefusal networks_refused[] = {
         { ADDRESS_E_NETWORK_UNKNOWN,
           { "", "ip", "ip4", "ip:", "ip4:", "ip5:1", "TCP", "tcp ", " tcp", "tcp:80", "tcp5", "tcp46",
             "tc", "unix4", "vsock4", "mptcp:", HUNDRED HUNDRED HUNDRED } },
-        { ADDRESS_E_NETWORK_NOT_BUILT, { "vsock", "ip:1", "ip4:icmp", "ip6:ipv6-icmp" } },
+        { ADDRESS_E_NETWORK_NOT_BUILT, { "ip:1", "ip4:icmp", "ip6:ipv6-icmp" } },
 };
 
 static const Refusal ip_refused[] = {
@@ -144,7 +144,29 @@ static const Refusal unix_refused[] = {
         { "unixpacket", "too long", { "/" HUNDRED HUNDRED HUNDRED } },
 };
 
+static const Refusal vsock_refused[] = {
+        { "vsock", "missing port in address", { "", "*", "2", "2.80" } },
+        { "vsock",
+          "not a context identifier",
+          { "host:80", "**:80", "-1:80", "+1:80", " 1:80", "0x2:80", "4294967296:80", "127.0.0.1:80",
+            "[::1]:80", "99999999999:80", HUNDRED ":80", "\x01:80" } },
+        { "vsock",
+          "not a port of vsock",
+          { "2:http", "2:80-81", ":-1", ":+80", ": 80", ":80 ", ":80:", "2::", "2:3:80", ":4294967296",
+            ":99999999999", ":" HUNDRED HUNDRED } },
+};
+
 static const Acceptance accepted[] = {
+        { "vsock", ":", "vsock", "*:0", 0, 0 },
+        { "vsock", ":0", "vsock", "*:0", 0, 0 },
+        { "vsock", "*:000", "vsock", "*:0", 0, 0 },
+        { "vsock", "*:4294967295", "vsock", "*:0", 0, 0 },
+        { "vsock", ":80", "vsock", "*:80", 0, 0 },
+        { "vsock", "4294967295:80", "vsock", "*:80", 0, 0 },
+        { "vsock", "2:", "vsock", "2:0", 0, 0 },
+        { "vsock", "1:4294967294", "vsock", "1:4294967294", 0, 0 },
+        { "vsock", "0:65536", "vsock", "0:65536", 0, 0 },
+        { "vsock", "0000000003:0000000080", "vsock", "3:80", 0, 0 },
         { "tcp", "127.0.0.1:80", "tcp4", "127.0.0.1:80", 80, 80 },
         { "tcp4", "127.0.0.1:80", "tcp4", "127.0.0.1:80", 80, 80 },
         { "udp", "127.0.0.1:53", "udp4", "127.0.0.1:53", 53, 53 },
@@ -356,6 +378,7 @@ Test(address, refuses_ip_addresses) {
 }
 
 Test(address, refuses_unix_addresses) {
+        expect_refusals(vsock_refused, ELEMENTS(vsock_refused));
         expect_refusals(unix_refused, ELEMENTS(unix_refused));
 }
 
@@ -597,6 +620,26 @@ Test(address, s3_6_fills_in_sockaddr) {
         cr_assert(not(a.ipv6_only));
 }
 
+Test(address, fills_in_vsock_sockaddr) {
+        Address a = parse("vsock", "3:70000");
+
+        cr_assert(eq(int, address_family(&a), AF_VSOCK));
+        cr_assert(eq(int, (int)a.len, sizeof(struct sockaddr_vm)));
+        cr_assert(eq(u32, a.u.vm.svm_cid, 3));
+        cr_assert(eq(u32, a.u.vm.svm_port, 70000));
+        cr_assert(address_is_vsock(&a));
+        /* It has no port as those of IP, to be read or to be set. */
+        address_set_port(&a, 80);
+        cr_assert(zero(int, address_port(&a)));
+        cr_assert(eq(u32, a.u.vm.svm_port, 70000));
+
+        a = parse("vsock", ":");
+        cr_assert(eq(u32, a.u.vm.svm_cid, VMADDR_CID_ANY));
+        cr_assert(eq(u32, a.u.vm.svm_port, VMADDR_PORT_ANY));
+        a = parse("unix", "@x");
+        cr_assert(not(address_is_vsock(&a)));
+}
+
 Test(address, fills_in_unix_sockaddr) {
         Address a = parse("unix", "/run/x");
 
@@ -626,6 +669,7 @@ Test(address, socket_types) {
                 { "tcp4", ":80", SOCK_STREAM, true, false },
                 { "udp", ":80", SOCK_DGRAM, true, false },
                 { "udp6", ":80", SOCK_DGRAM, true, false },
+                { "vsock", ":80", SOCK_STREAM, false, false },
                 { "unix", "@x", SOCK_STREAM, false, false },
                 { "unixgram", "@/x", SOCK_DGRAM, false, false },
                 { "unixpacket", "@x", SOCK_SEQPACKET, false, false },

@@ -46,6 +46,10 @@ Test(config_errors, refusals_name_file_and_line) {
                 { "\n[Rule x]\nPort=80\n[Rule y]\nUser=*\n", "2: ", "add User= or Group=" },
                 { "[Rule x]\nPort=80\n[Broker]\n", "1: ", "says for nobody" },
                 { "[Rule x]\nUser=1\nUser=\n\n\n", "1: ", "says for nobody" },
+                /* Ports that only vsock has. */
+                { "[Rule x]\nUser=*\nPort=65536\n", "1: ", "add Network=vsock" },
+                { "[Rule x]\nUser=*\nNetwork=*\nPort=80 70000-70001\n", "1: ", "add Network=vsock" },
+                { "[Rule x]\nUser=*\nNetwork=tcp unix\nPort=65536\n", "1: ", "of vsock alone" },
                 /* Keys. */
                 { "[Broker]\nsocketmode=0600\n",
                   "2: ", "socketmode=: unknown key; did you mean SocketMode=?" },

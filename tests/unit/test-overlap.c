@@ -20,10 +20,12 @@ typedef struct Text {
         const char *network, *address;
 } Text;
 
-static const struct {
+typedef struct Row {
         Text a, b;
         bool overlap;
-} rows[] = {
+} Row;
+
+static const Row rows[] = {
         { { "tcp4", "127.0.0.1:80" }, { "tcp4", "127.0.0.2:80" }, false },
         { { "tcp4", "127.0.0.1:80" }, { "tcp4", "127.0.0.1:81" }, false },
         { { "tcp4", "0.0.0.0:80" }, { "tcp4", "127.0.0.1:81" }, false },
@@ -99,6 +101,35 @@ Test(overlap, found_among_endpoints_of_others) {
 
                 endpoint = make(&kit, &b, &owner);
                 cr_assert(eq(ptr, overlap_find(registry, &a, &other), expected ? endpoint : NULL));
+                endpoint_close(endpoint, NULL);
+        }
+        kit_end(&kit);
+}
+
+/* Of one tenant, too: the kernel has no groups of them. */
+Test(overlap, vsock_at_any_context_is_at_each) {
+        static const Row pairs[] = {
+                { { "vsock", "2:80" }, { "vsock", "3:80" }, false },
+                { { "vsock", "2:80" }, { "vsock", ":81" }, false },
+                { { "vsock", ":80" }, { "tcp", ":80" }, false },
+                { { "vsock", ":80" }, { "unix", "@80" }, false },
+                { { "vsock", ":" }, { "vsock", "2:" }, false },
+                { { "vsock", "2:80" }, { "vsock", ":80" }, true },
+        };
+        const Tenant owner = tenant_of("web", 1001);
+        Kit kit;
+
+        kit_init(&kit, 1001);
+        for (size_t i = 0; i < ELEMENTS(pairs); i++) {
+                Address a = kit_address(pairs[i].a.network, pairs[i].a.address);
+                Address b = kit_address(pairs[i].b.network, pairs[i].b.address);
+                Endpoint *endpoint = make(&kit, &a, &owner);
+
+                cr_assert(eq(int, overlap_between(&a, &b), pairs[i].overlap), "%zu", i);
+                cr_assert(eq(int, overlap_between(&b, &a), pairs[i].overlap), "%zu", i);
+                cr_assert(eq(ptr, overlap_find(&kit.services.endpoints, &b, &owner),
+                             pairs[i].overlap ? endpoint : NULL),
+                          "%zu", i);
                 endpoint_close(endpoint, NULL);
         }
         kit_end(&kit);

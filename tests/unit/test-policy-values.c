@@ -42,7 +42,7 @@ Test(policy_values, values_refused) {
                 { "Network", "quic",
                   "\"quic\" is none of tcp tcp4 tcp6 udp udp4 udp6 mptcp mptcp4 mptcp6 sctp sctp4 sctp6 "
                   "udplite "
-                  "udplite4 udplite6 unix unixgram unixpacket *" },
+                  "udplite4 udplite6 vsock unix unixgram unixpacket *" },
                 { "Network", "TCP", "\"TCP\" is none of" },
                 { "Network", "tcp foo", "\"foo\" is none of" },
                 { "Network", ",", "names nothing" },
@@ -74,7 +74,7 @@ Test(policy_values, values_refused) {
                 { "Port", "http", "\"http\" is no port" },
                 { "Port", "0", "no port" },
                 { "Port", "0-80", "no port" },
-                { "Port", "65536", "no port" },
+                { "Port", "4294967295", "no port" },
                 { "Port", "80-", "no port" },
                 { "Port", "-80", "no port" },
                 { "Port", "+80", "no port" },

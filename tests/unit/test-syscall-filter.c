@@ -167,7 +167,7 @@ CALL(open_a_raw_socket_of_ipv6, socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROT
 CALL(open_a_route_socket, socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE))
 CALL(open_a_netfilter_socket, socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER))
 CALL(open_a_crypto_socket, socket(AF_ALG, SOCK_SEQPACKET, 0))
-CALL(open_a_vsock, socket(AF_VSOCK, SOCK_STREAM, 0))
+CALL(open_a_vsock_of_packets, socket(AF_VSOCK, SOCK_SEQPACKET, 0))
 CALL(set_up_an_interface, ioctl(-1, SIOCSIFFLAGS, NULL))
 CALL(type_for_others, ioctl(-1, TIOCSTI, NULL))
 
@@ -241,7 +241,7 @@ static const Call refused[] = {
         ROW(open_a_route_socket),
         ROW(open_a_netfilter_socket),
         ROW(open_a_crypto_socket),
-        ROW(open_a_vsock),
+        ROW(open_a_vsock_of_packets),
         ROW(set_up_an_interface),
         ROW(type_for_others),
 };
@@ -381,6 +381,8 @@ static int open_sockets(void) {
                 if (socket(families[i / 2], types[i % 2] | flags, 0) < 0 && errno != EAFNOSUPPORT)
                         return 1;
         }
+        if (socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0) < 0 && errno == EPERM)
+                return 1;
         return socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0) < 0;
 }
 

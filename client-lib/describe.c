@@ -36,19 +36,20 @@ struct reuse_description {
 CLEANUP_DEFINE(reuse_description, reuse_description_free)
 
 static const struct {
-        bool ip; /* a digit for the family follows the name */
+        int family; /* AF_INET: or AF_INET6, and a digit for the family follows the name */
         int type;
         int protocol;
         const char *network;
 } kinds[] = {
-        { true, SOCK_STREAM, IPPROTO_TCP, "tcp" },
-        { true, SOCK_STREAM, IPPROTO_MPTCP, "mptcp" },
-        { true, SOCK_STREAM, IPPROTO_SCTP, "sctp" },
-        { true, SOCK_DGRAM, IPPROTO_UDP, "udp" },
-        { true, SOCK_DGRAM, IPPROTO_UDPLITE, "udplite" },
-        { false, SOCK_STREAM, 0, "unix" },
-        { false, SOCK_DGRAM, 0, "unixgram" },
-        { false, SOCK_SEQPACKET, 0, "unixpacket" },
+        { AF_INET, SOCK_STREAM, IPPROTO_TCP, "tcp" },
+        { AF_INET, SOCK_STREAM, IPPROTO_MPTCP, "mptcp" },
+        { AF_INET, SOCK_STREAM, IPPROTO_SCTP, "sctp" },
+        { AF_INET, SOCK_DGRAM, IPPROTO_UDP, "udp" },
+        { AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE, "udplite" },
+        { AF_VSOCK, SOCK_STREAM, 0, "vsock" },
+        { AF_UNIX, SOCK_STREAM, 0, "unix" },
+        { AF_UNIX, SOCK_DGRAM, 0, "unixgram" },
+        { AF_UNIX, SOCK_SEQPACKET, 0, "unixpacket" },
 };
 
 static bool is_ip(const reuse_description *description) {
@@ -57,15 +58,13 @@ static bool is_ip(const reuse_description *description) {
 
 /* The network without digit and protocol; NULL: a kind that has no name here. */
 static const char *network_find(const reuse_description *description) {
-        bool ip = is_ip(description);
+        int family = is_ip(description) ? AF_INET : description->family;
 
-        if (ip && description->type == SOCK_RAW)
+        if (family == AF_INET && description->type == SOCK_RAW)
                 return "ip";
-        if (!ip && description->family != AF_UNIX)
-                return NULL;
         for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-                if (kinds[i].ip == ip && kinds[i].type == description->type &&
-                    (!ip || kinds[i].protocol == description->protocol))
+                if (kinds[i].family == family && kinds[i].type == description->type &&
+                    (family != AF_INET || kinds[i].protocol == description->protocol))
                         return kinds[i].network;
         return NULL;
 }

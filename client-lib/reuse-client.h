@@ -87,8 +87,9 @@ int reuse_default_socket(char *buffer, size_t size);
 
 /*
  * A listening stream or seqpacket socket, whose lease lasts as long as this process, over exec too.
- * @network: "tcp", "tcp4", "tcp6", "unix", "unixpacket".
- * @address: "127.0.0.1:80", "[::1]:80", ":80", "host:FIRST-LAST", "/path", "@abstract"; port 0: any.
+ * @network: "tcp", "tcp4", "tcp6", "unix", "unixpacket", "vsock".
+ * @address: "127.0.0.1:80", "[::1]:80", ":80", "host:FIRST-LAST", "/path", "@abstract", "CID:PORT"; port
+ * 0: any.
  * Host and port may be names, "localhost:http", as reuse_resolve() takes them.
  * @options: "key=value,key=value" as reuse_request_set() takes them, or NULL.
  * Waits at most REUSE_TIMEOUT_DEFAULT for the broker, and before that for names, if there are any.
@@ -278,15 +279,15 @@ int reuse_inherited_find(const reuse_inherited *inherited, const char *name);
 
 /*
  * Finds out what @fd is, whoever made it, by asking the kernel: a socket of TCP, UDP, UNIX, MPTCP, SCTP,
- * UDP-Lite or raw IP. @fd stays the caller's, and neither it nor the socket is changed. Returns 0 with
- * *ret the caller's, -EBADF (not open), -ENOTSOCK (no socket), -EPROTONOSUPPORT (a socket of another
- * kind; *ret_error names it), -EINVAL, -ENOMEM. Since 0.1.
+ * UDP-Lite, vsock or raw IP. @fd stays the caller's, and neither it nor the socket is changed. Returns 0
+ * with *ret the caller's, -EBADF (not open), -ENOTSOCK (no socket), -EPROTONOSUPPORT (a socket of
+ * another kind; *ret_error names it), -EINVAL, -ENOMEM. Since 0.1.
  */
 int reuse_describe(int fd, reuse_description **ret, reuse_error **ret_error);
 reuse_description *reuse_description_free(reuse_description *description);
 
-/* AF_INET, AF_INET6 or AF_UNIX; SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET or SOCK_RAW; IPPROTO_*, 0 for
- * AF_UNIX. Since 0.1. */
+/* AF_INET, AF_INET6, AF_UNIX or AF_VSOCK; SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET or SOCK_RAW;
+ * IPPROTO_*, 0 without IP. Since 0.1. */
 int reuse_description_get_family(const reuse_description *description);
 int reuse_description_get_type(const reuse_description *description);
 int reuse_description_get_protocol(const reuse_description *description);

@@ -115,7 +115,7 @@ Test(reuse_describe, s3_24_sockets_of_other_kinds) {
                 { AF_NETLINK, SOCK_RAW, NETLINK_ROUTE, "family 16, type 3, protocol 0" },
                 { AF_NETLINK, SOCK_DGRAM, NETLINK_ROUTE, "family 16, type 2, protocol 0" },
                 { AF_PACKET, SOCK_DGRAM, 0, "family 17, type 2, protocol 0" },
-                { AF_VSOCK, SOCK_STREAM, 0, "family 40, type 1, protocol 0" },
+                { AF_VSOCK, SOCK_SEQPACKET, 0, "family 40, type 5, protocol 0" },
                 { AF_INET, SOCK_DGRAM, IPPROTO_ICMP, "family 2, type 2, protocol 1" },
                 { AF_INET, SOCK_SEQPACKET, IPPROTO_SCTP, "family 2, type 5, protocol 132" },
         };
@@ -323,6 +323,37 @@ static void expect_unix(int fd, const char *network, const char *local, const ch
         else
                 cr_assert(reuse_description_get_remote_address(description) == NULL);
         reuse_description_free(description);
+}
+
+Test(reuse_describe, s3_24_vsock) {
+        struct sockaddr_vm vm = { .svm_family = AF_VSOCK,
+                                  .svm_cid = VMADDR_CID_ANY,
+                                  .svm_port = VMADDR_PORT_ANY };
+        int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        reuse_description *description;
+        socklen_t size = sizeof(vm);
+        char address[32];
+
+        if (fd < 0)
+                cr_skip_test("this kernel has no vsock");
+        description = described(fd);
+        KIT_EXPECT_TEXT(reuse_description_get_network(description), "vsock");
+        KIT_EXPECT_TEXT(reuse_description_get_local_address(description), "*:0");
+        cr_assert(zero(int, reuse_description_get_listening(description)));
+        cr_assert(reuse_description_get_remote_address(description) == NULL);
+        reuse_description_free(description);
+
+        cr_assert(zero(int, bind(fd, (struct sockaddr *)&vm, size)));
+        cr_assert(zero(int, listen(fd, 1)));
+        cr_assert(zero(int, getsockname(fd, (struct sockaddr *)&vm, &size)));
+        snprintf(address, sizeof(address), "*:%u", vm.svm_port);
+        description = described(fd);
+        cr_assert(eq(int, reuse_description_get_family(description), AF_VSOCK));
+        cr_assert(eq(int, reuse_description_get_listening(description), 1));
+        KIT_EXPECT_TEXT(reuse_description_get_network(description), "vsock");
+        KIT_EXPECT_TEXT(reuse_description_get_local_address(description), address);
+        reuse_description_free(description);
+        close(fd);
 }
 
 Test(reuse_describe, s3_24_unix_sockets) {

@@ -16,10 +16,6 @@
 #include "client-lib/internal.h"
 #include "proto/address.h"
 
-enum {
-        NETWORK_TEXT_MAX = 16,
-};
-
 struct reuse_description {
         int family;
         int type;

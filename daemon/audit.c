@@ -55,7 +55,7 @@ static const Kind kinds[_AUDIT_KIND_N] = {
 /* What an event is about, as text; NULL or empty where it does not apply. */
 typedef struct Facts {
         HolderInfo who;
-        const char *network;
+        char network[NETWORK_TEXT_MAX];
         char address[ADDRESS_TEXT_MAX];
         const char *sharing;
         const char *name;
@@ -133,7 +133,7 @@ static void say_revoked(Text *text, const Event *event, const Facts *facts) {
 static void say_quota(Text *text, const Event *event, const Facts *facts) {
         text_add_who(text, &facts->who);
         text_add(text, " was refused ");
-        if (facts->network)
+        if (facts->network[0])
                 text_add_socket(text, facts);
         else
                 text_add(text, "a connection");
@@ -276,7 +276,7 @@ static void facts_add_who(Facts *facts, AuditKind kind, Subject *subject) {
 }
 
 static void facts_add_request(Facts *facts, const EventRequest *request) {
-        facts->network = address_network(request->address);
+        address_network(request->address, facts->network);
         address_format(request->address, facts->address);
         facts->sharing = wire_sharing[request->sharing];
         facts->name = request->name;

@@ -61,7 +61,7 @@ int describe_endpoint_alone(const Endpoint *endpoint, Message *memory, EndpointI
         wire_init(&wire_endpoint, ret);
         ret->endpoint = describe_id(endpoint, 'e', endpoint->id, memory);
         ret->name = endpoint->name;
-        ret->network = address_network(&endpoint->address);
+        ret->network = endpoint->network;
         ret->address = endpoint_address_text(endpoint);
         if (endpoint->network_namespace)
                 ret->network_namespace = namespace_text(endpoint->network_namespace);
@@ -114,7 +114,7 @@ int describe_socket(const Lease *lease, const Options *asked, Message *memory, S
         ret->endpoint = id_format(ids, 'e', endpoint->id, text->endpoint);
         ret->name = endpoint->name;
         ret->cookie = text->cookie;
-        ret->network = address_network(&endpoint->address);
+        ret->network = endpoint->network;
         ret->address = endpoint_address_text(endpoint);
         ret->sharing = (int)endpoint->sharing;
         ret->options = &text->options.options;

@@ -69,7 +69,7 @@ const char *endpoint_key_in(const Namespace *network_namespace, const Address *a
 
         if (network_namespace)
                 end += sprintf(end, "netns:%" PRIu64 "/", network_namespace->cookie);
-        end = stpcpy(end, address_network(address));
+        end += strlen(address_network(address, end));
         *end = ' ';
         address_format(address, end + 1);
         return buffer;
@@ -159,6 +159,7 @@ int endpoint_new_in(EndpointRegistry *registry, Namespace *network_namespace, co
         endpoint->registry = registry;
         endpoint->network_namespace = namespace_ref(network_namespace);
         endpoint->address = *address;
+        address_network(address, endpoint->network);
         endpoint->sharing = sharing;
         endpoint->retain_usec = retain_usec;
         endpoint->tenant = *tenant;

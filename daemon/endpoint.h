@@ -23,7 +23,7 @@
 
 enum {
         /* "NETWORK ADDRESS", in another network namespace with "netns:COOKIE/" before it */
-        ENDPOINT_KEY_MAX = 48 + ADDRESS_TEXT_MAX,
+        ENDPOINT_KEY_MAX = 32 + NETWORK_TEXT_MAX + ADDRESS_TEXT_MAX,
 };
 
 /* What endpoints work with; all borrowed. */
@@ -87,6 +87,7 @@ struct Endpoint {
         const char *name; /* NULL: none */
         Namespace *network_namespace; /* NULL: the broker's own */
         Address address;
+        char network[NETWORK_TEXT_MAX]; /* its address_network() */
         Sharing sharing;
         Options *requested; /* what the first client asked for; NULL: nothing */
         uint64_t retain_usec;

@@ -24,7 +24,7 @@
 /* Answers what the factory did not do. JOIN_E_TAKEN: somebody outside the broker has the port. */
 static int refuse_socket(Context *context, const Address *address, int outcome,
                          const SocketFailure *failure) {
-        char text[ADDRESS_TEXT_MAX];
+        char text[ADDRESS_TEXT_MAX], network[NETWORK_TEXT_MAX];
 
         switch (outcome) {
         case SOCKET_FACTORY_E_IN_USE:
@@ -34,7 +34,7 @@ static int refuse_socket(Context *context, const Address *address, int outcome,
                               &(ErrorParameters){ .address = address_format(address, text) });
         case SOCKET_FACTORY_E_NOT_SUPPORTED:
                 return refuse(context, WIRE_ERROR_NOT_SUPPORTED,
-                              &(ErrorParameters){ .feature = address_network(address),
+                              &(ErrorParameters){ .feature = address_network(address, network),
                                                   .reason = failure->refusal.reason });
         case SOCKET_FACTORY_E_PATH:
                 return refuse(context, WIRE_ERROR_ADDRESS_INVALID,

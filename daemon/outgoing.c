@@ -410,7 +410,7 @@ static int open_dial(Context *context, const Outgoing *outgoing, int *ret_fd, Ad
 }
 
 static int answer(Context *context, const Outgoing *outgoing, int fd, const Address *bound) {
-        char local[ADDRESS_TEXT_MAX], text[ID_TEXT_MAX];
+        char network[NETWORK_TEXT_MAX], local[ADDRESS_TEXT_MAX], text[ID_TEXT_MAX];
         socklen_t size = sizeof(uint64_t);
         uint64_t cookie;
 
@@ -422,7 +422,7 @@ static int answer(Context *context, const Outgoing *outgoing, int fd, const Addr
                 &(DialOut){
                         .socket_file_descriptor = 0,
                         .cookie = text,
-                        .network = address_network(bound),
+                        .network = address_network(bound, network),
                         .local_address = outgoing->unbound ? NULL : address_format(bound, local),
                         .reused = (Tristate)(outgoing->endpoint != NULL),
                 });

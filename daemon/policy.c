@@ -331,7 +331,7 @@ static void text_add_near(Text *text, const Near *near, const PolicyQuery *query
 const char *policy_explain(const Policy *policy, const PolicyQuery *query, const PolicyVerdict *verdict,
                            char buffer[static POLICY_REASON_MAX]) {
         Text text = { .buffer = buffer };
-        char address[ADDRESS_TEXT_MAX];
+        char network[NETWORK_TEXT_MAX], address[ADDRESS_TEXT_MAX];
         Near near[POLICY_NEAREST_MAX];
         size_t n = policy_nearest(policy, query, verdict, near);
 
@@ -341,7 +341,7 @@ const char *policy_explain(const Policy *policy, const PolicyQuery *query, const
                  verdict->allowed ? " gives"
                  : verdict->rule  ? " refuses"
                                   : "no rule gives",
-                 query->subject->uid, address_network(query->address),
+                 query->subject->uid, address_network(query->address, network),
                  address_format(query->address, address), wire_sharing[query->sharing]);
         if (query->network_namespace)
                 text_add(&text, " in network namespace %s",

@@ -363,6 +363,8 @@ static const char *describe_port(const Address *address, char buffer[static RULE
 
 const char *rule_describe_miss(const Rule *rule, const PolicyQuery *query, RuleMiss miss,
                                char buffer[static RULE_MISS_TEXT_MAX]) {
+        char network[NETWORK_TEXT_MAX];
+
         switch (miss) {
         case RULE_MISS_NETWORK:
                 if (rule->networks == 0)
@@ -370,7 +372,7 @@ const char *rule_describe_miss(const Rule *rule, const PolicyQuery *query, RuleM
                                                       ? "it covers UNIX sockets only"
                                                       : "it covers IP sockets only");
                 snprintf(buffer, RULE_MISS_TEXT_MAX, "its Network= does not cover %s",
-                         address_network(query->address));
+                         address_network(query->address, network));
                 break;
         case RULE_MISS_ADDRESS:
                 return strcpy(buffer, "its Address= does not cover this address");

@@ -71,7 +71,7 @@ static int save_endpoint(State *state, Endpoint *endpoint, StateBuffer *buffer) 
         const Namespace *elsewhere = endpoint->network_namespace;
         char namespace_text[NAMESPACE_PATH_MAX + ID_TEXT_MAX];
         SavedEndpoint saved = {
-                .network = address_network(&endpoint->address),
+                .network = endpoint->network,
                 .address = endpoint_address_text(endpoint),
                 .name = endpoint->name,
                 .sharing = endpoint->sharing,

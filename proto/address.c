@@ -477,17 +477,17 @@ int address_parse(const char *network, const char *address, const AddressFamilie
         return 0;
 }
 
-const char *address_network(const Address *address) {
+const char *address_network(const Address *address, char buffer[static NETWORK_TEXT_MAX]) {
         int family = address_family(address);
 
         if (family == AF_INET6 && !address->ipv6_only)
                 family = AF_UNSPEC;
         for (size_t i = 0; i < ELEMENTS(networks); i++)
                 if (networks[i].transport == address->transport && networks[i].family == family)
-                        return networks[i].name;
+                        return strcpy(buffer, networks[i].name);
 
         assert(!"transport and family agree");
-        return "";
+        return strcpy(buffer, "");
 }
 
 /* A name that would not parse again, or not print, is given as its index; so is one that is gone. */

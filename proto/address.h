@@ -60,6 +60,8 @@ typedef struct Address {
 /* Enough for any address text: a UNIX path, or an IPv6 address with zone, brackets and port range. */
 enum {
         ADDRESS_TEXT_MAX = 128,
+        /* The name of any network. */
+        NETWORK_TEXT_MAX = 16,
 };
 
 enum {
@@ -83,8 +85,8 @@ int address_parse(const char *network, const char *address, const AddressFamilie
                   Address *ret, const char **ret_reason);
 
 /* The network name that stands for exactly this kind of socket: tcp4, tcp6, tcp (dual-stack), udp...,
- * unix... */
-const char *address_network(const Address *address);
+ * unix... Returns @buffer. */
+const char *address_network(const Address *address, char buffer[static NETWORK_TEXT_MAX]);
 
 /*
  * Writes the address as it is given to address_parse(); the port is the sockaddr's own. With the name

@@ -131,8 +131,8 @@ static inline int open_with(const Address *address, const Options *options) {
         int fd = -1;
 
         cr_assert(zero(int, socket_factory_open(&spec, &fd, &bound, &failure)), "%s %s: %s, %s: %s",
-                  address_network(address), failure.step, failure.refusal.option, failure.refusal.reason,
-                  strerror(failure.refusal.error));
+                  address_network(address, (char[NETWORK_TEXT_MAX]){ 0 }), failure.step,
+                  failure.refusal.option, failure.refusal.reason, strerror(failure.refusal.error));
         return fd;
 }
 

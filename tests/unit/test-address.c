@@ -277,9 +277,12 @@ static void expect_consistent(const Address *address, const AddressFamilies *fam
 
         address_format(&chosen, text);
         memset(&again, 0xff, sizeof(again));
-        r = address_parse(address_network(&chosen), text, families, &again, &reason);
-        cr_assert(eq(int, r, 0), "%s %s: %s", address_network(&chosen), text, reason);
-        cr_assert(memcmp(&chosen, &again, sizeof(again)) == 0, "%s %s", address_network(&chosen), text);
+        r = address_parse(address_network(&chosen, (char[NETWORK_TEXT_MAX]){ 0 }), text, families,
+                          &again, &reason);
+        cr_assert(eq(int, r, 0), "%s %s: %s", address_network(&chosen, (char[NETWORK_TEXT_MAX]){ 0 }),
+                  text, reason);
+        cr_assert(memcmp(&chosen, &again, sizeof(again)) == 0, "%s %s",
+                  address_network(&chosen, (char[NETWORK_TEXT_MAX]){ 0 }), text);
         cr_assert(strcmp(text, address_format(&again, again_text)) == 0);
 }
 
@@ -345,8 +348,10 @@ static void expect_host_cases(const HostCase *table, size_t n, const AddressFami
 
                 r = address_parse(row->network, row->address, families, &parsed, &reason);
                 cr_assert(eq(int, r, 0), "%s %s: %s", row->network, row->address, reason);
-                cr_expect(strcmp(address_network(&parsed), row->canonical_network) == 0, "%s %s: %s",
-                          row->network, row->address, address_network(&parsed));
+                cr_expect(strcmp(address_network(&parsed, (char[NETWORK_TEXT_MAX]){ 0 }),
+                                 row->canonical_network) == 0,
+                          "%s %s: %s", row->network, row->address,
+                          address_network(&parsed, (char[NETWORK_TEXT_MAX]){ 0 }));
                 cr_expect(strcmp(address_format(&parsed, text), row->text) == 0, "%s %s: %s",
                           row->network, row->address, text);
                 expect_consistent(&parsed, families);
@@ -547,8 +552,10 @@ Test(address, accepts) {
                 r = parse_exactly(row->network, row->address, strlen(row->address), &all, &parsed,
                                   &reason);
                 cr_assert(eq(int, r, 0), "%s %s: %s", row->network, row->address, reason);
-                cr_expect(strcmp(address_network(&parsed), row->canonical_network) == 0, "%s %s: %s",
-                          row->network, row->address, address_network(&parsed));
+                cr_expect(strcmp(address_network(&parsed, (char[NETWORK_TEXT_MAX]){ 0 }),
+                                 row->canonical_network) == 0,
+                          "%s %s: %s", row->network, row->address,
+                          address_network(&parsed, (char[NETWORK_TEXT_MAX]){ 0 }));
                 cr_expect(strcmp(address_format(&parsed, text), row->canonical_address) == 0,
                           "%s %s: %s", row->network, row->address, text);
                 cr_expect(eq(int, parsed.port_first, row->first), "%s %s", row->network, row->address);

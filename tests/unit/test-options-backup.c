@@ -68,10 +68,10 @@ static void expect_put_back(const Address *address, const Options *had, const Op
         snapshot(fd, address, &before);
         socket_options_save(fd, address, had, changes, &backup);
         cr_assert(zero(int, set_all(fd, changes, address)), "%s on %s: %s", what,
-                  address_network(address), refusal.reason);
+                  address_network(address, (char[NETWORK_TEXT_MAX]){ 0 }), refusal.reason);
         socket_options_restore(fd, address, &backup);
         snapshot(fd, address, &after);
-        expect_same(&before, &after, what, address_network(address));
+        expect_same(&before, &after, what, address_network(address, (char[NETWORK_TEXT_MAX]){ 0 }));
         close(fd);
 }
 

@@ -337,7 +337,8 @@ Test(origin, s1_13_wildcard_of_the_family_is_bound) {
                 char text[ADDRESS_TEXT_MAX], both[ADDRESS_TEXT_MAX + 16];
 
                 origin_bind_address(&local, &remote, &bound);
-                snprintf(both, sizeof(both), "%s %s", address_network(&bound),
+                snprintf(both, sizeof(both), "%s %s",
+                         address_network(&bound, (char[NETWORK_TEXT_MAX]){ 0 }),
                          address_format(&bound, text));
                 KIT_EXPECT_TEXT(both, cases[i][4]);
         }

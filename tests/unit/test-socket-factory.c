@@ -595,7 +595,7 @@ Test(socket_factory, s3_10_what_a_socket_has_at_birth) {
                         cr_assert(gt(int, address_port(&bound), 0));
                 cr_assert(eq(int, bound.transport, address.transport));
                 cr_assert(eq(int, bound.ipv6_only, address.ipv6_only));
-                KIT_EXPECT_TEXT(address_network(&bound), row->network);
+                KIT_EXPECT_TEXT(address_network(&bound, (char[NETWORK_TEXT_MAX]){ 0 }), row->network);
                 fd_close(fd);
         }
         leaks_expect_fds(n_fds);

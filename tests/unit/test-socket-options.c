@@ -26,7 +26,7 @@ static int check(const Options *options, const Address *address) {
 static void expect_refused(const Options *options, const Address *address, const char *name,
                            const char *reason) {
         cr_assert(eq(int, check(options, address), SOCKET_OPTIONS_E_INVALID), "%s on %s", name,
-                  address_network(address));
+                  address_network(address, (char[NETWORK_TEXT_MAX]){ 0 }));
         KIT_EXPECT_TEXT(refusal.option, name);
         if (reason)
                 cr_assert(ne(ptr, strstr(refusal.reason, reason), NULL), "%s: %s, not: %s", name,

@@ -91,17 +91,6 @@ static void address_unmap(Address *address) {
         address->len = sizeof(in);
 }
 
-/* Raw IP has no ports: what the kernel says in their place is the protocol. */
-static void port_cut(char *text) {
-        size_t n = strcspn(text, "]");
-
-        if (*text == '[')
-                memmove(text, text + 1, n - 1);
-        else
-                n = strcspn(text, ":") + 1;
-        text[n - 1] = '\0';
-}
-
 /* By getsockname() or getpeername(). Returns false if there is none, as of who is not connected. */
 static bool address_read(const reuse_description *description, int fd,
                          int (*f)(int, struct sockaddr *, socklen_t *), Address *ret,
@@ -109,8 +98,10 @@ static bool address_read(const reuse_description *description, int fd,
         struct sockaddr_storage ss = { .ss_family = (sa_family_t)description->family };
         socklen_t size = sizeof(ss);
 
-        /* The text does not depend on the transport. */
-        *ret = (Address){ .transport = is_ip(description) ? TRANSPORT_TCP : TRANSPORT_UNIX };
+        /* The text depends on the transport in this alone: raw IP has no ports. */
+        *ret = (Address){ .transport = description->type == SOCK_RAW ? TRANSPORT_RAW
+                                       : is_ip(description)          ? TRANSPORT_TCP
+                                                                     : TRANSPORT_UNIX };
         if (f(fd, (struct sockaddr *)&ss, &size) < 0)
                 return false;
         address_set_sockaddr(ret, &ss, size);
@@ -118,8 +109,6 @@ static bool address_read(const reuse_description *description, int fd,
         ret->u.sa.sa_family = (sa_family_t)description->family;
         address_unmap(ret);
         address_format(ret, text);
-        if (description->type == SOCK_RAW)
-                port_cut(text);
         return true;
 }
 

@@ -26,7 +26,7 @@ static int say_network_unknown(const ErrorParameters *p, char **ret) {
         return asprintf(
                 ret,
                 "the broker does not know the network \"%s\": ask for tcp, tcp4, tcp6, udp, udp4, "
-                "udp6, unix, unixgram, unixpacket or vsock",
+                "udp6, unix, unixgram, unixpacket, vsock or ip[46]:PROTOCOL",
                 p->network);
 }
 

@@ -97,7 +97,7 @@ static int acquire_follow(Context *context, Wanted *wanted, size_t index) {
         if (follower->request->same_port_as == WIRE_ABSENT)
                 return 0;
         leader = &wanted[follower->request->same_port_as];
-        if (!address_is_ip(&follower->address) || !address_is_ip(&leader->address) ||
+        if (!address_has_port(&follower->address) || !address_has_port(&leader->address) ||
             follower->address.port_last > 0)
                 return refuse_parameter(context, "samePortAs", index);
         if (leader->leader)

@@ -100,6 +100,7 @@ static int broker_configure(Broker *broker, char **ret_reason) {
 
 /* Of what the configuration asks for, and what there is. */
 static void broker_take_stock(Services *services) {
+        services->gives_raw_ip = policy_gives_raw_ip(services->config->policy);
         services->gives_namespaces = policy_gives_namespaces(services->config->policy);
         services->rights_refused = right_trial_refused(policy_rights_given(services->config->policy));
         warnings_gather(services);
@@ -239,7 +240,8 @@ static int broker_confine(Services *services) {
         const ConfinementNeeds needs = { .rights = policy_rights_given(services->config->policy),
                                          .bpf = services->bpf_kept,
                                          .maps = services->steering,
-                                         .files = policy_gives_files(services->config->policy) };
+                                         .files = policy_gives_files(services->config->policy),
+                                         .raw_ip = policy_gives_raw_ip(services->config->policy) };
         int r = confinement_enter(&services->confinement, &needs);
 
         if (r < 0)

@@ -44,6 +44,8 @@ static void check_print(FILE *summary, const Config *config) {
         if (options[0])
                 fprintf(summary, "needs:  CAP_NET_RAW (before Linux 5.17, CAP_NET_ADMIN), for %s\n",
                         options);
+        if (policy_gives_raw_ip(config->policy))
+                fputs("needs:  CAP_NET_RAW, for raw IP\n", summary);
         if (policy_gives_files(config->policy))
                 fputs("needs:  CAP_CHOWN, for SocketUser= and SocketGroup=\n", summary);
         if (policy_asks_cgroup(config->policy))

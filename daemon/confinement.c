@@ -68,18 +68,22 @@ static int confinement_give_up(Confinement *confinement, const ConfinementNeeds 
         r = right_trial_needs(needs->rights, &keep);
         if (r < 0)
                 return error_trace(r);
-        keep |= ALWAYS | (needs->bpf ? CAPABILITY(CAP_BPF) : 0);
+        keep |= ALWAYS | (needs->bpf ? CAPABILITY(CAP_BPF) : 0) |
+                (needs->raw_ip ? CAPABILITY(CAP_NET_RAW) : 0);
         if (confinement->changes_user)
                 r = privileges_become(confinement->name, confinement->uid, confinement->gid);
         if (r == 0)
                 r = privileges_keep(keep);
         confinement->keeps = had & keep;
+        confinement->makes_raw_ip = needs->raw_ip && confinement->keeps & CAPABILITY(CAP_NET_RAW);
         confinement->given_up = had & ~keep;
         return error_trace(r);
 }
 
 int confinement_enter(Confinement *confinement, const ConfinementNeeds *needs) {
-        const SyscallFilter filter = { .may_change_maps = needs->maps, .may_chown_files = needs->files };
+        const SyscallFilter filter = { .may_change_maps = needs->maps,
+                                       .may_chown_files = needs->files,
+                                       .may_make_raw_ip = needs->raw_ip };
         int r;
 
         r = confinement_give_up(confinement, needs);

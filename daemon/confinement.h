@@ -22,6 +22,7 @@ typedef struct Confinement {
         const char *stays_root;
         uid_t asked;                   /* what User= said: a restart is needed for another one */
         CapabilitySet keeps, given_up; /* of those that it had */
+        bool makes_raw_ip;             /* it kept what that takes */
         bool filtered;                 /* by the system calls it may make; */
         const char *no_filter;         /* if not, for this reason */
 } Confinement;
@@ -32,6 +33,7 @@ typedef struct ConfinementNeeds {
         bool bpf;        /* CAP_BPF cannot be done without */
         bool maps;       /* of BPF, to be changed */
         bool files;      /* of UNIX sockets, to be given to others */
+        bool raw_ip;     /* sockets of it */
 } ConfinementNeeds;
 
 /*

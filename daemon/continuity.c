@@ -21,6 +21,9 @@ static bool has_company(const Endpoint *endpoint) {
 static Continuity of_company(const Endpoint *endpoint) {
         bool tcp = endpoint->address.transport == TRANSPORT_TCP;
 
+        if (address_is_raw(&endpoint->address))
+                return NONE("what waits on a member that leaves is lost; each of the others has its own "
+                            "copy");
         if (!group_can_be_steered(&endpoint->address))
                 return NONE("what waits on a member that leaves is lost: the kernel has steering for TCP and "
                             "UDP alone");

@@ -65,7 +65,7 @@ static int explain_decide(const Policy *policy, PolicyQuery *query, Address *add
         int r;
 
         query->address = address;
-        if (!address_is_ip(address) || (first > 0 && first == last)) {
+        if (!address_has_port(address) || (first > 0 && first == last)) {
                 policy_decide(policy, query, ret);
                 return 0;
         }

@@ -265,7 +265,8 @@ int group_join(Member *member) {
         const Endpoint *endpoint = member->endpoint;
         int r;
 
-        if (endpoint->sharing != SHARING_GROUP)
+        /* Of raw IP each gets everything, and may filter it as it likes: there is nothing to guard. */
+        if (endpoint->sharing != SHARING_GROUP || address_is_raw(&endpoint->address))
                 return 0;
         if (!group_can_be_steered(&endpoint->address))
                 r = 0;

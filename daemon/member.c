@@ -114,8 +114,8 @@ void member_close(Member *member) {
         if (!endpoint->passed && member->last_holder && member->last_holder->uid != geteuid() &&
             address_is_tcp(&endpoint->address))
                 (void)!fchown(member->fd, member->last_holder->uid, member->last_holder->gid);
-        /* Of no effect on UDP, where a stray holder goes on to receive. */
-        if (!address_is_udp(&endpoint->address) && !endpoint->passed)
+        /* Of no effect on packets of IP, which a stray holder goes on to receive. */
+        if (!address_has_packets(&endpoint->address) && !endpoint->passed)
                 shutdown(member->fd, SHUT_RDWR);
         fd_store_remove(&member->kept);
         socket_close(member->fd);
@@ -401,6 +401,7 @@ void member_read_queue(const Member *member, int64_t *ret_length, int64_t *ret_l
                 break;
         case TRANSPORT_UDP:
         case TRANSPORT_UDPLITE:
+        case TRANSPORT_RAW:
                 if (member_read_memory(member, memory))
                         *ret_drops = memory[SK_MEMINFO_DROPS];
                 break;

@@ -36,6 +36,9 @@ bool overlap_between(const Address *a, const Address *b) {
                 return is_same(a, b);
         if (a->transport != b->transport && !(address_is_tcp(a) && address_is_tcp(b)))
                 return false;
+        /* Each gets a copy of what arrives, wherever the others are. */
+        if (address_is_raw(a))
+                return a->protocol == b->protocol && is_same(a, b);
         if (address_is_vsock(a))
                 return is_same_vsock(&a->u.vm, &b->u.vm);
         if (!address_is_ip(a))
@@ -130,7 +133,7 @@ Endpoint *overlap_find_in(const EndpointRegistry *registry, const Namespace *net
                 return find_path(registry, address, except);
         if (address_is_vsock(address))
                 return find_any(registry, NULL, address, except);
-        if (!address_is_ip(address))
+        if (!address_has_port(address))
                 return NULL;
         /* An interface can be renamed, and the key of an address of its link with it. */
         if (!address_is_wildcard(address) && address_zone(address) == 0) {

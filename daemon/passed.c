@@ -62,7 +62,7 @@ static const char *describe(int fd, Address *ret) {
                 return "it is no socket";
         if (!transport_of(family, type, protocol, &ret->transport))
                 return "it is of a kind that the broker does not give";
-        if (type != SOCK_DGRAM && (int_option(fd, SO_ACCEPTCONN, &listens) < 0 || !listens))
+        if (address_listens(ret) && (int_option(fd, SO_ACCEPTCONN, &listens) < 0 || !listens))
                 return "it does not listen";
         if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0)
                 return "it has no address";

@@ -197,9 +197,9 @@ static bool place_fits(const Wanted *wanted, const Endpoint *endpoint) {
         if (wanted->network_namespace != endpoint->network_namespace)
                 return false;
         /* Who asks by name alone need not know where the unit listens. */
-        if (endpoint->passed && address_is_ip(&at) && address_is_wildcard(&at) && at.port_first == 0)
+        if (endpoint->passed && address_has_port(&at) && address_is_wildcard(&at) && at.port_first == 0)
                 return at.transport == endpoint->address.transport;
-        if (address_is_ip(&at) &&
+        if (address_has_port(&at) &&
             (at.port_first == 0 || (port >= at.port_first && port <= at.port_last)))
                 address_set_port(&at, port);
         if (address_is_vsock(&at) && at.u.vm.svm_port == VMADDR_PORT_ANY &&
@@ -233,7 +233,7 @@ static Endpoint *place_find_named(const Context *context, const Wanted *wanted) 
 
 static bool place_is_fixed(const Wanted *wanted) {
         return wanted->address.port_first == wanted->address.port_last &&
-               (wanted->address.port_first > 0 || !address_is_ip(&wanted->address));
+               (wanted->address.port_first > 0 || !address_has_port(&wanted->address));
 }
 
 int place_check(Context *context, const Wanted *wanted) {

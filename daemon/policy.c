@@ -167,6 +167,13 @@ bool policy_gives_files(const Policy *policy) {
         return false;
 }
 
+bool policy_gives_raw_ip(const Policy *policy) {
+        for (size_t i = 0; i < policy->n_rules; i++)
+                if (rule_gives_raw_ip(policy->rules[i]))
+                        return true;
+        return false;
+}
+
 bool policy_gives_namespaces(const Policy *policy) {
         for (size_t i = 0; i < policy->n_rules; i++)
                 if (rule_gives_namespaces(policy->rules[i]))

@@ -77,6 +77,9 @@ bool policy_has_tenant(const Policy *policy, const PolicySubject *subject, const
 /* Whether the files of some paths are to belong to others: SocketUser=, SocketGroup=. */
 bool policy_gives_files(const Policy *policy);
 
+/* Whether somebody can have sockets of raw IP. */
+bool policy_gives_raw_ip(const Policy *policy);
+
 /* Whether somebody can have sockets in other network namespaces than the broker's own. */
 bool policy_gives_namespaces(const Policy *policy);
 

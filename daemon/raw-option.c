@@ -44,6 +44,8 @@ static const Denied denied[] = {
         /* IP6T_SO_SET_REPLACE and IP6T_SO_SET_ADD_COUNTERS; the socket's own options go on after them.
          */
         { SOL_IPV6, 64, 65, reason_filter },
+        /* Multicast routing, which takes a raw socket. */
+        { SOL_IPV6, 200, INT_MAX, reason_filter },
         { SOL_IPV6, IPV6_V6ONLY, IPV6_V6ONLY, "the network name says it" },
 };
 

@@ -275,7 +275,7 @@ int recovery_make_member(Recovery *recovery, const StateSlot *slot, StateBuffer 
         /* Released, and kept for the moment that its last handshake took: what waits goes to the others.
          */
         if (saved.departs && saved.orphan == MEMBER_ORPHAN_NOT) {
-                if (!address_is_udp(&endpoint->address))
+                if (!address_has_packets(&endpoint->address))
                         shutdown(claimed.fd, SHUT_RDWR);
                 fd_store_discard(recovery->services->state.store, state_name(slot->id, name));
                 fd_close(claimed.fd);

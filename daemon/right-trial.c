@@ -3,7 +3,8 @@
 /*
  * Setting a mark took CAP_NET_ADMIN until Linux 5.17, and takes CAP_NET_RAW or CAP_NET_ADMIN since; the
  * other options have a history of their own. CAP_NET_RAW is the lesser one: it lets a process see and
- * forge traffic, but not change the host's network, and no socket for the former passes the filter.
+ * forge traffic, but not change the host's network, and no socket for the former passes the filter
+ * unless rules give raw IP.
  */
 
 #include "daemon/right-trial.h"

@@ -6,6 +6,7 @@
  */
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@
 #include "daemon/rule-private.h"
 #include "proto/cleanup.h"
 #include "proto/error.h"
+#include "proto/ip-protocol.h"
 #include "proto/limits.h"
 
 #define NAME_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
@@ -34,6 +36,9 @@ static const Symbol network_symbols[] = {
         { "udplite", NETWORK_UDPLITE4 | NETWORK_UDPLITE6 },
         { "udplite4", NETWORK_UDPLITE4 },
         { "udplite6", NETWORK_UDPLITE6 },
+        { "ip", NETWORK_IP4 | NETWORK_IP6 },
+        { "ip4", NETWORK_IP4 },
+        { "ip6", NETWORK_IP6 },
         { "vsock", NETWORK_VSOCK },
         { "unix", NETWORK_UNIX },
         { "unixgram", NETWORK_UNIXGRAM },
@@ -269,6 +274,32 @@ static void bits_reset(void *field) {
         *(unsigned *)field = 0;
 }
 
+/* Raw IP may have its protocol behind it. */
+static int networks_add(void *field, const RuleKey *key, const char *word, char **ret_reason) {
+        RuleNetworks *networks = field;
+        const char *protocol;
+        uint8_t number;
+        int family;
+
+        if (!ip_network_split(word, &family, &protocol))
+                return bits_add(&networks->bits, key, word, ret_reason);
+        if (!ip_protocol_parse(protocol, &number) || number == IPPROTO_RAW)
+                return reason_write(ret_reason, RULE_E_VALUE_INVALID,
+                                    "\"%s\" is no protocol of IP; give a number of 0 to 254, or a name "
+                                    "such as icmp, ipv6-icmp or ospf",
+                                    protocol);
+        networks->bits |= NETWORK_IP_OF_SOME;
+        if (family != AF_INET6)
+                networks->ip4[number] = true;
+        if (family != AF_INET)
+                networks->ip6[number] = true;
+        return 0;
+}
+
+static void networks_reset(void *field) {
+        *(RuleNetworks *)field = (RuleNetworks){};
+}
+
 /* One user or group; everybody is none. */
 static int id_set(void *field, const RuleKey *key, const char *word, char **ret_reason) {
         unsigned *id = field;
@@ -324,6 +355,7 @@ static const KeyKind kind_texts = { texts_add, texts_reset, SEPARATORS };
 /* Labels may have commas in them. */
 static const KeyKind kind_labels = { texts_add, texts_reset, " \t" };
 static const KeyKind kind_bits = { bits_add, bits_reset, SEPARATORS };
+static const KeyKind kind_networks = { networks_add, networks_reset, SEPARATORS };
 static const KeyKind kind_yes = { bits_add, bits_reset, NULL };
 static const KeyKind kind_name = { name_set, name_reset, NULL };
 static const KeyKind kind_id = { id_set, id_reset, NULL };
@@ -337,7 +369,7 @@ static const RuleKey rule_keys[] = {
         { "Unit", offsetof(Rule, units), .kind = &kind_texts, .check = check_unit },
         { "Cgroup", offsetof(Rule, cgroups), .kind = &kind_texts, .check = check_cgroup },
         { "Label", offsetof(Rule, labels), .kind = &kind_labels },
-        { "Network", offsetof(Rule, networks), .kind = &kind_bits, .symbols = network_symbols },
+        { "Network", offsetof(Rule, networks), .kind = &kind_networks, .symbols = network_symbols },
         { "Address", offsetof(Rule, addresses), .kind = &kind_patterns, .parse = pattern_parse_address },
         { "Port", offsetof(Rule, ports), .kind = &kind_patterns, .parse = pattern_parse_ports },
         { "Path", offsetof(Rule, paths), .kind = &kind_patterns, .parse = pattern_parse_path },

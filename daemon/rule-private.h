@@ -23,13 +23,26 @@ enum {
         NETWORK_UDPLITE4 = 1 << 11,
         NETWORK_UDPLITE6 = 1 << 12,
         NETWORK_VSOCK = 1 << 13,
+        /* Raw IP of every protocol; or of some, which are in RuleNetworks. */
+        NETWORK_IP4 = 1 << 14,
+        NETWORK_IP6 = 1 << 15,
+        NETWORK_IP_OF_SOME = 1 << 16,
 
         NETWORKS_IP = NETWORK_TCP4 | NETWORK_TCP6 | NETWORK_UDP4 | NETWORK_UDP6 | NETWORK_MPTCP4 |
                       NETWORK_MPTCP6 | NETWORK_SCTP4 | NETWORK_SCTP6 | NETWORK_UDPLITE4 |
                       NETWORK_UDPLITE6,
         NETWORKS_UNIX = NETWORK_UNIX | NETWORK_UNIXGRAM | NETWORK_UNIXPACKET,
+        NETWORKS_RAW = NETWORK_IP4 | NETWORK_IP6 | NETWORK_IP_OF_SOME,
+        /* But for raw IP, which is given by name alone. */
         NETWORKS_ALL = NETWORKS_IP | NETWORKS_UNIX | NETWORK_VSOCK,
 };
+
+typedef struct RuleNetworks {
+        unsigned bits; /* 0 when the key is absent */
+        /* The protocols of raw IP that are named. */
+        bool ip4[UINT8_MAX + 1];
+        bool ip6[UINT8_MAX + 1];
+} RuleNetworks;
 
 typedef struct PatternList {
         bool any; /* "*" */
@@ -56,8 +69,8 @@ struct Rule {
         TextList cgroups;
         TextList labels;
         TextList namespaces;
+        RuleNetworks networks;
         /* Bits; 0 when the key is absent. */
-        unsigned networks;
         unsigned sharings;
         unsigned rights;
         unsigned refuses; /* Allow=, the other way round */

@@ -70,22 +70,26 @@ static bool rule_is_for_nobody(const Rule *rule) {
 
 /* One that names no sockets gives all, unless it is there to let people look. */
 static bool rule_gives_none(const Rule *rule) {
-        return rule->observes && rule->networks == 0 && !pattern_list_given(&rule->addresses) &&
+        return rule->observes && rule->networks.bits == 0 && !pattern_list_given(&rule->addresses) &&
                !pattern_list_given(&rule->ports) && !pattern_list_given(&rule->paths) &&
                rule->sharings == 0 && rule->rights == 0 && rule->namespaces.n == 0;
 }
 
 /* With every network named, a rule that speaks of ports alone still does not mean UNIX sockets, nor
- * vsock. */
+ * vsock; and one that gives does not mean raw IP, which shows everybody's packets, unless it names it.
+ */
 static unsigned rule_networks(const Rule *rule) {
+        unsigned raw = rule->networks.bits & NETWORKS_RAW, others = rule->networks.bits & ~NETWORKS_RAW;
         bool ip = pattern_list_given(&rule->addresses) || pattern_list_given(&rule->ports),
              named = pattern_list_given(&rule->paths);
 
-        if (rule->networks != 0 && rule->networks != NETWORKS_ALL)
-                return rule->networks;
+        if (rule->networks.bits != 0 && others != NETWORKS_ALL)
+                return rule->networks.bits;
+        if (rule->refuses && (ip || !named))
+                raw = NETWORKS_RAW;
         if (ip == named)
-                return NETWORKS_ALL;
-        return ip ? NETWORKS_IP : NETWORKS_UNIX;
+                return NETWORKS_ALL | raw;
+        return (ip ? NETWORKS_IP : NETWORKS_UNIX) | raw;
 }
 
 static bool rule_names_high_ports(const Rule *rule) {
@@ -176,6 +180,10 @@ static bool rule_names_namespace(const Rule *rule, const char *path) {
         return false;
 }
 
+bool rule_gives_raw_ip(const Rule *rule) {
+        return !rule->refuses && rule->networks.bits & NETWORKS_RAW;
+}
+
 bool rule_gives_namespaces(const Rule *rule) {
         return !rule->refuses && rule->namespaces.n > 0;
 }
@@ -185,7 +193,7 @@ bool rule_gives_namespace(const Rule *rule, const char *path) {
 }
 
 bool rule_refuses_namespace(const Rule *rule, const char *path) {
-        return rule->refuses && rule->networks == 0 && !pattern_list_given(&rule->addresses) &&
+        return rule->refuses && rule->networks.bits == 0 && !pattern_list_given(&rule->addresses) &&
                !pattern_list_given(&rule->ports) && !pattern_list_given(&rule->paths) &&
                rule->sharings == 0 && rule->rights == 0 &&
                (rule->namespaces.n == 0 || rule_names_namespace(rule, path));
@@ -207,6 +215,7 @@ static unsigned network_of(Transport transport, int family) {
                 [TRANSPORT_SCTP] = { NETWORK_SCTP4, NETWORK_SCTP6 },
                 [TRANSPORT_UDP] = { NETWORK_UDP4, NETWORK_UDP6 },
                 [TRANSPORT_UDPLITE] = { NETWORK_UDPLITE4, NETWORK_UDPLITE6 },
+                [TRANSPORT_RAW] = { NETWORK_IP4, NETWORK_IP6 },
                 [TRANSPORT_VSOCK] = { 0, NETWORK_VSOCK },
                 [TRANSPORT_UNIX] = { 0, NETWORK_UNIX },
                 [TRANSPORT_UNIXGRAM] = { 0, NETWORK_UNIXGRAM },
@@ -214,6 +223,15 @@ static unsigned network_of(Transport transport, int family) {
         };
 
         return family == AF_INET ? networks[transport].ipv4 : networks[transport].other;
+}
+
+static bool rule_has_network(const Rule *rule, const Address *address, int family) {
+        const RuleNetworks *networks = &rule->networks;
+
+        if (rule_networks(rule) & network_of(address->transport, family))
+                return true;
+        return address_is_raw(address) &&
+               (family == AF_INET ? networks->ip4 : networks->ip6)[address->protocol];
 }
 
 static bool rule_names(const Rule *rule, const PolicySubject *subject) {
@@ -265,7 +283,7 @@ static unsigned rule_misses_host(const Rule *rule, const Address *address, const
         PatternTest test = rule->refuses ? pattern_touches_host : pattern_covers_host;
         unsigned misses = 0;
 
-        if (!(rule_networks(rule) & network_of(address->transport, host->family)))
+        if (!rule_has_network(rule, address, host->family))
                 misses |= RULE_MISS_NETWORK;
         if (pattern_list_given(&rule->addresses) && !list_test(&rule->addresses, test, host))
                 misses |= RULE_MISS_ADDRESS;
@@ -274,6 +292,13 @@ static unsigned rule_misses_host(const Rule *rule, const Address *address, const
 
 bool rule_covers_port(const Rule *rule, uint32_t port) {
         return !pattern_list_given(&rule->ports) || list_test(&rule->ports, pattern_covers_port, &port);
+}
+
+/* Where there is no port, no list of them fits. */
+static bool rule_covers_ip_port(const Rule *rule, const Address *address) {
+        if (address_has_port(address))
+                return rule_covers_port(rule, address_port(address));
+        return rule->ports.any || !pattern_list_given(&rule->ports);
 }
 
 static unsigned rule_misses_ip(const Rule *rule, const Address *address) {
@@ -291,7 +316,7 @@ static unsigned rule_misses_ip(const Rule *rule, const Address *address) {
                 misses |= of_host;
         }
 
-        if (!rule_covers_port(rule, address_port(address)))
+        if (!rule_covers_ip_port(rule, address))
                 misses |= RULE_MISS_PORT;
         return misses;
 }
@@ -302,7 +327,7 @@ static unsigned rule_misses_unix(const Rule *rule, const Address *address) {
         PatternName name;
 
         pattern_name_of(address, &name);
-        if (!(rule_networks(rule) & network_of(address->transport, AF_UNIX)))
+        if (!rule_has_network(rule, address, AF_UNIX))
                 misses |= RULE_MISS_NETWORK;
         if (pattern_list_given(&rule->paths) && !list_test(&rule->paths, test, &name))
                 misses |= RULE_MISS_PATH;
@@ -319,7 +344,7 @@ static bool rule_covers_vsock_port(const Rule *rule, uint32_t port) {
 static unsigned rule_misses_vsock(const Rule *rule, const Address *address) {
         unsigned misses = 0;
 
-        if (!(rule_networks(rule) & network_of(address->transport, AF_VSOCK)))
+        if (!rule_has_network(rule, address, AF_VSOCK))
                 misses |= RULE_MISS_NETWORK;
         if (!rule_covers_vsock_port(rule, address->u.vm.svm_port))
                 misses |= RULE_MISS_PORT;
@@ -352,9 +377,19 @@ unsigned rule_misses(const Rule *rule, const PolicyQuery *query) {
         return misses;
 }
 
+static const char *describe_unnamed(const Address *address, char buffer[static RULE_MISS_TEXT_MAX]) {
+        char network[NETWORK_TEXT_MAX];
+
+        snprintf(buffer, RULE_MISS_TEXT_MAX, "raw IP is given by name alone, as by Network=%s",
+                 address_network(address, network));
+        return buffer;
+}
+
 static const char *describe_port(const Address *address, char buffer[static RULE_MISS_TEXT_MAX]) {
         uint32_t port = address_is_vsock(address) ? address->u.vm.svm_port : address_port(address);
 
+        if (address_is_raw(address))
+                return strcpy(buffer, "raw IP has no ports, and so its Port= covers none of it");
         if (port == VMADDR_PORT_ANY)
                 return strcpy(buffer, "its Port= does not leave the choice to the kernel");
         snprintf(buffer, RULE_MISS_TEXT_MAX, "its Port= does not cover %u", port);
@@ -367,7 +402,9 @@ const char *rule_describe_miss(const Rule *rule, const PolicyQuery *query, RuleM
 
         switch (miss) {
         case RULE_MISS_NETWORK:
-                if (rule->networks == 0)
+                if (address_is_raw(query->address) && !(rule->networks.bits & NETWORKS_RAW))
+                        return describe_unnamed(query->address, buffer);
+                if (rule->networks.bits == 0)
                         return strcpy(buffer, pattern_list_given(&rule->paths)
                                                       ? "it covers UNIX sockets only"
                                                       : "it covers IP sockets only");

@@ -143,6 +143,9 @@ bool rule_shares(const Rule *rule, uid_t uid, const Tenant *tenant);
 /* Leases that a user may have by this rule; 0: as many as it may have at all. */
 size_t rule_max_leases(const Rule *rule);
 
+/* Whether it gives sockets of raw IP. */
+bool rule_gives_raw_ip(const Rule *rule);
+
 /* Whether it gives sockets in other network namespaces than the broker's own, and in the one at @path.
  */
 bool rule_gives_namespaces(const Rule *rule);

@@ -39,6 +39,7 @@ typedef struct Services {
         Confinement confinement;
         unsigned rights_refused; /* PolicyRight bits that rules give and the kernel does not */
         Namespaces namespaces;
+        bool gives_raw_ip;     /* rules do */
         bool gives_namespaces; /* rules do, other than the broker's own */
         EndpointRegistry endpoints;
         LeaseRegistry leases;

@@ -103,7 +103,7 @@ static int apply(int fd, const SocketSpec *spec, OptionStage stage, SocketFailur
 }
 
 static bool is_group(const SocketSpec *spec) {
-        return spec->sharing == SHARING_GROUP && address_is_ip(&spec->address);
+        return spec->sharing == SHARING_GROUP && address_has_port(&spec->address);
 }
 
 static bool is_tcp(const SocketSpec *spec) {
@@ -121,10 +121,10 @@ static int prepare(int fd, const SocketSpec *spec, bool reuse_address, SocketFai
         int r = 0;
 
         /* Not left to net.ipv6.bindv6only. */
-        if (address_family(address) == AF_INET6 &&
+        if (address_family(address) == AF_INET6 && !address_is_raw(address) &&
             setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, &(int){ address->ipv6_only }, sizeof(int)) < 0)
                 return fail(failure, "setsockopt", "ipv6Only");
-        if (address_is_udp(address))
+        if (address_has_packets(address))
                 r = switch_on(fd, SO_BROADCAST, "broadcast", failure);
         if (r == 0 && (reuse_address || shares_multicast(spec)))
                 r = switch_on(fd, SO_REUSEADDR, "reuseAddress", failure);
@@ -156,7 +156,7 @@ static int bind_address(int fd, const Address *address, SocketFile *file, Socket
 }
 
 static int start_listening(int fd, const SocketSpec *spec, SocketFailure *failure) {
-        if (address_socket_type(&spec->address) == SOCK_DGRAM)
+        if (!address_listens(&spec->address))
                 return 0;
         if (listen(fd, socket_options_backlog(spec->options)) < 0)
                 return fail(failure, "listen", NULL);
@@ -172,7 +172,7 @@ static int start_listening(int fd, const SocketSpec *spec, SocketFailure *failur
 static bool is_left_to_kernel(const Address *address) {
         if (address_is_vsock(address))
                 return address->u.vm.svm_port == VMADDR_PORT_ANY;
-        return address_is_ip(address) && address_port(address) == 0;
+        return address_has_port(address) && address_port(address) == 0;
 }
 
 static int read_name(int fd, const SocketSpec *spec, Address *ret_bound, SocketFailure *failure) {
@@ -397,12 +397,12 @@ int socket_factory_reshape(int fd, const SocketSpec *spec, SocketFailure *ret_fa
         }
         for (OptionStage stage = OPTION_BEFORE_BIND; stage <= OPTION_AFTER_LISTEN && r == 0; stage++)
                 r = apply(fd, spec, stage, ret_failure);
-        if (r == 0 && address_socket_type(&spec->address) != SOCK_DGRAM && spec->options &&
+        if (r == 0 && address_listens(&spec->address) && spec->options &&
             spec->options->backlog != WIRE_ABSENT &&
             listen(fd, socket_options_backlog(spec->options)) < 0)
                 return fail(ret_failure, "listen", NULL);
         /* Joining and leaving a group late is not documented, and works: later members join this one. */
-        if (r == 0 && address_is_ip(&spec->address) &&
+        if (r == 0 && address_has_port(&spec->address) &&
             setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &(int){ is_group(spec) }, sizeof(int)) < 0)
                 return fail(ret_failure, "setsockopt", NULL);
         return r;

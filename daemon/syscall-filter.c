@@ -107,7 +107,7 @@ static const Call conditional[] = {
         { "open", 1, { ARGUMENT_HAS_NONE_OF(1, WRITING) } },
         { "openat", 1, { ARGUMENT_HAS_NONE_OF(2, WRITING) } },
 
-        /* No packet sockets and no raw ones, whatever CAP_NET_RAW was kept for. */
+        /* No packet sockets, whatever CAP_NET_RAW was kept for. */
         { "socket", 2, { ARGUMENT_IS(0, AF_UNIX), KIND(SOCK_STREAM) } },
         { "socket", 2, { ARGUMENT_IS(0, AF_UNIX), KIND(SOCK_DGRAM) } },
         { "socket", 2, { ARGUMENT_IS(0, AF_UNIX), KIND(SOCK_SEQPACKET) } },
@@ -144,6 +144,11 @@ static const Call maps[] = {
         { "bpf", 1, { ARGUMENT_IS(0, BPF_MAP_DELETE_ELEM) } },
         /* Of what kind a map is that an earlier broker had. */
         { "bpf", 1, { ARGUMENT_IS(0, BPF_OBJ_GET_INFO_BY_FD) } },
+};
+
+static const Call raw_ip[] = {
+        { "socket", 2, { ARGUMENT_IS(0, AF_INET), KIND(SOCK_RAW) } },
+        { "socket", 2, { ARGUMENT_IS(0, AF_INET6), KIND(SOCK_RAW) } },
 };
 
 static const Call file_owners[] = {
@@ -200,6 +205,8 @@ static int filter_fill(scmp_filter_ctx context, const SyscallFilter *filter) {
                 r = ALLOW_ALL(context, maps);
         if (r == 0 && filter->may_chown_files)
                 r = ALLOW_ALL(context, file_owners);
+        if (r == 0 && filter->may_make_raw_ip)
+                r = ALLOW_ALL(context, raw_ip);
         return error_trace(r);
 }
 

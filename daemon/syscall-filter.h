@@ -9,6 +9,7 @@
 typedef struct SyscallFilter {
         bool may_change_maps; /* bpf(), of maps that it has */
         bool may_chown_files; /* fchownat(), to give files away */
+        bool may_make_raw_ip; /* socket(), of SOCK_RAW of IP */
 } SyscallFilter;
 
 enum {

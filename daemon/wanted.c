@@ -14,6 +14,7 @@
 #include "daemon/refusal.h"
 #include "daemon/socket-options.h"
 #include "proto/error.h"
+#include "proto/ip-protocol.h"
 #include "proto/limits.h"
 
 /* ---- the network namespace ---------------------------------------------------------------------- */
@@ -25,10 +26,15 @@ static int refuse_namespace(Context *context, const char *reason) {
 
 /* What keeps it from being where the client says, whatever is there. NULL: nothing. */
 static const char *namespace_misfit(const SocketRequest *request) {
+        const char *protocol;
+        int family;
+
         if (strncmp(request->network, "unix", 4) == 0 && request->address[0] != '@')
                 return "a path is the same in every network namespace: leave it out";
         if (strcmp(request->network, "vsock") == 0)
                 return "vsock is the same in every network namespace: leave it out";
+        if (ip_network_split(request->network, &family, &protocol))
+                return "raw IP is given in the broker's own network namespace alone: leave it out";
         /* The broker would look for it among its own interfaces. */
         if (strchr(request->address, '%'))
                 return "an address with a zone cannot be had in another network namespace";
@@ -117,7 +123,7 @@ int wanted_parse(Context *context, const char *network, const char *address,
         case ADDRESS_E_NETWORK_UNKNOWN:
                 return refuse(context, WIRE_ERROR_NETWORK_UNKNOWN,
                               &(ErrorParameters){ .network = network });
-        case ADDRESS_E_NETWORK_NOT_BUILT:
+        case ADDRESS_E_NETWORK_REFUSED:
                 return refuse(context, WIRE_ERROR_NOT_SUPPORTED,
                               &(ErrorParameters){ .feature = network, .reason = reason });
         default:

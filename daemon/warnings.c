@@ -67,6 +67,20 @@ static void gather_rights(const Services *services, Warnings *warnings) {
                              names);
 }
 
+static void gather_raw_ip(const Services *services, Warnings *warnings) {
+        const Confinement *confinement = &services->confinement;
+
+        if (!services->gives_raw_ip || confinement->makes_raw_ip)
+                return;
+        if ((confinement->keeps | confinement->given_up) & CAPABILITY(CAP_NET_RAW))
+                warnings_add(warnings,
+                             "rules give raw IP since the broker gave up what it takes: restart "
+                             "the broker");
+        else
+                warnings_add(warnings,
+                             "no CAP_NET_RAW: rules give raw IP, of which no socket can be made");
+}
+
 static void gather_namespaces(const Services *services, Warnings *warnings) {
         const Namespaces *namespaces = &services->namespaces;
 
@@ -102,6 +116,7 @@ static void gather_privileges(const Services *services, Warnings *warnings) {
         if (services->config->from_files && !(confinement->keeps & CAPABILITY(CAP_CHOWN)))
                 warnings_add(warnings, "no CAP_CHOWN: a holder whose lease has ended can listen again");
         gather_rights(services, warnings);
+        gather_raw_ip(services, warnings);
         gather_namespaces(services, warnings);
 }
 

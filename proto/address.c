@@ -21,6 +21,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "proto/ip-protocol.h"
 #include "proto/limits.h"
 
 #define ELEMENTS(x) (sizeof(x) / sizeof((x)[0]))
@@ -30,7 +31,8 @@
 #define PORT_FORM "give a decimal number from 0 to 65535, or FIRST-LAST"
 
 #define NETWORKS                                                                                        \
-        "tcp[46], udp[46], unix, unixgram, unixpacket, mptcp[46], sctp[46], udplite[46] or vsock"
+        "tcp[46], udp[46], unix, unixgram, unixpacket, mptcp[46], sctp[46], "                           \
+        "udplite[46], ip[46]:PROTOCOL or vsock"
 
 static_assert(PORT_RANGE_MAX == 4096, "the reason for a refusal names the number");
 
@@ -46,30 +48,20 @@ typedef struct Network {
         int family;
 } Network;
 
+/* Behind the names of raw IP there is a colon and a protocol. */
 static const Network networks[] = {
-        { "tcp", TRANSPORT_TCP, AF_UNSPEC },
-        { "tcp4", TRANSPORT_TCP, AF_INET },
-        { "tcp6", TRANSPORT_TCP, AF_INET6 },
-        { "mptcp", TRANSPORT_MPTCP, AF_UNSPEC },
-        { "mptcp4", TRANSPORT_MPTCP, AF_INET },
-        { "mptcp6", TRANSPORT_MPTCP, AF_INET6 },
-        { "sctp", TRANSPORT_SCTP, AF_UNSPEC },
-        { "sctp4", TRANSPORT_SCTP, AF_INET },
-        { "sctp6", TRANSPORT_SCTP, AF_INET6 },
-        { "udp", TRANSPORT_UDP, AF_UNSPEC },
-        { "udp4", TRANSPORT_UDP, AF_INET },
-        { "udp6", TRANSPORT_UDP, AF_INET6 },
-        { "udplite", TRANSPORT_UDPLITE, AF_UNSPEC },
-        { "udplite4", TRANSPORT_UDPLITE, AF_INET },
-        { "udplite6", TRANSPORT_UDPLITE, AF_INET6 },
-        { "vsock", TRANSPORT_VSOCK, AF_VSOCK },
-        { "unix", TRANSPORT_UNIX, AF_UNIX },
-        { "unixgram", TRANSPORT_UNIXGRAM, AF_UNIX },
-        { "unixpacket", TRANSPORT_UNIXPACKET, AF_UNIX },
+        { "tcp", TRANSPORT_TCP, AF_UNSPEC },         { "tcp4", TRANSPORT_TCP, AF_INET },
+        { "tcp6", TRANSPORT_TCP, AF_INET6 },         { "mptcp", TRANSPORT_MPTCP, AF_UNSPEC },
+        { "mptcp4", TRANSPORT_MPTCP, AF_INET },      { "mptcp6", TRANSPORT_MPTCP, AF_INET6 },
+        { "sctp", TRANSPORT_SCTP, AF_UNSPEC },       { "sctp4", TRANSPORT_SCTP, AF_INET },
+        { "sctp6", TRANSPORT_SCTP, AF_INET6 },       { "udp", TRANSPORT_UDP, AF_UNSPEC },
+        { "udp4", TRANSPORT_UDP, AF_INET },          { "udp6", TRANSPORT_UDP, AF_INET6 },
+        { "udplite", TRANSPORT_UDPLITE, AF_UNSPEC }, { "udplite4", TRANSPORT_UDPLITE, AF_INET },
+        { "udplite6", TRANSPORT_UDPLITE, AF_INET6 }, { "ip", TRANSPORT_RAW, AF_UNSPEC },
+        { "ip4", TRANSPORT_RAW, AF_INET },           { "ip6", TRANSPORT_RAW, AF_INET6 },
+        { "vsock", TRANSPORT_VSOCK, AF_VSOCK },      { "unix", TRANSPORT_UNIX, AF_UNIX },
+        { "unixgram", TRANSPORT_UNIXGRAM, AF_UNIX }, { "unixpacket", TRANSPORT_UNIXPACKET, AF_UNIX },
 };
-
-/* Of the protocol, but not of this version. Behind a colon there must be a protocol. */
-static const char *const networks_not_built[] = { "ip:", "ip4:", "ip6:" };
 
 static const struct {
         int type, protocol;
@@ -79,6 +71,7 @@ static const struct {
         [TRANSPORT_SCTP] = { SOCK_STREAM, IPPROTO_SCTP },
         [TRANSPORT_UDP] = { SOCK_DGRAM, IPPROTO_UDP },
         [TRANSPORT_UDPLITE] = { SOCK_DGRAM, IPPROTO_UDPLITE },
+        [TRANSPORT_RAW] = { SOCK_RAW, 0 },
         [TRANSPORT_VSOCK] = { SOCK_STREAM, 0 },
         [TRANSPORT_UNIX] = { SOCK_STREAM, 0 },
         [TRANSPORT_UNIXGRAM] = { SOCK_DGRAM, 0 },
@@ -95,21 +88,26 @@ typedef struct Host {
         uint32_t scope;
 } Host;
 
-static const Network *network_find(const char *name) {
+static const Network *network_of(Transport transport, int family) {
         for (size_t i = 0; i < ELEMENTS(networks); i++)
-                if (strcmp(name, networks[i].name) == 0)
+                if (networks[i].transport == transport && networks[i].family == family)
                         return &networks[i];
         return NULL;
 }
 
-static bool network_is_not_built(const char *name) {
-        for (size_t i = 0; i < ELEMENTS(networks_not_built); i++) {
-                size_t n = strlen(networks_not_built[i]);
+/* *@ret_protocol: 0 without raw IP. */
+static const Network *network_find(const char *name, uint8_t *ret_protocol) {
+        const char *protocol;
+        int family;
 
-                if (strncmp(name, networks_not_built[i], n) == 0 && name[n] != '\0')
-                        return true;
-        }
-        return false;
+        *ret_protocol = 0;
+        if (ip_network_split(name, &family, &protocol))
+                return ip_protocol_parse(protocol, ret_protocol) ? network_of(TRANSPORT_RAW, family)
+                                                                 : NULL;
+        for (size_t i = 0; i < ELEMENTS(networks); i++)
+                if (networks[i].transport != TRANSPORT_RAW && strcmp(name, networks[i].name) == 0)
+                        return &networks[i];
+        return NULL;
 }
 
 /* Cuts @text at the brackets and the last colon, and refuses what Go's SplitHostPort() refuses. */
@@ -245,7 +243,7 @@ static const char *host_parse(char *text, Host *ret) {
         /* The option bindToDevice would do instead of the zone: one socket would have two names. */
         if (!zone && host_is_of_link(&host))
                 return "a link-local IPv6 address means nothing without its interface; give "
-                       "[ADDRESS%INTERFACE]:PORT";
+                       "ADDRESS%INTERFACE, within the brackets if there are any";
         if (zone) {
                 const char *reason;
 
@@ -291,11 +289,11 @@ static const char *host_apply(Host *host, int wanted, const AddressFamilies *fam
                 host->in.s_addr = htonl(INADDR_ANY);
         }
         if (wanted == AF_INET && host->family == AF_INET6)
-                return "an IPv6 address on a network of IPv4; give an IPv4 address, or a network that "
-                       "ends in 6";
+                return "an IPv6 address on a network of IPv4; give an IPv4 address, or a network of "
+                       "IPv6";
         if (wanted == AF_INET6 && host->family == AF_INET)
-                return "an IPv4 address on a network of IPv6; give [IPV6]:PORT, or a network that ends "
-                       "in 4";
+                return "an IPv4 address on a network of IPv6; give an IPv6 address, or a network "
+                       "of IPv4";
 
         /* As in Go, even for 0.0.0.0: without a digit in the network, a wildcard serves both. */
         dual = wanted == AF_UNSPEC && families->mapped && host_is_wildcard(host);
@@ -349,6 +347,24 @@ static const char *ip_parse(const char *text, int wanted, const AddressFamilies 
         address->port_first = first;
         address->port_last = last;
         return NULL;
+}
+
+/* As Go has it: the host is all of it, IPv6 without brackets. */
+static const char *raw_parse(const char *text, int wanted, const AddressFamilies *families,
+                             Address *address) {
+        char buffer[ADDRESS_TEXT_MAX];
+        const char *reason;
+        Host host;
+
+        if (strlen(text) >= sizeof(buffer))
+                return "address is too long for an IP address; give HOST, without a port";
+        strcpy(buffer, text);
+        reason = host_parse(buffer, &host);
+        if (!reason)
+                reason = host_apply(&host, wanted, families, address);
+        /* No packet of the other family ever comes, even to the wildcard. */
+        address->ipv6_only = address_family(address) == AF_INET6;
+        return reason;
 }
 
 /* One file must have one name, or two endpoints could stand for it. Symbolic links are not seen here. */
@@ -444,28 +460,33 @@ static const char *text_parse(const Network *network, const char *text, const Ad
         case AF_VSOCK:
                 return vsock_parse(text, address);
         default:
-                return ip_parse(text, network->family, families, address);
+                return network->transport == TRANSPORT_RAW
+                               ? raw_parse(text, network->family, families, address)
+                               : ip_parse(text, network->family, families, address);
         }
 }
 
 int address_parse(const char *network, const char *address, const AddressFamilies *families,
                   Address *ret, const char **ret_reason) {
-        const Network *found = network_find(network);
+        uint8_t protocol;
+        const Network *found = network_find(network, &protocol);
         const char *reason;
         Address parsed;
 
         if (!found) {
-                if (network_is_not_built(network)) {
-                        *ret_reason =
-                                "this version does not make sockets of this network; give " NETWORKS;
-                        return ADDRESS_E_NETWORK_NOT_BUILT;
-                }
                 *ret_reason = "unknown network; give " NETWORKS;
                 return ADDRESS_E_NETWORK_UNKNOWN;
+        }
+        if (protocol == IPPROTO_RAW) {
+                *ret_reason =
+                        "nothing arrives on a network of protocol 255, which is there to forge headers; "
+                        "give the one that is spoken";
+                return ADDRESS_E_NETWORK_REFUSED;
         }
 
         memset(&parsed, 0, sizeof(parsed));
         parsed.transport = found->transport;
+        parsed.protocol = protocol;
         reason = text_parse(found, address, families, &parsed);
         if (reason) {
                 *ret_reason = reason;
@@ -479,15 +500,17 @@ int address_parse(const char *network, const char *address, const AddressFamilie
 
 const char *address_network(const Address *address, char buffer[static NETWORK_TEXT_MAX]) {
         int family = address_family(address);
+        const Network *network;
 
         if (family == AF_INET6 && !address->ipv6_only)
                 family = AF_UNSPEC;
-        for (size_t i = 0; i < ELEMENTS(networks); i++)
-                if (networks[i].transport == address->transport && networks[i].family == family)
-                        return strcpy(buffer, networks[i].name);
-
-        assert(!"transport and family agree");
-        return strcpy(buffer, "");
+        network = network_of(address->transport, family);
+        assert(network);
+        if (address_is_raw(address))
+                snprintf(buffer, NETWORK_TEXT_MAX, "%s:%u", network->name, address->protocol);
+        else
+                strcpy(buffer, network->name);
+        return buffer;
 }
 
 /* A name that would not parse again, or not print, is given as its index; so is one that is gone. */
@@ -526,18 +549,19 @@ static void vsock_format(const Address *address, char buffer[static ADDRESS_TEXT
 
 const char *address_format(const Address *address, char buffer[static ADDRESS_TEXT_MAX]) {
         char host[INET6_ADDRSTRLEN], zone[IF_NAMESIZE] = "";
+        bool raw = address_is_raw(address);
 
         switch (address_family(address)) {
         case AF_INET:
                 inet_ntop(AF_INET, &address->u.in.sin_addr, host, sizeof(host));
-                snprintf(buffer, ADDRESS_TEXT_MAX, "%s:%u", host, address_port(address));
+                snprintf(buffer, ADDRESS_TEXT_MAX, raw ? "%s" : "%s:%u", host, address_port(address));
                 break;
         case AF_INET6:
                 inet_ntop(AF_INET6, &address->u.in6.sin6_addr, host, sizeof(host));
                 if (address->u.in6.sin6_scope_id != 0)
                         zone_format(address->u.in6.sin6_scope_id, zone);
-                snprintf(buffer, ADDRESS_TEXT_MAX, "[%s%s%s]:%u", host, *zone ? "%" : "", zone,
-                         address_port(address));
+                snprintf(buffer, ADDRESS_TEXT_MAX, raw ? "%s%s%s" : "[%s%s%s]:%u", host,
+                         *zone ? "%" : "", zone, address_port(address));
                 break;
         case AF_VSOCK:
                 vsock_format(address, buffer);
@@ -552,8 +576,13 @@ int address_socket_type(const Address *address) {
         return sockets[address->transport].type;
 }
 
+bool address_listens(const Address *address) {
+        return address_socket_type(address) == SOCK_STREAM ||
+               address_socket_type(address) == SOCK_SEQPACKET;
+}
+
 int address_protocol(const Address *address) {
-        return sockets[address->transport].protocol;
+        return address_is_raw(address) ? address->protocol : sockets[address->transport].protocol;
 }
 
 bool address_is_tcp(const Address *address) {
@@ -564,12 +593,24 @@ bool address_is_udp(const Address *address) {
         return address->transport == TRANSPORT_UDP || address->transport == TRANSPORT_UDPLITE;
 }
 
+bool address_has_packets(const Address *address) {
+        return address_is_udp(address) || address_is_raw(address);
+}
+
 bool address_is_ip(const Address *address) {
         return address_family(address) == AF_INET || address_family(address) == AF_INET6;
 }
 
 bool address_is_path(const Address *address) {
         return address_family(address) == AF_UNIX && address->u.un.sun_path[0] != '\0';
+}
+
+bool address_is_raw(const Address *address) {
+        return address->transport == TRANSPORT_RAW;
+}
+
+bool address_has_port(const Address *address) {
+        return address_is_ip(address) && !address_is_raw(address);
 }
 
 bool address_is_vsock(const Address *address) {
@@ -599,7 +640,7 @@ uint16_t address_port(const Address *address) {
 }
 
 void address_set_port(Address *address, uint16_t port) {
-        if (!address_is_ip(address))
+        if (!address_has_port(address))
                 return;
         if (address_family(address) == AF_INET)
                 address->u.in.sin_port = htons(port);
@@ -616,5 +657,10 @@ void address_set_sockaddr(Address *address, const struct sockaddr_storage *ss, s
         memset(&address->u, 0, sizeof(address->u));
         memcpy(&address->u, ss, len);
         address->len = len;
+        /* There the kernel says the protocol once more. */
+        if (address_is_raw(address) && address_family(address) == AF_INET)
+                address->u.in.sin_port = 0;
+        else if (address_is_raw(address))
+                address->u.in6.sin6_port = 0;
         address->port_first = address->port_last = address_port(address);
 }

@@ -22,6 +22,7 @@ typedef enum Transport {
         TRANSPORT_SCTP, /* one association for each socket, as with TCP */
         TRANSPORT_UDP,
         TRANSPORT_UDPLITE,
+        TRANSPORT_RAW, /* IP itself: of one protocol, without ports */
         /* From here on those without IP. */
         TRANSPORT_VSOCK,
         TRANSPORT_UNIX,
@@ -44,7 +45,9 @@ typedef struct Address {
         Transport transport;
         /* AF_INET6 only: the socket serves IPv6 alone. */
         bool ipv6_only;
-        /* First and last port that will do. 0, 0: the broker chooses. Zero without IP. */
+        /* TRANSPORT_RAW only: IPPROTO_... */
+        uint8_t protocol;
+        /* First and last port that will do. 0, 0: the broker chooses. Zero without ports of IP. */
         uint16_t port_first;
         uint16_t port_last;
         socklen_t len;
@@ -68,9 +71,8 @@ enum {
         _ADDRESS_E_SUCCESS,
         /* No such network. */
         ADDRESS_E_NETWORK_UNKNOWN,
-        /* A network of the protocol that this version does not make (ip:N).
-         */
-        ADDRESS_E_NETWORK_NOT_BUILT,
+        /* There is such a network, of which no sockets are made: the reason says why. */
+        ADDRESS_E_NETWORK_REFUSED,
         /* The address does not fit the network; the reason says why. */
         ADDRESS_E_INVALID,
 };
@@ -99,8 +101,11 @@ static inline int address_family(const Address *address) {
         return address->u.sa.sa_family;
 }
 
-/* SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET. */
+/* SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET or SOCK_RAW. */
 int address_socket_type(const Address *address);
+
+/* Whether connections are accepted from it. */
+bool address_listens(const Address *address);
 
 /* IPPROTO_..., as for socket(2); 0 without IP. */
 int address_protocol(const Address *address);
@@ -111,10 +116,17 @@ bool address_is_tcp(const Address *address);
 /* UDP and UDP-Lite. */
 bool address_is_udp(const Address *address);
 
+/* UDP and its like, and raw IP: shut down, they go on to receive. */
+bool address_has_packets(const Address *address);
+
 /* IPv4 and IPv6. */
 bool address_is_ip(const Address *address);
 /* AF_UNIX with a file, not an abstract name. */
 bool address_is_path(const Address *address);
+/* Packets of a protocol above IP. */
+bool address_is_raw(const Address *address);
+/* One of 16 bits, as IP has them but for raw IP. */
+bool address_has_port(const Address *address);
 /* Between virtual machines and their host. Its port has 32 bits and is in the sockaddr alone:
  * VMADDR_PORT_ANY if the kernel is to choose. */
 bool address_is_vsock(const Address *address);
@@ -126,10 +138,10 @@ bool address_is_multicast(const Address *address);
 /* The interface that the zone of a link-local IPv6 address names; 0 for all others. */
 uint32_t address_zone(const Address *address);
 
-/* The sockaddr's port in host order; 0 without IP. */
+/* The sockaddr's port in host order; 0 if it has none. */
 uint16_t address_port(const Address *address);
 
-/* This very port from now on: the sockaddr's, and port_first and port_last. Nothing without IP. */
+/* This very port from now on: the sockaddr's, and port_first and port_last. Nothing if it has none. */
 void address_set_port(Address *address, uint16_t port);
 
 /*

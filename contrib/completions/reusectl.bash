@@ -47,7 +47,7 @@ _reusectl_program() {
 _reusectl() {
         local command words
         local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-        local networks='tcp: tcp4: tcp6: udp: udp4: udp6: unix: unixgram: unixpacket: vsock:'
+        local networks='tcp: tcp4: tcp6: udp: udp4: udp6: unix: unixgram: unixpacket: vsock: ip4:icmp: ip6:ipv6-icmp:'
         local options='--socket --timeout --json --plain --no-header --quiet --help --version'
 
         COMPREPLY=()

@@ -10,8 +10,9 @@
 #include "proto/limits.h"
 #include "tests/fuzz/fuzz.h"
 
-static const char *const networks[] = { "tcp",  "tcp4",     "tcp6",       "udp",  "udp4", "udp6",
-                                        "unix", "unixgram", "unixpacket", "sctp", "vsock" };
+static const char *const networks[] = { "tcp",   "tcp4",  "tcp6",     "udp",        "udp4",
+                                        "udp6",  "unix",  "unixgram", "unixpacket", "sctp",
+                                        "vsock", "ip:89", "ip4:1",    "ip6:58" };
 
 static const AddressFamilies hosts[] = {
         { .ipv4 = true, .ipv6 = true, .mapped = true },

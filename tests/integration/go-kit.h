@@ -29,7 +29,7 @@ static inline Go go_begin(void) {
         Go go;
 
         harness_global_network();
-        library_begin(&go.kit, KIT_CONFIG);
+        library_begin(&go.kit, KIT_CONFIG "[Rule raw]\nUser=*\nNetwork=ip\nTenant=all\n");
         go.client = library_connect(&go.kit);
         return go;
 }

@@ -110,6 +110,10 @@ Test(confinement, capabilities_follow_from_the_rules) {
                 { "[Rule a]\nUser=*\nOptions=mark\n", true },
                 { "[Rule a]\nUser=*\nPort=80\n[Rule b]\nUser=1000\nOptions=bindToDevice\n", true },
                 { "[Rule a]\nUser=*\nOptions=raw\n", true },
+                { "[Rule a]\nUser=*\nNetwork=*\n", false },
+                { "[Rule a]\nUser=*\nNetwork=ip4:icmp\nAllow=no\n", false },
+                { "[Rule a]\nUser=*\nNetwork=ip4:icmp\n", true },
+                { "[Rule a]\nUser=*\nNetwork=tcp ip6\n", true },
         };
 
         kit_require_root();

@@ -73,7 +73,7 @@ Test(refusals, steering_by_a_broker_that_cannot) {
 }
 
 Test(refusals, networks_not_made) {
-        static const char *const networks[] = { "ip:1", "ip4:89", "ip6:58" };
+        static const char *const networks[] = { "ip:255", "ip4:255", "ip6:255" };
         Kit kit;
         int control;
 
@@ -92,8 +92,9 @@ Test(refusals, networks_not_made) {
 }
 
 Test(refusals, networks_unknown) {
-        static const char *const networks[] = { "",     "TCP",        "tcp5", "tcp44",
-                                                "udp ", "unixstream", "4",    "http" };
+        static const char *const networks[] = { "ip",         "ip4", "ip6:", "ip4:nosuch", "ip4:256",
+                                                "",           "TCP", "tcp5", "tcp44",      "udp ",
+                                                "unixstream", "4",   "http" };
         Kit kit;
         int control;
 

@@ -24,9 +24,12 @@ enum {
         STREAM = 1 << 6,
         GRAM = 1 << 7,
         PACKET = 1 << 8,
+        RAW4 = 1 << 9,
+        RAW6 = 1 << 10,
         TCP = TCP4 | TCP6 | TCP46,
         UDP = UDP4 | UDP6 | UDP46,
-        IP = TCP | UDP,
+        PACKETS = UDP | RAW4 | RAW6,
+        IP = TCP | PACKETS,
         UNIX = STREAM | GRAM | PACKET,
         LISTENERS = TCP | STREAM | PACKET,
 };
@@ -37,9 +40,10 @@ typedef struct Kind {
 
 /* In the order of the bits. */
 static const Kind kinds[] = {
-        { "tcp4", "127.0.0.1:0" }, { "tcp6", "[::1]:0" },      { "tcp", "[::]:0" },
-        { "udp4", "127.0.0.1:0" }, { "udp6", "[::1]:0" },      { "udp", "[::]:0" },
-        { "unix", "@options" },    { "unixgram", "@options" }, { "unixpacket", "@options" },
+        { "tcp4", "127.0.0.1:0" },  { "tcp6", "[::1]:0" },      { "tcp", "[::]:0" },
+        { "udp4", "127.0.0.1:0" },  { "udp6", "[::1]:0" },      { "udp", "[::]:0" },
+        { "unix", "@options" },     { "unixgram", "@options" }, { "unixpacket", "@options" },
+        { "ip4:253", "127.0.0.1" }, { "ip6:253", "::1" },
 };
 
 /* Numbers and booleans: two values that can be set, what the kernel then says, and the two nearest that
@@ -64,7 +68,7 @@ typedef struct Number {
 static const Number numbers[] = {
         { NUMBER("backlog", LISTENERS, 1, 100, 1, INT32_MAX) },
         { FLAG("reuseAddress", TCP) },
-        { FLAG("broadcast", UDP) },
+        { FLAG("broadcast", PACKETS) },
         { FLAG("freeBind", IP) },
         { FLAG("transparent", IP), .privileged = true },
         { NUMBER("mark", IP, 1, UINT32_MAX, 0, UINT32_MAX), .privileged = true },
@@ -84,10 +88,10 @@ static const Number numbers[] = {
         /* The kernel doubles what is asked for. */
         { READ_AS("receiveBuffer", IP | UNIX, 8192, 65536, 16384, 131072, 1, INT32_MAX / 2) },
         { READ_AS("sendBuffer", IP | UNIX, 8192, 65536, 16384, 131072, 1, INT32_MAX / 2) },
-        { FLAG("packetInfo", UDP) },
-        { FLAG("timestamp", UDP | GRAM) },
+        { FLAG("packetInfo", PACKETS) },
+        { FLAG("timestamp", PACKETS | GRAM) },
         { FLAG("passCredentials", UNIX) },
-        { FLAG("multicastLoop", UDP) },
+        { FLAG("multicastLoop", PACKETS) },
 };
 
 static OptionRefusal refusal;

@@ -98,7 +98,7 @@ static inline void expect_same_by_shortlist(const Policy *policy, const PolicyQu
         PolicyVerdict again;
 
         /* Of the others no port is chosen. */
-        if (!address_is_ip(query->address))
+        if (!address_has_port(query->address))
                 return;
 
         other.address = &address;

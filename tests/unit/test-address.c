@@ -67,7 +67,12 @@ static const NetworkRefusal networks_refused[] = {
         { ADDRESS_E_NETWORK_UNKNOWN,
           { "", "ip", "ip4", "ip:", "ip4:", "ip5:1", "TCP", "tcp ", " tcp", "tcp:80", "tcp5", "tcp46",
             "tc", "unix4", "vsock4", "mptcp:", HUNDRED HUNDRED HUNDRED } },
-        { ADDRESS_E_NETWORK_NOT_BUILT, { "ip:1", "ip4:icmp", "ip6:ipv6-icmp" } },
+        { ADDRESS_E_NETWORK_UNKNOWN,
+          { "ip6", "ip6:", "ip46:1", "ipx:1", "IP:1", "ip4 :1", "ip:256", "ip4:-1", "ip4:+1", "ip4: 1",
+            "ip4:1 ", "ip4:0x1", "ip4:icm", "ip4:icmpx", "ip6:1:2" } },
+        { ADDRESS_E_NETWORK_UNKNOWN,
+          { "ip4:99999999999999999999", "ip4:ipv6icmp", "tcp:icmp", "vsock:1" } },
+        { ADDRESS_E_NETWORK_REFUSED, { "ip:255", "ip4:255", "ip6:0255" } },
 };
 
 static const Refusal ip_refused[] = {
@@ -144,6 +149,21 @@ static const Refusal unix_refused[] = {
         { "unixpacket", "too long", { "/" HUNDRED HUNDRED HUNDRED } },
 };
 
+static const Refusal raw_refused[] = {
+        { "ip4:1", "not an IPv4 address", { "127.1", "127.0.0.1.", "1", "127.0.0.256" } },
+        { "ip:1",
+          "not an IPv6 address",
+          { "127.0.0.1:80", ":", ":80", "[::1]", "[::1]:80", "::1:", ":::" } },
+        { "ip4:icmp",
+          "host names are not looked up",
+          { "example.org", "*", "127.0.0.1/8", "@x", "/x" } },
+        { "ip4:icmp", "IPv6 address on a network of IPv4", { "::1", "2001:db8::1" } },
+        { "ip6:58", "IPv4 address on a network of IPv6", { "127.0.0.1", "0.0.0.0", "::ffff:1.2.3.4" } },
+        { "ip6:58", "means nothing without its interface", { "fe80::1", "ff02::1" } },
+        { "ip6:58", "link-local IPv6 address only", { "::1%lo", "%lo" } },
+        { "ip:1", "too long", { HUNDRED HUNDRED } },
+};
+
 static const Refusal vsock_refused[] = {
         { "vsock", "missing port in address", { "", "*", "2", "2.80" } },
         { "vsock",
@@ -157,6 +177,21 @@ static const Refusal vsock_refused[] = {
 };
 
 static const Acceptance accepted[] = {
+        { "ip4:icmp", "127.0.0.1", "ip4:1", "127.0.0.1", 0, 0 },
+        { "ip4:ICMP", "", "ip4:1", "0.0.0.0", 0, 0 },
+        { "ip4:1", "::", "ip4:1", "0.0.0.0", 0, 0 },
+        { "ip4:1", "::ffff:1.2.3.4", "ip4:1", "1.2.3.4", 0, 0 },
+        { "ip:89", "10.0.0.1", "ip4:89", "10.0.0.1", 0, 0 },
+        { "ip:089", "localhost", "ip4:89", "127.0.0.1", 0, 0 },
+        { "ip:ospf", "", "ip6:89", "::", 0, 0 },
+        { "ip:icmp", "0.0.0.0", "ip6:1", "::", 0, 0 },
+        { "ip:ipv6-icmp", "::1", "ip6:58", "::1", 0, 0 },
+        { "ip6:58", "", "ip6:58", "::", 0, 0 },
+        { "ip6:58", "localhost", "ip6:58", "::1", 0, 0 },
+        { "ip6:58", "fe80::1%lo", "ip6:58", "fe80::1%lo", 0, 0 },
+        { "ip6:58", "ff02::1%1", "ip6:58", "ff02::1%lo", 0, 0 },
+        { "ip4:254", "224.0.0.5", "ip4:254", "224.0.0.5", 0, 0 },
+        { "ip4:0", "127.0.0.1", "ip4:0", "127.0.0.1", 0, 0 },
         { "vsock", ":", "vsock", "*:0", 0, 0 },
         { "vsock", ":0", "vsock", "*:0", 0, 0 },
         { "vsock", "*:000", "vsock", "*:0", 0, 0 },
@@ -383,6 +418,7 @@ Test(address, refuses_ip_addresses) {
 }
 
 Test(address, refuses_unix_addresses) {
+        expect_refusals(raw_refused, ELEMENTS(raw_refused));
         expect_refusals(vsock_refused, ELEMENTS(vsock_refused));
         expect_refusals(unix_refused, ELEMENTS(unix_refused));
 }
@@ -625,6 +661,71 @@ Test(address, s3_6_fills_in_sockaddr) {
         a = parse("tcp", ":80");
         cr_assert(eq(int, address_family(&a), AF_INET6));
         cr_assert(not(a.ipv6_only));
+}
+
+Test(address, s3_5_wildcards_of_raw_ip) {
+        static const HostCase without_mapped[] = {
+                { "ip:1", "", "ip4:1", "0.0.0.0" },
+                { "ip:1", "0.0.0.0", "ip4:1", "0.0.0.0" },
+                { "ip:1", "::", "ip6:1", "::" },
+        };
+        static const HostCase without_ipv6[] = {
+                { "ip:1", "", "ip4:1", "0.0.0.0" },
+                { "ip6:1", "", NULL, "this host has no IPv6" },
+        };
+
+        expect_host_cases(without_mapped, ELEMENTS(without_mapped), &not_mapped);
+        expect_host_cases(without_ipv6, ELEMENTS(without_ipv6), &no_ipv6);
+}
+
+Test(address, raw_ip_has_no_port) {
+        const struct sockaddr_in said_by_the_kernel = { .sin_family = AF_INET, .sin_port = htons(89) };
+        const struct sockaddr_in6 of_ipv6 = { .sin6_family = AF_INET6, .sin6_port = htons(89) };
+        struct sockaddr_storage ss = { 0 };
+        Address a = parse("ip4:89", ""), b;
+
+        cr_assert(address_is_raw(&a));
+        cr_assert(address_is_ip(&a));
+        cr_assert(not(address_has_port(&a)));
+        cr_assert(eq(int, address_socket_type(&a), SOCK_RAW));
+        cr_assert(eq(int, address_protocol(&a), 89));
+        address_set_port(&a, 80);
+        cr_assert(zero(int, address_port(&a)));
+        memcpy(&b, &a, sizeof(b));
+        memcpy(&ss, &said_by_the_kernel, sizeof(said_by_the_kernel));
+        address_set_sockaddr(&b, &ss, sizeof(said_by_the_kernel));
+        cr_assert(zero(int, memcmp(&a, &b, sizeof(a))));
+
+        a = parse("ip6:89", "");
+        memcpy(&b, &a, sizeof(b));
+        memcpy(&ss, &of_ipv6, sizeof(of_ipv6));
+        address_set_sockaddr(&b, &ss, sizeof(of_ipv6));
+        cr_assert(zero(int, memcmp(&a, &b, sizeof(a))));
+        a = parse("tcp4", ":80");
+        cr_assert(not(address_is_raw(&a)));
+        cr_assert(address_has_port(&a));
+        a = parse("vsock", ":80");
+        cr_assert(not(address_has_port(&a)));
+}
+
+Test(address, who_listens_and_who_has_packets) {
+        static const struct {
+                const char *network, *address;
+                bool listens, packets;
+        } cases[] = {
+                { "tcp", ":80", true, false },       { "sctp", ":80", true, false },
+                { "udp", ":80", false, true },       { "udplite", ":80", false, true },
+                { "ip4:1", "", false, true },        { "vsock", ":80", true, false },
+                { "unix", "@x", true, false },       { "unixgram", "@x", false, false },
+                { "unixpacket", "@x", true, false },
+        };
+
+        for (size_t i = 0; i < ELEMENTS(cases); i++) {
+                Address a = parse(cases[i].network, cases[i].address);
+
+                cr_expect(eq(int, address_listens(&a), cases[i].listens), "%s", cases[i].network);
+                cr_expect(eq(int, address_has_packets(&a), cases[i].packets), "%s", cases[i].network);
+        }
 }
 
 Test(address, fills_in_vsock_sockaddr) {

@@ -107,7 +107,7 @@ Test(overlap, found_among_endpoints_of_others) {
 }
 
 /* Of one tenant, too: the kernel has no groups of them. */
-Test(overlap, vsock_at_any_context_is_at_each) {
+Test(overlap, vsock_at_any_context_is_at_each_and_raw_ip_nowhere) {
         static const Row pairs[] = {
                 { { "vsock", "2:80" }, { "vsock", "3:80" }, false },
                 { { "vsock", "2:80" }, { "vsock", ":81" }, false },
@@ -115,6 +115,10 @@ Test(overlap, vsock_at_any_context_is_at_each) {
                 { { "vsock", ":80" }, { "unix", "@80" }, false },
                 { { "vsock", ":" }, { "vsock", "2:" }, false },
                 { { "vsock", "2:80" }, { "vsock", ":80" }, true },
+                /* Of raw IP each has its own copy. */
+                { { "ip4:1", "127.0.0.1" }, { "ip4:1", "" }, false },
+                { { "ip4:1", "" }, { "ip4:2", "" }, false },
+                { { "ip4:6", "" }, { "tcp4", ":0" }, false },
         };
         const Tenant owner = tenant_of("web", 1001);
         Kit kit;

@@ -28,6 +28,39 @@ static const struct {
         { "Network=unixpacket", "unixpacket", "/run/x", true, true },
         { "Network=*", "udp6", "[::1]:80", true, true },
         { "Network=tcp\nNetwork=", "udp6", "[::1]:80", true, true },
+        /* Raw IP is given by name alone, and refused with everything else. */
+        { "Network=*", "ip4:1", "127.0.0.1", false, true },
+        { "Sharing=*", "ip4:1", "127.0.0.1", false, true },
+        { "Address=127.0.0.1", "ip4:1", "127.0.0.1", false, true },
+        { "Address=127.0.0.2", "ip4:1", "127.0.0.1", false, false },
+        { "Port=*", "ip4:1", "127.0.0.1", false, true },
+        { "Port=1-65535", "ip4:1", "127.0.0.1", false, false },
+        { "Path=*", "ip4:1", "127.0.0.1", false, false },
+        { "Network=tcp udp", "ip4:6", "127.0.0.1", false, false },
+        { "Network=ip6", "ip4:1", "127.0.0.1", false, false },
+        { "Network=ip4:2", "ip4:1", "127.0.0.1", false, false },
+        { "Network=ip6:icmp", "ip4:1", "127.0.0.1", false, false },
+        { "Network=ip4\nPort=80", "ip4:1", "127.0.0.1", false, false },
+        { "Network=ip4\nAddress=10.0.0.0/8", "ip4:1", "127.0.0.1", false, false },
+        { "Network=ip4\nAddress=10.0.0.0/8", "ip4:1", "", false, true },
+        { "Network=ip4", "tcp4", "127.0.0.1:80", false, false },
+        { "Network=ip", "udp4", "127.0.0.1:80", false, false },
+        { "Network=ip4:icmp", "udp4", "127.0.0.1:80", false, false },
+        { "Network=ip4:icmp\nNetwork=\nNetwork=ip4:igmp", "ip4:1", "127.0.0.1", false, false },
+        { "Network=ip", "ip4:1", "127.0.0.1", true, true },
+        { "Network=ip", "ip6:58", "::1", true, true },
+        { "Network=ip4", "ip4:254", "", true, true },
+        { "Network=ip4:icmp", "ip4:1", "127.0.0.1", true, true },
+        { "Network=ip4:1 ip6:ipv6-icmp", "ip6:58", "", true, true },
+        { "Network=ip:OSPF", "ip4:89", "10.0.0.1", true, true },
+        { "Network=ip:OSPF", "ip6:89", "::1", true, true },
+        { "Network=* ip4:icmp", "ip4:1", "127.0.0.1", true, true },
+        { "Network=* ip4:icmp\nPort=*", "ip4:1", "127.0.0.1", true, true },
+        { "Network=* ip4:icmp", "tcp4", "127.0.0.1:80", true, true },
+        { "Network=* ip4:icmp\nPort=80", "tcp4", "127.0.0.1:80", true, true },
+        { "Network=* ip4:icmp\nPort=80", "unix", "@x", false, false },
+        { "Network=tcp ip4:icmp", "tcp4", "127.0.0.1:80", true, true },
+        { "Network=ip4\nAddress=127.0.0.0/8", "ip4:1", "127.0.0.1", true, true },
         /* Addresses are of IP; ports are of vsock, too, where it is named. */
         { "Network=tcp unix", "vsock", ":80", false, false },
         { "Network=vsock", "tcp4", "127.0.0.1:80", false, false },
@@ -199,7 +232,7 @@ Test(policy_coverage, coverage_of_refusing_rules) {
 
                 cr_assert(eq(int, rule_set(rule, "User", "*", NULL), 0));
                 cr_assert(eq(int, rule_set(rule, "Allow", "no", NULL), 0));
-                add(policy, "all", "User=*\nOptions=*");
+                add(policy, "all", "User=*\nNetwork=* ip\nOptions=*");
                 verdict = decide(policy, &nobody, coverage[i].network, coverage[i].address,
                                  SHARING_GROUP, 0);
                 cr_assert(eq(int, !verdict.allowed, coverage[i].refuses), "%s: %s %s: %s",

@@ -42,7 +42,12 @@ Test(policy_values, values_refused) {
                 { "Network", "quic",
                   "\"quic\" is none of tcp tcp4 tcp6 udp udp4 udp6 mptcp mptcp4 mptcp6 sctp sctp4 sctp6 "
                   "udplite "
-                  "udplite4 udplite6 vsock unix unixgram unixpacket *" },
+                  "udplite4 udplite6 ip ip4 ip6 vsock unix unixgram unixpacket *" },
+                { "Network", "ip:", "\"\" is no protocol of IP" },
+                { "Network", "ip4:icmpx", "\"icmpx\" is no protocol of IP; give a number of 0 to 254" },
+                { "Network", "ip4:256", "no protocol of IP" },
+                { "Network", "ip:255", "\"255\" is no protocol of IP" },
+                { "Network", "ip5:1", "\"ip5:1\" is none of" },
                 { "Network", "TCP", "\"TCP\" is none of" },
                 { "Network", "tcp foo", "\"foo\" is none of" },
                 { "Network", ",", "names nothing" },

@@ -40,6 +40,8 @@ static const Case cases[] = {
         { SOL_IP, 1157, "00", "packet filter" },
         { SOL_IPV6, 64, "00", "packet filter" },
         { SOL_IPV6, 65, "00", "packet filter" },
+        { SOL_IPV6, 200, "00000000", "packet filter" },
+        { SOL_IPV6, 212, "00000000", "packet filter" },
         { SOL_IPV6, IPV6_V6ONLY, "00000000", "network name" },
         { -1, 1, "00", "level and name" },
         { 1, -1, "00", "level and name" },

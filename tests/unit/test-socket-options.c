@@ -199,7 +199,7 @@ Test(socket_options, lists_refused) {
 
                 options.multicast_groups = (WireList){ groups, 2 };
                 expect_refused(&options, &address, "multicastGroups",
-                               UDP & 1u << kind ? NULL : "no such option");
+                               PACKETS & 1u << kind ? NULL : "no such option");
                 options = no_options();
                 options.raw = (WireList){ raw, 1 };
                 expect_refused(&options, &address, "raw", "who shares a port");

@@ -273,6 +273,23 @@ Test(syscall_filter, maps_may_be_changed_and_no_more) {
         cr_assert(eq(int, made(change_owner_of_a_file, &maps), EPERM));
 }
 
+/* Those of IP, and if rules give them. */
+Test(syscall_filter, raw_sockets_if_that_is_asked_for) {
+        const SyscallFilter raw = { .may_make_raw_ip = true };
+
+        require_filter();
+        if (!(privileges_effective() & CAPABILITY(CAP_NET_RAW)))
+                cr_skip_test("needs CAP_NET_RAW, without which the kernel says the same");
+        cr_assert(zero(int, made(open_a_raw_socket, &raw)));
+        cr_assert(ne(int, made(open_a_raw_socket_of_ipv6, &raw), EPERM));
+        cr_assert(eq(int, made(open_a_raw_socket, &plain), EPERM));
+        cr_assert(eq(int, made(open_a_raw_socket_of_ipv6, &plain), EPERM));
+        cr_assert(eq(int, made(open_a_packet_socket, &raw), EPERM));
+        cr_assert(eq(int, made(open_a_route_socket, &raw), EPERM));
+        cr_assert(eq(int, made(change_owner_of_a_file, &raw), EPERM));
+        cr_assert(eq(int, made(open_a_raw_socket, &helper), EPERM));
+}
+
 Test(syscall_filter, owners_of_files_if_that_is_asked_for) {
         const SyscallFilter files = { .may_chown_files = true };
 

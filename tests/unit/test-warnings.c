@@ -77,6 +77,19 @@ Test(warnings, one_for_each_lack) {
         services.confinement.given_up = CAPABILITY(CAP_NET_RAW);
         expect_one(&services, "restart the broker");
         services = complete();
+        services.gives_raw_ip = true;
+        expect_one(&services, "no CAP_NET_RAW: rules give raw IP, of which no socket can be made");
+        services.confinement.given_up = CAPABILITY(CAP_NET_RAW);
+        expect_one(&services, "rules give raw IP since the broker gave up what it takes: restart");
+        /* For an option it was kept, and the filter stays. */
+        services.confinement.given_up = 0;
+        services.confinement.keeps |= CAPABILITY(CAP_NET_RAW);
+        expect_one(&services, "rules give raw IP since the broker gave up what it takes: restart");
+        services.confinement.makes_raw_ip = true;
+        warnings_gather(&services);
+        cr_assert(zero(sz, services.warnings.n));
+        warnings_deinit(&services.warnings);
+        services = complete();
         services.namespaces.no_helper = "for a reason";
         services.gives_namespaces = true;
         expect_one(&services, "rules have NetworkNamespace=, and none can be entered: for a reason");

@@ -53,9 +53,12 @@ static uint32_t draw(uint32_t n) {
 
 /* ---- cases ---------------------------------------------------------------------------------------- */
 
-static const char *const networks[] = { "tcp", "tcp4",   "tcp6", "udp",      "udp4",       "udp6",
-                                        "tcp", "udp",    "unix", "unixgram", "unixpacket", "tcp5",
-                                        "TCP", "tcp:80", "ip",   "",         "upd",        "unix4" };
+static const char *const networks[] = { "tcp",        "tcp4",    "tcp6",   "udp",    "udp4",
+                                        "udp6",       "tcp",     "udp",    "unix",   "unixgram",
+                                        "unixpacket", "tcp5",    "TCP",    "tcp:80", "ip",
+                                        "",           "upd",     "unix4",  "ip:1",   "ip4:icmp",
+                                        "ip6:58",     "ip:OSPF", "ip4:",   "ip:01",  "ip4:256",
+                                        "ip4:255",    "ip6:0",   "ip:foo", "ip:1:2", "ip4:+1" };
 static const char *const hosts[] = {
         "",
         "0.0.0.0",
@@ -101,10 +104,10 @@ static const char *const ports[] = {
 static const char *const unix_names[] = { "/run/a", "/run/../a", "a",       "@a", "@",
                                           "/",      "//a",       "/run/a/", "" };
 
-static void make_address(char *text) {
+static void make_address(bool raw, char *text) {
         const char *host = PICK(hosts), *port = ports[draw(draw(2) > 0 ? 5 : ELEMENTS(ports))];
 
-        switch (draw(12)) {
+        switch (raw && draw(8) > 0 ? 1 : draw(12)) {
         case 0: /* as it is, whatever colons there are */
                 snprintf(text, TEXT_MAX, "%s:%s", host, port);
                 break;
@@ -130,6 +133,10 @@ static void mutate(char *text) {
         }
 }
 
+static bool is_raw(const Case *c) {
+        return strncmp(c->network, "ip", 2) == 0;
+}
+
 static void make_case(Case *c) {
         /* The first are the ones that there are. */
         snprintf(c->network, sizeof(c->network), "%s",
@@ -137,7 +144,7 @@ static void make_case(Case *c) {
         if (strncmp(c->network, "unix", 4) == 0 && draw(8) > 0)
                 snprintf(c->address, sizeof(c->address), "%s", PICK(unix_names));
         else
-                make_address(c->address);
+                make_address(is_raw(c), c->address);
         for (uint32_t i = draw(4); i > 1; i--)
                 mutate(c->address);
 }
@@ -186,6 +193,17 @@ static bool is_unix(const Case *c) {
         return c->r == ADDRESS_E_INVALID && strncmp(c->network, "unix", 4) == 0;
 }
 
+static bool is_odd_protocol(const Case *c) {
+        const char *protocol = strchr(c->network, ':');
+
+        return is_raw(c) && protocol &&
+               (strcmp(protocol, ":0") == 0 || strtoul(protocol + 1, NULL, 10) >= IPPROTO_RAW);
+}
+
+static bool is_not_permitted(const Case *c) {
+        return is_raw(c) && strstr(c->go, "not permitted");
+}
+
 static bool is_localhost(const Case *c) {
         return strcasestr(c->address, "localhost") && strchr(c->network, '6');
 }
@@ -205,6 +223,8 @@ static const struct {
           "a zone that the kernel ignores gives one socket many names; Go binds with unknown ones" },
         { is_of_link, "a link-local address means nothing without its interface" },
         { is_unix, "one file has one name; Go leaves relative paths, \"..\" and \"\" to the kernel" },
+        { is_odd_protocol, "Go leaves 0, 255 and more than that to the kernel" },
+        { is_not_permitted, "who runs this may have no sockets of raw IP" },
         { is_localhost, "what localhost is in IPv6 depends on /etc/hosts in Go" },
 };
 
@@ -223,6 +243,13 @@ static unsigned go_port(const Case *c) {
 }
 
 static const char *family_of(const Address *address) {
+        static char raw[16];
+
+        if (address_is_raw(address)) {
+                snprintf(raw, sizeof(raw), "%c:%d ", address_family(address) == AF_INET ? '4' : '6',
+                         address_protocol(address));
+                return raw;
+        }
         if (address_family(address) == AF_INET)
                 return "4 ";
         if (address_family(address) == AF_UNIX)
@@ -250,7 +277,7 @@ static const char *compare(const Case *c) {
                 return NULL;
         if (!is_same_family(c))
                 return "family";
-        if (address_is_ip(&c->parsed) && !is_range(c) && go_port(c) != c->parsed.port_first)
+        if (address_has_port(&c->parsed) && !is_range(c) && go_port(c) != c->parsed.port_first)
                 return "port";
         return NULL;
 }

@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 
 #include "client-lib/internal.h"
+#include "proto/ip-protocol.h"
 
 #define DIGITS "0123456789"
 
@@ -207,6 +208,28 @@ static bool port_is_name(const char *port) {
         return port[strspn(port, DIGITS "+-")] && !strpbrk(port, "[]");
 }
 
+/* ---- protocols ---- */
+
+/*
+ * The network of raw IP with a number for a protocol that the system knows and the broker does not. All
+ * others are copied. *@ret is the caller's. Returns 0 or -ENOMEM.
+ */
+static int network_resolve(const char *network, char **ret) {
+        struct protoent entry, *found = NULL;
+        const char *protocol;
+        char buffer[1024];
+        uint8_t known;
+        int family, n;
+
+        if (ip_network_split(network, &family, &protocol) && !ip_protocol_parse(protocol, &known))
+                (void)getprotobyname_r(protocol, &entry, buffer, sizeof(buffer), &found);
+        if (found)
+                n = asprintf(ret, "%.*s%d", (int)(protocol - network), network, found->p_proto);
+        else
+                n = asprintf(ret, "%s", network);
+        return n < 0 ? -ENOMEM : 0;
+}
+
 /* ---- addresses ---- */
 
 /* @host is a text of its own, without brackets; @port NULL: there is none in this network. */
@@ -389,24 +412,30 @@ _public_ int reuse_resolve(const char *network, const char *address, char *buffe
 }
 
 _public_ int reuse_request_resolve(reuse_request *request, reuse_error **ret_error) {
-        const char *addresses[SOCKETS_MAX];
+        const char *networks[SOCKETS_MAX], *addresses[SOCKETS_MAX];
 
         reuse_error_clear(ret_error);
         if (!request)
                 return reuse_error_set(ret_error, -EINVAL, "a request is needed");
         for (size_t i = 0; i < request->n; i++) {
-                _cleanup_(freep) char *text = NULL;
+                _cleanup_(freep) char *network = NULL, *text = NULL;
                 int r;
 
+                r = network_resolve(request->sockets[i].network, &network);
+                if (r < 0)
+                        return r;
                 r = address_resolve(request->sockets[i].network, request->sockets[i].address, &text,
                                     ret_error);
                 if (r < 0)
                         return r;
+                networks[i] = request_copy(request, network);
                 addresses[i] = request_copy(request, text);
-                if (!addresses[i])
+                if (!networks[i] || !addresses[i])
                         return -ENOMEM;
         }
-        for (size_t i = 0; i < request->n; i++)
+        for (size_t i = 0; i < request->n; i++) {
+                request->sockets[i].network = networks[i];
                 request->sockets[i].address = addresses[i];
+        }
         return 0;
 }

@@ -185,8 +185,9 @@ size_t reuse_request_count(const reuse_request *request);
 int reuse_resolve(const char *network, const char *address, char *buffer, size_t size,
                   reuse_error **ret_error);
 
-/* The same in place, for all sockets that were added to @request; if it fails, the request is as before.
- * Returns 0 or what reuse_resolve() does. Since 0.1. */
+/* The same in place, for all sockets that were added to @request, and for the protocols of raw IP that
+ * are in protocols(5) alone; if it fails, the request is as before. Returns 0 or what reuse_resolve()
+ * does. Since 0.1. */
 int reuse_request_resolve(reuse_request *request, reuse_error **ret_error);
 
 /* ---- what was given -------------------------------------------------------------------------- */

@@ -301,6 +301,26 @@ Test(resolve, s3_3_localhost) {
 
 /* ---- a request ---- */
 
+/* Those that the broker knows are its to number. */
+Test(resolve, s3_1_protocols_of_raw_ip) {
+        static const char *const rows[][3] = {
+                { "ip4:hmp:both", "ip4:20", "192.0.2.64" },        { "ip:HMP:", "ip:20", "" },
+                { "ip4:icmp:both", "ip4:icmp", "192.0.2.64" },     { "ip6:58:::1", "ip6:58", "::1" },
+                { "ip4:nosuch:both", "ip4:nosuch", "192.0.2.64" }, { "ip4::both", "ip4:", "192.0.2.64" },
+        };
+        _cleanup_(reuse_request_freep) reuse_request *request = NULL;
+
+        private_etc();
+        cr_assert(zero(int, reuse_request_new(&request)));
+        for (size_t i = 0; i < ELEMENTS(rows); i++)
+                cr_assert(ge(int, reuse_request_add_spec(request, rows[i][0], NULL), 0));
+        cr_assert(zero(int, reuse_request_resolve(request, NULL)));
+        for (size_t i = 0; i < ELEMENTS(rows); i++) {
+                expect_text(request->sockets[i].network, rows[i][1]);
+                expect_text(request->sockets[i].address, rows[i][2]);
+        }
+}
+
 Test(resolve, a_whole_request) {
         _cleanup_(reuse_request_freep) reuse_request *request = NULL;
         reuse_error *error = NULL;

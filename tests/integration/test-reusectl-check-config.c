@@ -135,11 +135,12 @@ Test(check_config, what_it_needs) {
         write_file("check.conf", "[Rule a]\nUser=*\nUnit=a.service\nOptions=mark raw priority\n"
                                  "[Rule b]\nUser=*\nLabel=x\nPath=/run/x/*\nSocketUser=0\n[Rule "
                                  "c]\nUser=*\nOptions=transparent\n"
-                                 "Allow=no\n");
+                                 "Allow=no\n[Rule d]\nUser=*\nNetwork=tcp ip4:icmp\n");
         TOOL_RUN(&result, "check-config check.conf");
         expect_good(
-                "read:   check.conf\nrules:  3\n"
+                "read:   check.conf\nrules:  4\n"
                 "needs:  CAP_NET_RAW (before Linux 5.17, CAP_NET_ADMIN), for mark, priority above 6\n"
+                "needs:  CAP_NET_RAW, for raw IP\n"
                 "needs:  CAP_CHOWN, for SocketUser= and SocketGroup=\n"
                 "needs:  Linux 6.5, for Unit= and Cgroup=\n"
                 "needs:  a security module with labels, for Label=\n");

@@ -123,6 +123,14 @@ static inline Options no_options(void) {
         return options;
 }
 
+/* Those of raw IP are the last two, and not for everybody to make. */
+static inline size_t kinds_to_make(void) {
+        int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, 253);
+
+        fd_close(fd);
+        return ELEMENTS(kinds) - (fd < 0 ? 2 : 0);
+}
+
 static inline Address kind_address(size_t kind) {
         return kit_address(kinds[kind].network, kinds[kind].address);
 }

@@ -78,7 +78,7 @@ static void expect_put_back(const Address *address, const Options *had, const Op
 Test(options_backup, what_was_never_set_is_put_back_as_well) {
         int n_fds = leaks_count_fds();
 
-        for (size_t kind = 0; kind < ELEMENTS(kinds); kind++) {
+        for (size_t kind = 0; kind < kinds_to_make(); kind++) {
                 Address address = kind_address(kind);
                 Options changes = no_options();
                 OptionsBackup backup;
@@ -105,7 +105,7 @@ Test(options_backup, numbers_put_back) {
         int n_fds = leaks_count_fds();
 
         for (size_t i = 0; i < ELEMENTS(numbers); i++)
-                for (size_t kind = 0; kind < ELEMENTS(kinds); kind++)
+                for (size_t kind = 0; kind < kinds_to_make(); kind++)
                         for (int j = 0; j < 4; j++) {
                                 const Number *row = &numbers[i];
                                 Address address = kind_address(kind);

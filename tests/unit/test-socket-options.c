@@ -262,7 +262,7 @@ Test(socket_options, numbers_set_and_read_back) {
         int n_fds = leaks_count_fds();
 
         for (size_t i = 0; i < ELEMENTS(numbers); i++)
-                for (size_t kind = 0; kind < ELEMENTS(kinds); kind++)
+                for (size_t kind = 0; kind < kinds_to_make(); kind++)
                         for (int j = 0; j < 2; j++) {
                                 const Number *row = &numbers[i];
                                 Address address = kind_address(kind);
@@ -285,7 +285,7 @@ Test(socket_options, numbers_set_and_read_back) {
 
 /* Of an option that is not on a kind of socket nothing may be read, of all others something must. */
 Test(socket_options, read_back_has_the_rows_of_its_kind_and_no_others) {
-        for (size_t kind = 0; kind < ELEMENTS(kinds); kind++) {
+        for (size_t kind = 0; kind < kinds_to_make(); kind++) {
                 Address address = kind_address(kind);
                 OptionsReadBack back;
                 int fd = open_with(&address, NULL);
@@ -374,7 +374,7 @@ Test(socket_options, reuse_address_of_multicast_is_set_before_bind) {
 }
 
 Test(socket_options, s3_12_backlog_is_what_the_kernel_has) {
-        for (size_t kind = 0; kind < ELEMENTS(kinds); kind++) {
+        for (size_t kind = 0; kind < kinds_to_make(); kind++) {
                 Address address = kind_address(kind);
                 Options options = no_options();
                 OptionsReadBack back;
@@ -553,7 +553,7 @@ Test(socket_options, what_was_asked_for_at_first_agrees_whatever_the_kernel_made
 }
 
 Test(socket_options, reads_what_is_asked_for_and_what_the_broker_decides) {
-        for (size_t kind = 0; kind < ELEMENTS(kinds); kind++) {
+        for (size_t kind = 0; kind < kinds_to_make(); kind++) {
                 Address address = kind_address(kind);
                 Options asked = no_options();
                 OptionsReadBack back;
@@ -573,7 +573,7 @@ Test(socket_options, reads_what_is_asked_for_and_what_the_broker_decides) {
 }
 
 Test(socket_options, what_the_kernel_has_agrees_when_nothing_was_asked_for) {
-        for (size_t kind = 0; kind < ELEMENTS(kinds); kind++) {
+        for (size_t kind = 0; kind < kinds_to_make(); kind++) {
                 Address address = kind_address(kind);
                 Options had = no_options();
                 OptionsReadBack back;

@@ -27,6 +27,7 @@ static bool can_bind(int fd, const char *host, bool ipv6_only) {
 void families_probe(int (*make)(void *userdata, int family), void *userdata, AddressFamilies *ret) {
         _cleanup_(fd_closep) int fd = -1;
 
+        *ret = (AddressFamilies){ .ipv4 = false };
         if (!make)
                 make = make_own;
         fd = make(userdata, AF_INET);

@@ -144,6 +144,8 @@ static int namespace_learn(Namespace *netns, NamespaceFailure *failure) {
         if (r == 0) {
                 netns->diag_fd = fd_take(&diag);
                 netns->families = families;
+                netns->families.elsewhere = true;
+                netns->families.interfaces = netns->diag_fd;
                 return 0;
         }
         netns->ports = port_pool_free(netns->ports);
@@ -180,7 +182,9 @@ static Namespace *namespace_new(Namespaces *namespaces, uint64_t cookie, const c
         netns->all = namespaces;
         netns->cookie = cookie;
         netns->diag_fd = netns->migrate_fd = -1;
-        netns->families = (AddressFamilies){ .ipv4 = true, .ipv6 = true, .mapped = true };
+        netns->families = (AddressFamilies){
+                .ipv4 = true, .ipv6 = true, .mapped = true, .elsewhere = true, .interfaces = -1
+        };
         strcpy(netns->path, path);
         strcpy(netns->way, path);
         LIST_INSERT_HEAD(&namespaces->list, netns, entry);

@@ -5,7 +5,6 @@
 #include "daemon/wanted.h"
 
 #include <errno.h>
-#include <net/if.h>
 #include <string.h>
 
 #include "daemon/group.h"
@@ -35,9 +34,6 @@ static const char *namespace_misfit(const SocketRequest *request) {
                 return "vsock is the same in every network namespace: leave it out";
         if (ip_network_split(request->network, &family, &protocol))
                 return "raw IP is given in the broker's own network namespace alone: leave it out";
-        /* The broker would look for it among its own interfaces. */
-        if (strchr(request->address, '%'))
-                return "an address with a zone cannot be had in another network namespace";
         return NULL;
 }
 
@@ -132,11 +128,19 @@ int wanted_parse(Context *context, const char *network, const char *address,
         }
 }
 
-static int check_address(Context *context, Wanted *wanted) {
+/* Where the address is to be. */
+static AddressFamilies families_of(const Context *context, const Wanted *wanted) {
+        AddressFamilies families = context->services->families;
+
+        if (wanted->network_namespace)
+                return wanted->network_namespace->families;
+        families.elsewhere = wanted->namespace_path;
+        families.interfaces = -1;
+        return families;
+}
+
+static int check_address(Context *context, const AddressFamilies *families, Wanted *wanted) {
         const SocketRequest *request = wanted->request;
-        const AddressFamilies *families = wanted->network_namespace
-                                                  ? &wanted->network_namespace->families
-                                                  : &context->services->families;
         int r = wanted_parse(context, request->network, request->address, families, &wanted->address);
 
         if (r != 0)
@@ -167,11 +171,12 @@ static int check_sharing(Context *context, Wanted *wanted) {
 }
 
 /* The kernel would follow the zone, and say nothing. */
-static int check_device(Context *context, const Wanted *wanted) {
+static int check_device(Context *context, const AddressFamilies *families, const Wanted *wanted) {
         const Options *options = wanted->request->options;
         uint32_t zone = address_zone(&wanted->address);
 
-        if (zone == 0 || !options->bind_to_device || if_nametoindex(options->bind_to_device) == zone)
+        if (zone == 0 || !options->bind_to_device || (families->elsewhere && families->interfaces < 0) ||
+            address_interface(families, options->bind_to_device) == zone)
                 return 0;
         return refuse(context, WIRE_ERROR_OPTION_INVALID,
                       &(ErrorParameters){ .option = "bindToDevice",
@@ -179,7 +184,7 @@ static int check_device(Context *context, const Wanted *wanted) {
                                                     "leave the option out" });
 }
 
-static int check_options(Context *context, Wanted *wanted) {
+static int check_options(Context *context, const AddressFamilies *families, Wanted *wanted) {
         const Options *options = wanted->request->options;
         OptionRefusal refusal;
 
@@ -187,7 +192,7 @@ static int check_options(Context *context, Wanted *wanted) {
                 return 0;
         wanted->rights = policy_rights_of(options);
         if (socket_options_check(options, &wanted->address, &refusal) == 0)
-                return check_device(context, wanted);
+                return check_device(context, families, wanted);
         return refuse(context, WIRE_ERROR_OPTION_INVALID,
                       &(ErrorParameters){ .option = refusal.option, .reason = refusal.reason });
 }
@@ -215,20 +220,21 @@ static int check_numbers(Context *context, size_t index, Wanted *wanted) {
         return 0;
 }
 
-static int wanted_fill(Context *context, Wanted *wanted) {
+static int wanted_fill(Context *context, const AddressFamilies *families, Wanted *wanted) {
         int r;
 
-        r = check_address(context, wanted);
+        r = check_address(context, families, wanted);
         if (r == 0)
                 r = check_sharing(context, wanted);
         if (r == 0)
                 r = check_steering(context, wanted);
         if (r == 0)
-                r = check_options(context, wanted);
+                r = check_options(context, families, wanted);
         return r;
 }
 
 int wanted_check(Context *context, const SocketRequest *request, size_t index, Wanted *wanted) {
+        AddressFamilies families;
         int r;
 
         *wanted = (Wanted){ .request = request };
@@ -237,10 +243,12 @@ int wanted_check(Context *context, const SocketRequest *request, size_t index, W
                 r = check_namespace(context, wanted);
         if (r == 0)
                 r = enter_namespace(context, wanted);
-        return r ?: wanted_fill(context, wanted);
+        families = families_of(context, wanted);
+        return r ?: wanted_fill(context, &families, wanted);
 }
 
 int wanted_look(Context *context, const SocketRequest *request, size_t index, Wanted *wanted) {
+        AddressFamilies families;
         int r;
 
         *wanted = (Wanted){ .request = request };
@@ -250,5 +258,8 @@ int wanted_look(Context *context, const SocketRequest *request, size_t index, Wa
         if (r == 0 && wanted->namespace_path)
                 wanted->network_namespace =
                         namespace_find(&context->services->namespaces, wanted->namespace_path);
-        return r ?: wanted_fill(context, wanted);
+        families = families_of(context, wanted);
+        /* Who asks need not be one who may have something there. */
+        families.interfaces = -1;
+        return r ?: wanted_fill(context, &families, wanted);
 }

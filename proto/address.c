@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/ioctl.h>
 
 #include "proto/ip-protocol.h"
 #include "proto/limits.h"
@@ -188,10 +189,44 @@ static const char *ports_parse(char *text, uint16_t *ret_first, uint16_t *ret_la
         return NULL;
 }
 
-/* An interface name or, as Go takes it too, an index. The index need not exist: bind() will tell. */
-static const char *zone_parse(const char *zone, uint32_t *ret) {
+uint32_t address_interface(const AddressFamilies *families, const char *name) {
+        struct ifreq request = { .ifr_ifindex = 0 };
+
+        if (!families->elsewhere)
+                return if_nametoindex(name);
+        if (families->interfaces < 0 || strlen(name) >= sizeof(request.ifr_name))
+                return 0;
+        strcpy(request.ifr_name, name);
+        return ioctl(families->interfaces, SIOCGIFINDEX, &request) == 0 ? (uint32_t)request.ifr_ifindex
+                                                                        : 0;
+}
+
+/* Digits alone are an index, also beside an interface that is called so: what is written is one, and has
+ * to mean the same when it is read. */
+static const char *zone_parse_elsewhere(const char *zone, const AddressFamilies *families,
+                                        uint32_t *ret) {
         unsigned long index;
 
+        if (zone[strspn(zone, DIGITS)] == '\0')
+                index = strtoul(zone, NULL, 10);
+        else
+                index = address_interface(families, zone);
+        if (index == 0 && *zone != '\0' && families->interfaces < 0)
+                return NULL;
+        if (index == 0 || index > INT_MAX)
+                return "no such zone; give the name or the index of an interface of that network "
+                       "namespace after '%'";
+
+        *ret = (uint32_t)index;
+        return NULL;
+}
+
+/* An interface name or, as Go takes it too, an index. The index need not exist: bind() will tell. */
+static const char *zone_parse(const char *zone, const AddressFamilies *families, uint32_t *ret) {
+        unsigned long index;
+
+        if (families->elsewhere)
+                return zone_parse_elsewhere(zone, families, ret);
         index = if_nametoindex(zone);
         if (index == 0 && zone[strspn(zone, DIGITS)] == '\0')
                 index = strtoul(zone, NULL, 10);
@@ -219,7 +254,7 @@ static bool host_is_of_link(const Host *host) {
                 IN6_IS_ADDR_MC_NODELOCAL(&host->in6));
 }
 
-static const char *host_parse(char *text, Host *ret) {
+static const char *host_parse(char *text, const AddressFamilies *families, Host *ret) {
         Host host = { .family = AF_UNSPEC };
         char *zone = strchr(text, '%');
 
@@ -251,7 +286,7 @@ static const char *host_parse(char *text, Host *ret) {
                 if (!host_is_of_link(&host))
                         return "a zone (%) belongs to a link-local IPv6 address only; give the address "
                                "without it";
-                reason = zone_parse(zone, &host.scope);
+                reason = zone_parse(zone, families, &host.scope);
                 if (reason)
                         return reason;
         }
@@ -315,6 +350,7 @@ static const char *host_apply(Host *host, int wanted, const AddressFamilies *fam
                 address->u.in6.sin6_family = AF_INET6;
                 address->u.in6.sin6_addr = host->in6;
                 address->u.in6.sin6_scope_id = host->scope;
+                address->zone_elsewhere = families->elsewhere && host->scope != 0;
                 /* A specific address cannot serve IPv4 anyway. */
                 address->ipv6_only = !dual;
         }
@@ -335,7 +371,7 @@ static const char *ip_parse(const char *text, int wanted, const AddressFamilies 
 
         reason = split_host_port(buffer, &host_text, &port_text);
         if (!reason)
-                reason = host_parse(host_text, &host);
+                reason = host_parse(host_text, families, &host);
         if (!reason)
                 reason = ports_parse(port_text, &first, &last);
         if (!reason)
@@ -359,7 +395,7 @@ static const char *raw_parse(const char *text, int wanted, const AddressFamilies
         if (strlen(text) >= sizeof(buffer))
                 return "address is too long for an IP address; give HOST, without a port";
         strcpy(buffer, text);
-        reason = host_parse(buffer, &host);
+        reason = host_parse(buffer, families, &host);
         if (!reason)
                 reason = host_apply(&host, wanted, families, address);
         /* No packet of the other family ever comes, even to the wildcard. */
@@ -514,8 +550,9 @@ const char *address_network(const Address *address, char buffer[static NETWORK_T
 }
 
 /* A name that would not parse again, or not print, is given as its index; so is one that is gone. */
-static void zone_format(uint32_t scope, char buffer[static IF_NAMESIZE]) {
-        const char *name = if_indextoname(scope, buffer);
+static void zone_format(const Address *address, char buffer[static IF_NAMESIZE]) {
+        uint32_t scope = address->u.in6.sin6_scope_id;
+        const char *name = address->zone_elsewhere ? NULL : if_indextoname(scope, buffer);
 
         for (const char *p = name; p && *p != '\0'; p++)
                 if (*p <= 0x20 || *p >= 0x7f || *p == '[' || *p == ']')
@@ -559,7 +596,7 @@ const char *address_format(const Address *address, char buffer[static ADDRESS_TE
         case AF_INET6:
                 inet_ntop(AF_INET6, &address->u.in6.sin6_addr, host, sizeof(host));
                 if (address->u.in6.sin6_scope_id != 0)
-                        zone_format(address->u.in6.sin6_scope_id, zone);
+                        zone_format(address, zone);
                 snprintf(buffer, ADDRESS_TEXT_MAX, raw ? "%s%s%s" : "[%s%s%s]:%u", host,
                          *zone ? "%" : "", zone, address_port(address));
                 break;

@@ -3,8 +3,8 @@
 
 /*
  * Network names and address strings to socket addresses and back. Pure: no name is looked up and no
- * state kept. One exception: the zone of an IPv6 address asks the kernel for an interface of the calling
- * thread's network namespace, which does not block.
+ * state kept. One exception: the zone of an IPv6 address asks the kernel for an interface, which does
+ * not block.
  * The rules are those of Go's net package; docs/protocol.md has the table.
  */
 
@@ -31,12 +31,16 @@ typedef enum Transport {
         _TRANSPORT_N,
 } Transport;
 
-/* What this host's IP stack can do; decides what "tcp" and "udp" without a digit mean. */
+/* What an IP stack can do, and whose it is; decides what "tcp" and "udp" without a digit mean, and what
+ * a zone. Zero but for what it can do: this host's. */
 typedef struct AddressFamilies {
         bool ipv4;
         bool ipv6;
         /* An IPv6 socket can serve IPv4 as well. Implies ipv6. */
         bool mapped;
+        /* It is another network namespace than the calling thread's, */
+        bool elsewhere;
+        int interfaces; /* and a socket of it, borrowed, knows its interfaces; -1: nobody does */
 } AddressFamilies;
 
 /* Every byte that means nothing is zero, padding too: two equal addresses compare equal with memcmp().
@@ -47,6 +51,9 @@ typedef struct Address {
         bool ipv6_only;
         /* TRANSPORT_RAW only: IPPROTO_... */
         uint8_t protocol;
+        /* It has a zone that is an interface of another network namespace: it is written as its index,
+         * which is a name to nobody, as names are here. */
+        bool zone_elsewhere;
         /* First and last port that will do. 0, 0: the broker chooses. Zero without ports of IP. */
         uint16_t port_first;
         uint16_t port_last;
@@ -138,6 +145,9 @@ bool address_is_multicast(const Address *address);
 /* The interface that the zone of a link-local IPv6 address names; 0 for all others. */
 uint32_t address_zone(const Address *address);
 
+/* The index of the interface called @name, where @families are; 0: there is none, or nobody knows. */
+uint32_t address_interface(const AddressFamilies *families, const char *name);
+
 /* The sockaddr's port in host order; 0 if it has none. */
 uint16_t address_port(const Address *address);
 
@@ -145,7 +155,7 @@ uint16_t address_port(const Address *address);
 void address_set_port(Address *address, uint16_t port);
 
 /*
- * Takes over a sockaddr read from the kernel (getsockname), keeping transport and ipv6_only. Its port
+ * Takes over a sockaddr read from the kernel (getsockname), keeping everything else. Its port
  * becomes port_first and port_last.
  */
 void address_set_sockaddr(Address *address, const struct sockaddr_storage *ss, socklen_t len);

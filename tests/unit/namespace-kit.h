@@ -10,10 +10,12 @@
 #include <criterion/new/assert.h>
 #include <fcntl.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
@@ -70,6 +72,38 @@ static inline void namespace_kit_add_at(const char *path) {
 static inline const char *namespace_kit_path(const char *name, char buffer[static 64]) {
         snprintf(buffer, 64, "/run/netns/%s", name);
         return buffer;
+}
+
+/* The loopback of where this process is has this name from now on, and also the address fe80::1. The
+ * kernel looks at the address in its own time, and until then nothing can be bound there. */
+static inline void namespace_kit_rename_loopback(const char *name) {
+        struct {
+                struct in6_addr address;
+                uint32_t prefix;
+                int interface;
+        } link = { .address = { { { 0xfe, 0x80, [15] = 1 } } }, .prefix = 64, .interface = 1 };
+        struct sockaddr_in6 in6 = { .sin6_family = AF_INET6,
+                                    .sin6_addr = link.address,
+                                    .sin6_scope_id = 1 };
+        _cleanup_(fd_closep) int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        struct ifreq lo = { .ifr_name = "lo" };
+        int r = -1;
+
+        if (fd < 0)
+                cr_skip_test("there is no IPv6");
+        cr_assert(zero(int, ioctl(fd, SIOCSIFFLAGS, &lo)), "%m");
+        strcpy(lo.ifr_newname, name);
+        cr_assert(zero(int, ioctl(fd, SIOCSIFNAME, &lo)), "%m");
+        strcpy(lo.ifr_name, name);
+        lo.ifr_flags = IFF_UP | IFF_MULTICAST;
+        cr_assert(zero(int, ioctl(fd, SIOCSIFFLAGS, &lo)), "%m");
+        cr_assert(zero(int, ioctl(fd, SIOCSIFADDR, &link)), "%m");
+        for (int i = 0; i < 1000000 && r < 0; i++) {
+                r = bind(fd, (struct sockaddr *)&in6, sizeof(in6));
+                if (r < 0)
+                        sched_yield();
+        }
+        cr_assert(zero(int, r), "%m");
 }
 
 /* As "ip netns add" and "ip netns delete". */

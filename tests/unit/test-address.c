@@ -802,6 +802,62 @@ Test(address, zone_by_name_and_by_number) {
         cr_assert(eq(u32, address_zone(&b), 77));
 }
 
+/* ---- another network namespace ------------------------------------------------------------------- */
+
+static const char *zone_refusal(const char *text, const AddressFamilies *families) {
+        const char *reason = "";
+        Address address;
+
+        cr_assert(eq(int, address_parse("udp6", text, families, &address, &reason), ADDRESS_E_INVALID),
+                  "%s", text);
+        return reason;
+}
+
+static void expect_zone(const char *text, const AddressFamilies *families, uint32_t zone,
+                        const char *formatted) {
+        const char *reason = "";
+        char buffer[ADDRESS_TEXT_MAX];
+        Address address;
+
+        cr_assert(zero(int, address_parse("udp6", text, families, &address, &reason)), "%s: %s", text,
+                  reason);
+        cr_assert(eq(u32, address_zone(&address), zone), "%s", text);
+        cr_assert(eq(str, (char *)address_format(&address, buffer), (char *)formatted));
+}
+
+/* The socket is of this namespace, for want of another; it is asked all the same. */
+Test(address, zones_of_another_network_namespace) {
+        _cleanup_(fd_closep) int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0);
+        const AddressFamilies there = { .ipv6 = true, .elsewhere = true, .interfaces = fd };
+        static const char *const none[] = {
+                "[fe80::1%]:80",           "[fe80::1%nope]:80",        "[fe80::1%0]:80",
+                "[fe80::1%2147483648]:80", "[fe80::1%" HUNDRED "]:80", "[fe80::1%abcdefghijklmnop]:80"
+        };
+
+        for (size_t i = 0; i < ELEMENTS(none); i++)
+                cr_expect(strstr(zone_refusal(none[i], &there), "of that network namespace") != NULL,
+                          "%s", none[i]);
+        cr_expect(strstr(zone_refusal("[fe80::1]:80", &there), "means nothing") != NULL);
+        cr_expect(strstr(zone_refusal("[::1%lo]:80", &there), "link-local IPv6 address only") != NULL);
+        expect_zone("[fe80::1%lo]:80", &there, 1, "[fe80::1%1]:80");
+        expect_zone("[fe80::1%1]:80", &there, 1, "[fe80::1%1]:80");
+        expect_zone("[fe80::1%77]:80", &there, 77, "[fe80::1%77]:80");
+        cr_assert(eq(u32, address_interface(&there, "lo"), if_nametoindex("lo")));
+        cr_assert(zero(u32, address_interface(&there, "nope")));
+        cr_assert(eq(u32, address_interface(&all, "lo"), if_nametoindex("lo")));
+}
+
+/* As of one that is not entered. A number is what it is. */
+Test(address, zones_that_nobody_knows) {
+        static const AddressFamilies there = { .ipv6 = true, .elsewhere = true, .interfaces = -1 };
+
+        cr_expect(strstr(zone_refusal("[fe80::1%]:80", &there), "of that network namespace") != NULL);
+        cr_expect(strstr(zone_refusal("[fe80::1]:80", &there), "means nothing") != NULL);
+        expect_zone("[fe80::1%lo]:80", &there, 0, "[fe80::1]:80");
+        expect_zone("[fe80::1%77]:80", &there, 77, "[fe80::1%77]:80");
+        cr_assert(zero(u32, address_interface(&there, "lo")));
+}
+
 Test(address, wildcard_and_multicast) {
         static const struct {
                 const char *network;

@@ -36,23 +36,26 @@ void judge_socket(const Policy *policy, const Subject *subject, const Address *a
 }
 
 void judge_outgoing(const Policy *policy, const Subject *subject, const Address *address,
-                    unsigned rights, PolicyVerdict *ret) {
+                    unsigned rights, const char *network_namespace, PolicyVerdict *ret) {
         PolicySubject who = judge_subject(subject);
 
         policy_decide_outgoing(policy,
                                &(PolicyQuery){ .subject = &who,
                                                .address = address,
                                                .sharing = SHARING_EXCLUSIVE,
-                                               .rights = rights },
+                                               .rights = rights,
+                                               .network_namespace = network_namespace },
                                ret);
 }
 
-bool judge_is_own(const Policy *policy, const Endpoint *endpoint, const Subject *subject) {
+bool judge_is_own(const Policy *policy, const Endpoint *endpoint, const Subject *subject,
+                  const char *network_namespace) {
         PolicyVerdict verdict;
 
         if (endpoint->passed)
                 return false;
-        judge_socket(policy, subject, &endpoint->address, endpoint->sharing, 0, NULL, &verdict);
+        judge_socket(policy, subject, &endpoint->address, endpoint->sharing, 0, network_namespace,
+                     &verdict);
         return verdict.allowed && tenant_equal(&endpoint->tenant, &verdict.tenant);
 }
 

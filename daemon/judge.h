@@ -17,15 +17,18 @@ PolicySubject judge_subject(const Subject *subject);
 void judge_socket(const Policy *policy, const Subject *subject, const Address *address, Sharing sharing,
                   unsigned rights, const char *network_namespace, PolicyVerdict *ret);
 
-/* May @subject have a socket that only goes out, from @address? See policy_decide_outgoing(). */
+/* May @subject have a socket that only goes out, from @address? See policy_decide_outgoing().
+ * @network_namespace: as above. */
 void judge_outgoing(const Policy *policy, const Subject *subject, const Address *address,
-                    unsigned rights, PolicyVerdict *ret);
+                    unsigned rights, const char *network_namespace, PolicyVerdict *ret);
 
 /*
  * Whether the endpoint is @subject's tenant's, by the rules in force: only that tenant's connections
- * come from there. Those of a .socket unit are nobody's.
+ * come from there. Those of a .socket unit are nobody's. @network_namespace: by which path @subject has
+ * come to it; NULL: it is in the broker's own.
  */
-bool judge_is_own(const Policy *policy, const Endpoint *endpoint, const Subject *subject);
+bool judge_is_own(const Policy *policy, const Endpoint *endpoint, const Subject *subject,
+                  const char *network_namespace);
 
 /*
  * May @subject, to whom @verdict gives the address, join those who have the endpoint? It belongs to its

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "daemon/namespace.h"
 #include "proto/cleanup.h"
 
 static bool is_loopback(const Address *address) {
@@ -77,6 +78,7 @@ typedef struct Search {
         const OriginCandidate *candidates;
         size_t n;
         const Address *remote;
+        const Namespace *network_namespace;
 } Search;
 
 static bool is_of(const Search *search, size_t i, OriginClass class) {
@@ -98,7 +100,8 @@ static int choose_preferred(const Search *search, OriginRoute route, size_t *ret
         const OriginCandidate *best = NULL;
         Address preferred;
 
-        if (count(search, ORIGIN_SPECIFIC) == 0 || !route(search->remote, &preferred))
+        if (count(search, ORIGIN_SPECIFIC) == 0 ||
+            !route(search->network_namespace, search->remote, &preferred))
                 return ORIGIN_E_NONE;
         for (size_t i = 0; i < search->n; i++) {
                 const OriginCandidate *candidate = &search->candidates[i];
@@ -127,9 +130,12 @@ static int choose_any(const Search *search, OriginClass class, uint64_t random, 
         return 0;
 }
 
-int origin_choose(const OriginCandidate *candidates, size_t n, const Address *remote, OriginRoute route,
-                  uint64_t random, size_t *ret) {
-        const Search search = { .candidates = candidates, .n = n, .remote = remote };
+int origin_choose(const OriginCandidate *candidates, size_t n, const Address *remote,
+                  const Namespace *network_namespace, OriginRoute route, uint64_t random, size_t *ret) {
+        const Search search = { .candidates = candidates,
+                                .n = n,
+                                .remote = remote,
+                                .network_namespace = network_namespace };
         int r;
 
         if (!is_dialable(remote) &&
@@ -141,9 +147,18 @@ int origin_choose(const OriginCandidate *candidates, size_t n, const Address *re
         return r == 0 ? 0 : choose_any(&search, ORIGIN_WILDCARD, random, ret);
 }
 
-bool origin_route(const Address *remote, Address *ret) {
-        _cleanup_(fd_closep) int fd =
-                socket(address_family(remote), SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+/* Datagrams; -1: there is none to be had. */
+static int make_socket(const Namespace *network_namespace, int family) {
+        NamespaceFailure failure;
+        int fd = -1;
+
+        if (!network_namespace)
+                return socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        return namespace_socket(network_namespace, family, SOCK_DGRAM, 0, &fd, &failure) == 0 ? fd : -1;
+}
+
+bool origin_route(const Namespace *network_namespace, const Address *remote, Address *ret) {
+        _cleanup_(fd_closep) int fd = make_socket(network_namespace, address_family(remote));
         struct sockaddr_storage ss = { 0 };
         socklen_t len = sizeof(ss);
 

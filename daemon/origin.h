@@ -14,6 +14,8 @@
 
 #include "proto/address.h"
 
+typedef struct Namespace Namespace;
+
 typedef enum OriginClass {
         ORIGIN_SPECIFIC,
         ORIGIN_LOOPBACK, /* 127.0.0.0/8, ::1 */
@@ -26,8 +28,9 @@ typedef struct OriginCandidate {
         uint64_t id; /* of several that are as good, the lowest is taken */
 } OriginCandidate;
 
-/* Asks for the address that the kernel would connect from to @remote; false: it does not say. */
-typedef bool (*OriginRoute)(const Address *remote, Address *ret);
+/* Asks for the address that the kernel would connect from to @remote; false: it does not say.
+ * @network_namespace: where; NULL: in the broker's own. */
+typedef bool (*OriginRoute)(const Namespace *network_namespace, const Address *remote, Address *ret);
 
 enum {
         _ORIGIN_E_SUCCESS,
@@ -44,11 +47,12 @@ bool origin_serves(const Address *local, const Address *remote);
 void origin_bind_address(const Address *local, const Address *remote, Address *ret);
 
 /*
- * Chooses among those of the @n candidates that serve @remote. @random decides between those that are
- * equally good for it. Returns 0 with *@ret the index of one, or ORIGIN_E_*.
+ * Chooses among those of the @n candidates that serve @remote, which are all of @network_namespace.
+ * @random decides between those that are equally good for it. Returns 0 with *@ret the index of one, or
+ * ORIGIN_E_*.
  */
-int origin_choose(const OriginCandidate *candidates, size_t n, const Address *remote, OriginRoute route,
-                  uint64_t random, size_t *ret);
+int origin_choose(const OriginCandidate *candidates, size_t n, const Address *remote,
+                  const Namespace *network_namespace, OriginRoute route, uint64_t random, size_t *ret);
 
 /* As the kernel's routing table has it. Sends nothing. */
-bool origin_route(const Address *remote, Address *ret);
+bool origin_route(const Namespace *network_namespace, const Address *remote, Address *ret);

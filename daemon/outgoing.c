@@ -29,6 +29,7 @@
 
 typedef struct Outgoing {
         const DialIn *in;
+        AddressFamilies families; /* of where it is to be */
         Address remote;
         SocketRequest request; /* as who follows refusals is told of it */
         Wanted wanted;         /* at the address to come from */
@@ -61,7 +62,11 @@ static int check_remote(Context *context, Outgoing *outgoing) {
                               &(ErrorParameters){ .feature = in->network,
                                                   .reason = "a UNIX socket has no port to come from: "
                                                             "connect without the broker" });
-        r = wanted_parse(context, in->network, in->remote_address, &context->services->families,
+        r = wanted_enter(context, &outgoing->wanted);
+        if (r != 0)
+                return r;
+        outgoing->families = wanted_families(context, &outgoing->wanted);
+        r = wanted_parse(context, in->network, in->remote_address, &outgoing->families,
                          &outgoing->remote);
         if (r != 0)
                 return r;
@@ -93,7 +98,7 @@ static void set_unbound(Outgoing *outgoing) {
 static int check_local(Context *context, Outgoing *outgoing) {
         const char *text = outgoing->in->local_address;
         Address local;
-        int r = wanted_parse(context, outgoing->in->network, text, &context->services->families, &local);
+        int r = wanted_parse(context, outgoing->in->network, text, &outgoing->families, &local);
 
         if (r != 0)
                 return r;
@@ -151,7 +156,7 @@ static int come_from(Context *context, Outgoing *outgoing, Endpoint *endpoint) {
         outgoing->endpoint = endpoint;
         outgoing->wanted.sharing = endpoint->sharing;
         judge_socket(policy_of(context), context->subject, &endpoint->address, endpoint->sharing,
-                     outgoing->wanted.rights, NULL, &verdict);
+                     outgoing->wanted.rights, outgoing->wanted.namespace_path, &verdict);
         return take_verdict(context, outgoing, &endpoint->address, &verdict);
 }
 
@@ -160,7 +165,7 @@ static int come_from_anywhere(Context *context, Outgoing *outgoing) {
         PolicyVerdict verdict;
 
         judge_outgoing(policy_of(context), context->subject, &outgoing->wanted.address,
-                       outgoing->wanted.rights, &verdict);
+                       outgoing->wanted.rights, outgoing->wanted.namespace_path, &verdict);
         return take_verdict(context, outgoing, &outgoing->wanted.address, &verdict);
 }
 
@@ -181,13 +186,19 @@ static bool is_lent(const Endpoint *endpoint) {
                address_family(address) != AF_INET || address_is_wildcard(address);
 }
 
+static bool is_own(const Context *context, const Outgoing *outgoing, const Endpoint *endpoint) {
+        return judge_is_own(policy_of(context), endpoint, context->subject,
+                            outgoing->wanted.namespace_path);
+}
+
 static void consider(const Context *context, const Outgoing *outgoing, Endpoint *endpoint,
                      Candidates *candidates) {
         /* Members of one group often lie side by side. */
         if (candidates->n > 0 && candidates->endpoints[candidates->n - 1] == endpoint)
                 return;
-        if (endpoint->network_namespace || !origin_serves(&endpoint->address, &outgoing->remote) ||
-            !is_lent(endpoint) || !judge_is_own(policy_of(context), endpoint, context->subject))
+        if (endpoint->network_namespace != outgoing->wanted.network_namespace ||
+            !origin_serves(&endpoint->address, &outgoing->remote) || !is_lent(endpoint) ||
+            !is_own(context, outgoing, endpoint))
                 return;
         candidates->endpoints[candidates->n] = endpoint;
         candidates->items[candidates->n++] = (OriginCandidate){ &endpoint->address, endpoint->id };
@@ -220,10 +231,11 @@ static int gather(const Context *context, const Outgoing *outgoing, Candidates *
         return 0;
 }
 
-static Endpoint *find_at(const Context *context, Address address) {
+static Endpoint *find_at(const Context *context, const Outgoing *outgoing, const Address *address) {
         char key[ENDPOINT_KEY_MAX];
 
-        return endpoint_find(&context->services->endpoints, endpoint_key(&address, key));
+        return endpoint_find(&context->services->endpoints,
+                             endpoint_key_in(outgoing->wanted.network_namespace, address, key));
 }
 
 /* A datagram socket at a wildcard comes to be, once it is connected, where there may be such a group. */
@@ -235,10 +247,11 @@ static bool may_come_from(const Context *context, const Outgoing *outgoing, cons
         if (!is_lent(endpoint))
                 return false;
         if (local->transport != TRANSPORT_UDP || address_family(local) != AF_INET ||
-            !address_is_wildcard(local) || !origin_route(&outgoing->remote, &source))
+            !address_is_wildcard(local) ||
+            !origin_route(outgoing->wanted.network_namespace, &outgoing->remote, &source))
                 return true;
         address_set_port(&source, address_port(local));
-        neighbour = find_at(context, source);
+        neighbour = find_at(context, outgoing, &source);
         return !neighbour || is_lent(neighbour);
 }
 
@@ -254,8 +267,8 @@ static int choose(Context *context, Outgoing *outgoing) {
         /* Without, it is always the same one. */
         if (candidates.n > 0)
                 (void)!getrandom(&random, sizeof(random), 0);
-        r = origin_choose(candidates.items, candidates.n, &outgoing->remote, origin_route, random,
-                          &chosen);
+        r = origin_choose(candidates.items, candidates.n, &outgoing->remote,
+                          outgoing->wanted.network_namespace, origin_route, random, &chosen);
         if (r == ORIGIN_E_UNDIALABLE)
                 return refuse_address(context, outgoing->in->remote_address,
                                       "undialable: no host answers to it by this address alone");
@@ -271,16 +284,17 @@ static int choose(Context *context, Outgoing *outgoing) {
 
 /* The endpoint that has what comes to @local: the one there, else at the wildcard of its family, else of
  * both. */
-static Endpoint *find_serving(const Context *context, const Address *local) {
+static Endpoint *find_serving(const Context *context, const Outgoing *outgoing) {
+        const Address *local = &outgoing->wanted.address;
         Address wildcard = { .transport = local->transport, .ipv6_only = local->ipv6_only };
-        Endpoint *endpoint = find_at(context, *local);
+        Endpoint *endpoint = find_at(context, outgoing, local);
 
         if (endpoint)
                 return endpoint;
         wildcard.u.sa.sa_family = (sa_family_t)address_family(local);
         wildcard.len = local->len;
         address_set_port(&wildcard, address_port(local));
-        endpoint = find_at(context, wildcard);
+        endpoint = find_at(context, outgoing, &wildcard);
         if (endpoint)
                 return endpoint;
         memset(&wildcard.u, 0, sizeof(wildcard.u));
@@ -288,7 +302,7 @@ static Endpoint *find_serving(const Context *context, const Address *local) {
         wildcard.u.sa.sa_family = AF_INET6;
         wildcard.len = sizeof(wildcard.u.in6);
         address_set_port(&wildcard, address_port(local));
-        return find_at(context, wildcard);
+        return find_at(context, outgoing, &wildcard);
 }
 
 static int refuse_local(Context *context, const char *reason) {
@@ -306,14 +320,14 @@ static int obey(Context *context, Outgoing *outgoing) {
 
         if (address_port(local) == 0)
                 return come_from_anywhere(context, outgoing);
-        endpoint = find_serving(context, local);
-        if (endpoint && judge_is_own(policy_of(context), endpoint, context->subject))
+        endpoint = find_serving(context, outgoing);
+        if (endpoint && is_own(context, outgoing, endpoint))
                 return !may_come_from(context, outgoing, endpoint)
                                ? refuse_local(context, "a group of datagram sockets at an address of "
                                                        "IPv4 has no room for one that is connected")
                                : come_from(context, outgoing, endpoint);
         judge_socket(policy_of(context), context->subject, local, SHARING_EXCLUSIVE,
-                     outgoing->wanted.rights, NULL, &verdict);
+                     outgoing->wanted.rights, outgoing->wanted.namespace_path, &verdict);
         r = take_verdict(context, outgoing, local, &verdict);
         if (r != 0)
                 return r;
@@ -321,7 +335,8 @@ static int obey(Context *context, Outgoing *outgoing) {
                 return refuse_local(context, "the socket there is the service manager's, and lets none "
                                              "of the broker's beside it");
         if (!endpoint)
-                endpoint = overlap_find(endpoints, local, &verdict.tenant);
+                endpoint = overlap_find_in(endpoints, outgoing->wanted.network_namespace, local,
+                                           &verdict.tenant);
         return endpoint ? refuse_in_use(context, endpoint_address_text(endpoint), endpoint) : 0;
 }
 
@@ -347,7 +362,7 @@ static int lend_neighbours(const Context *context, const Outgoing *outgoing) {
         int r = 0;
 
         for (; endpoint && r == 0; endpoint = endpoint->hh.next)
-                if (!endpoint->network_namespace &&
+                if (endpoint->network_namespace == outgoing->wanted.network_namespace &&
                     overlap_between(&endpoint->address, &outgoing->wanted.address) &&
                     tenant_equal(&endpoint->tenant, &outgoing->endpoint->tenant))
                         r = lend(endpoint);
@@ -364,11 +379,17 @@ static int refuse_dial(Context *context, const Outgoing *outgoing, int outcome,
         case SOCKET_FACTORY_E_IN_USE:
                 return refuse_in_use(context, text,
                                      address_port(local) > 0 && !outgoing->endpoint
-                                             ? overlap_find(&context->services->endpoints, local, NULL)
+                                             ? overlap_find_in(&context->services->endpoints,
+                                                               outgoing->wanted.network_namespace, local,
+                                                               NULL)
                                              : NULL);
         case SOCKET_FACTORY_E_NOT_LOCAL:
                 return refuse(context, WIRE_ERROR_ADDRESS_UNAVAILABLE,
                               &(ErrorParameters){ .address = text });
+        case SOCKET_FACTORY_E_NAMESPACE:
+                return refuse(
+                        context, WIRE_ERROR_OPTION_INVALID,
+                        &(ErrorParameters){ .option = "networkNamespace", .reason = failure->reason });
         case SOCKET_FACTORY_E_OPTION_INVALID:
                 return refuse(context, WIRE_ERROR_OPTION_INVALID,
                               &(ErrorParameters){ .option = failure->refusal.option,
@@ -384,6 +405,7 @@ static int open_dial(Context *context, const Outgoing *outgoing, int *ret_fd, Ad
         Endpoint *endpoint = outgoing->endpoint;
         bool steered = endpoint && group_is_steered(endpoint);
         const DialSpec spec = {
+                .network_namespace = outgoing->wanted.network_namespace,
                 .local = outgoing->wanted.address,
                 .remote = &outgoing->remote,
                 .options = outgoing->in->options,
@@ -434,6 +456,9 @@ static int dial(Context *context, const Outgoing *outgoing) {
         Address bound;
         int r;
 
+        /* Policy gave what policy_may_enter() said it never would. */
+        if (outgoing->wanted.namespace_path && !outgoing->wanted.network_namespace)
+                return error_origin(-ENOTRECOVERABLE);
         /* For as long as the broker has it. */
         r = user_charge(context->user, RESOURCE_DESCRIPTORS, 1, &charge);
         if (r != 0)
@@ -457,6 +482,9 @@ int method_dial(Context *context, const void *p) {
         if (!outgoing)
                 return error_origin(-ENOMEM);
         *outgoing = (Outgoing){ .in = p };
+        outgoing->request = (SocketRequest){ .network = outgoing->in->network,
+                                             .address = outgoing->in->remote_address,
+                                             .network_namespace = outgoing->in->network_namespace };
         outgoing->wanted.request = &outgoing->request;
         outgoing->wanted.sharing = SHARING_EXCLUSIVE;
         r = check_form(context, outgoing);

@@ -358,16 +358,13 @@ static int dial_hand_over(int fd, const DialSpec *spec, SocketFailure *failure) 
 
 int socket_factory_dial(const DialSpec *spec, int *ret_fd, Address *ret_bound,
                         SocketFailure *ret_failure) {
-        const Address *local = &spec->local;
-        const SocketSpec common = { .address = *local };
-        _cleanup_(fd_closep) int fd =
-                socket(address_family(local),
-                       address_socket_type(local) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        int r;
+        const SocketSpec common = { .network_namespace = spec->network_namespace,
+                                    .address = spec->local };
+        _cleanup_(fd_closep) int fd = -1;
+        int r = make(&common, &fd, ret_failure);
 
-        if (fd < 0)
-                return fail(ret_failure, "socket", NULL);
-        r = dial_prepare(fd, spec, ret_failure);
+        if (r == 0)
+                r = dial_prepare(fd, spec, ret_failure);
         if (r == 0)
                 r = dial_bind(fd, spec, ret_failure);
         if (r == 0)

@@ -69,6 +69,7 @@ int socket_factory_open(const SocketSpec *spec, int *ret_fd, Address *ret_bound,
 
 /* A socket that is to connect. */
 typedef struct DialSpec {
+        const Namespace *network_namespace; /* as of SocketSpec */
         /* What it is bound to, of the family of @remote; port 0 leaves that to the kernel. */
         Address local;
         const Address *remote;

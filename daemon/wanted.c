@@ -80,6 +80,22 @@ static int enter_namespace(Context *context, Wanted *wanted) {
         }
 }
 
+int wanted_enter(Context *context, Wanted *wanted) {
+        int r = check_namespace(context, wanted);
+
+        return r ?: enter_namespace(context, wanted);
+}
+
+AddressFamilies wanted_families(const Context *context, const Wanted *wanted) {
+        AddressFamilies families = context->services->families;
+
+        if (wanted->network_namespace)
+                return wanted->network_namespace->families;
+        families.elsewhere = wanted->namespace_path;
+        families.interfaces = -1;
+        return families;
+}
+
 PortPool *wanted_ports(const Context *context, const Wanted *wanted) {
         return wanted->network_namespace && wanted->network_namespace->ports
                        ? wanted->network_namespace->ports
@@ -126,17 +142,6 @@ int wanted_parse(Context *context, const char *network, const char *address,
                 return refuse(context, WIRE_ERROR_ADDRESS_INVALID,
                               &(ErrorParameters){ .address = address, .reason = reason });
         }
-}
-
-/* Where the address is to be. */
-static AddressFamilies families_of(const Context *context, const Wanted *wanted) {
-        AddressFamilies families = context->services->families;
-
-        if (wanted->network_namespace)
-                return wanted->network_namespace->families;
-        families.elsewhere = wanted->namespace_path;
-        families.interfaces = -1;
-        return families;
 }
 
 static int check_address(Context *context, const AddressFamilies *families, Wanted *wanted) {
@@ -240,10 +245,8 @@ int wanted_check(Context *context, const SocketRequest *request, size_t index, W
         *wanted = (Wanted){ .request = request };
         r = check_numbers(context, index, wanted);
         if (r == 0)
-                r = check_namespace(context, wanted);
-        if (r == 0)
-                r = enter_namespace(context, wanted);
-        families = families_of(context, wanted);
+                r = wanted_enter(context, wanted);
+        families = wanted_families(context, wanted);
         return r ?: wanted_fill(context, &families, wanted);
 }
 
@@ -258,7 +261,7 @@ int wanted_look(Context *context, const SocketRequest *request, size_t index, Wa
         if (r == 0 && wanted->namespace_path)
                 wanted->network_namespace =
                         namespace_find(&context->services->namespaces, wanted->namespace_path);
-        families = families_of(context, wanted);
+        families = wanted_families(context, wanted);
         /* Who asks need not be one who may have something there. */
         families.interfaces = -1;
         return r ?: wanted_fill(context, &families, wanted);

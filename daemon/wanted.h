@@ -54,5 +54,11 @@ int wanted_check(Context *context, const SocketRequest *request, size_t index, W
  * name. */
 int wanted_look(Context *context, const SocketRequest *request, size_t index, Wanted *wanted);
 
+/* Of a request that has nothing else yet: its namespace alone, as wanted_check() enters it. */
+int wanted_enter(Context *context, Wanted *wanted);
+
+/* Where its addresses are to be. */
+AddressFamilies wanted_families(const Context *context, const Wanted *wanted);
+
 /* Where the ports for "port 0" come from. */
 PortPool *wanted_ports(const Context *context, const Wanted *wanted);

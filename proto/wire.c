@@ -213,6 +213,7 @@ static const Field dial_in_fields[] = {
         STRING(DialIn, network, "network"),
         STRING(DialIn, remote_address, "remoteAddress"),
         STRING_OR_NULL(DialIn, local_address, "localAddress"),
+        STRING_OR_NULL(DialIn, network_namespace, "networkNamespace"),
         RECORD_OR_NULL(DialIn, options, "options", &wire_options),
 };
 static DEFINE(dial_in, "", DialIn);

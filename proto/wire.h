@@ -234,6 +234,7 @@ typedef struct DialIn {
         const char *network;
         const char *remote_address;
         const char *local_address;
+        const char *network_namespace;
         Options *options;
 } DialIn;
 

@@ -217,7 +217,7 @@ Test(judge, users_of_its_tenant_see) {
 /* ---- who may connect from there ------------------------------------------------------------------ */
 
 static bool is_own(const Scene *scene, uid_t uid) {
-        return judge_is_own(scene->policy, scene->endpoint, &(Subject){ .uid = uid, .gid = uid });
+        return judge_is_own(scene->policy, scene->endpoint, &(Subject){ .uid = uid, .gid = uid }, NULL);
 }
 
 Test(judge, connections_are_of_the_tenant_alone) {
@@ -256,7 +256,8 @@ static bool may_go_out(const char *first, const char *second, const char *from, 
         const Address address = kit_address("tcp4", from);
         PolicyVerdict verdict;
 
-        judge_outgoing(policy, &(Subject){ .uid = OWNER, .gid = OWNER }, &address, rights, &verdict);
+        judge_outgoing(policy, &(Subject){ .uid = OWNER, .gid = OWNER }, &address, rights, NULL,
+                       &verdict);
         policy_free(policy);
         return verdict.allowed;
 }

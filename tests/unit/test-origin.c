@@ -20,7 +20,7 @@ enum {
 static const char *route_says;
 static size_t n_asked;
 
-static bool fake_route(const Address *remote, Address *ret) {
+static bool fake_route(const Namespace *network_namespace, const Address *remote, Address *ret) {
         n_asked++;
         if (!route_says)
                 return false;
@@ -55,7 +55,7 @@ static int choose(const Case *c, uint64_t random) {
         size_t n = read_candidates(c, addresses, candidates), chosen = CANDIDATES_MAX;
 
         route_says = c->route;
-        switch (origin_choose(candidates, n, &remote, fake_route, random, &chosen)) {
+        switch (origin_choose(candidates, n, &remote, NULL, fake_route, random, &chosen)) {
         case 0:
                 return (int)chosen;
         case ORIGIN_E_NONE:
@@ -222,7 +222,8 @@ Test(origin, s1_11_first_and_always_the_same) {
         for (uint64_t draw = 0; draw < DRAWS; draw++) {
                 size_t chosen = 0;
 
-                cr_assert(zero(int, origin_choose(candidates, 3, &remote, fake_route, draw, &chosen)));
+                cr_assert(zero(int,
+                               origin_choose(candidates, 3, &remote, NULL, fake_route, draw, &chosen)));
                 cr_assert(eq(sz, chosen, 2));
         }
 }
@@ -349,7 +350,7 @@ Test(origin, s1_13_wildcard_of_the_family_is_bound) {
 Test(origin, a_route_of_the_kernel_s) {
         Address remote = kit_address("tcp4", "127.0.0.1:80"), source;
 
-        cr_assert(origin_route(&remote, &source));
+        cr_assert(origin_route(NULL, &remote, &source));
         cr_assert(eq(u32, ntohl(source.u.in.sin_addr.s_addr), INADDR_LOOPBACK));
 }
 
@@ -358,5 +359,5 @@ Test(origin, a_kernel_without_a_route) {
 
         if (!kit_own_network())
                 cr_skip_test("needs a network of its own");
-        cr_assert(not(origin_route(&remote, &source)));
+        cr_assert(not(origin_route(NULL, &remote, &source)));
 }

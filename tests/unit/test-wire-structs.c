@@ -125,7 +125,8 @@ static const Member acquire_out[] = { MEMBER(AcquireOut, sockets),
 static const Member leases_in[] = { MEMBER(LeasesIn, leases) };
 static const Member set_weight_in[] = { MEMBER(SetWeightIn, leases), MEMBER(SetWeightIn, weight) };
 static const Member dial_in[] = { MEMBER(DialIn, network), MEMBER(DialIn, remote_address),
-                                  MEMBER(DialIn, local_address), MEMBER(DialIn, options) };
+                                  MEMBER(DialIn, local_address), MEMBER(DialIn, network_namespace),
+                                  MEMBER(DialIn, options) };
 static const Member dial_out[] = { MEMBER(DialOut, socket_file_descriptor), MEMBER(DialOut, cookie),
                                    MEMBER(DialOut, network), MEMBER(DialOut, local_address),
                                    MEMBER(DialOut, reused) };

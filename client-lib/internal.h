@@ -79,7 +79,7 @@ struct reuse_request {
         SocketRequest sockets[SOCKETS_MAX];
         size_t n;
         int lifetime;         /* -1: not said */
-        bool options_only;    /* other keys are not known */
+        bool is_outgoing;     /* of the other keys than those of options most are not known */
         RequestBlock *blocks; /* everything that the sockets point to */
 };
 
@@ -89,8 +89,8 @@ char *request_copy(reuse_request *request, const char *text);
 /* reuse_request_set() for each of "key=value,key=value". NULL stands for none. */
 int reuse_request_set_list(reuse_request *request, const char *list, reuse_error **ret_error);
 
-/* The same for the socket added last, with keys of Options alone. */
-int reuse_request_set_options(reuse_request *request, const char *list, reuse_error **ret_error);
+/* The same for the socket added last, with keys of Options and networkNamespace alone. */
+int reuse_request_set_outgoing(reuse_request *request, const char *list, reuse_error **ret_error);
 
 /* ---- resolve.c ---- */
 

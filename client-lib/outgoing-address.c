@@ -31,8 +31,14 @@ static const OutgoingKind kinds[] = {
         { "vsock", NULL, SOCK_STREAM, 0, false, false },
 };
 
-/* What this host cannot do, the kernel says when it comes to it. */
-static const AddressFamilies any_family = { .ipv4 = true, .ipv6 = true, .mapped = true };
+/* What the host cannot do, the kernel says when it comes to it. Of elsewhere no interface is known. */
+static AddressFamilies families_of(const char *network_namespace) {
+        return (AddressFamilies){ .ipv4 = true,
+                                  .ipv6 = true,
+                                  .mapped = true,
+                                  .elsewhere = network_namespace,
+                                  .interfaces = -1 };
+}
 
 const OutgoingKind *outgoing_kind_find(const char *network) {
         for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
@@ -94,14 +100,20 @@ static void address_set_loopback(const OutgoingKind *kind, Address *address) {
         address_set_port(address, port);
 }
 
-int outgoing_remote_parse(const OutgoingKind *kind, const char *text, OutgoingAddress *ret,
-                          const char **ret_reason) {
+int outgoing_remote_parse(const OutgoingKind *kind, const char *text, const char *network_namespace,
+                          OutgoingAddress *ret, const char **ret_reason) {
+        const AddressFamilies families = families_of(network_namespace);
         Address address;
 
         if (!kind->like)
                 return vsock_parse(text, ret, ret_reason);
-        if (address_parse(kind->like, text, &any_family, &address, ret_reason) != 0)
+        if (address_parse(kind->like, text, &families, &address, ret_reason) != 0)
                 return OUTGOING_E_INVALID;
+        /* It is connected to here, by number. */
+        if (network_namespace && strchr(text, '%') && address_zone(&address) == 0) {
+                *ret_reason = "a zone of another network namespace has no name here; give its index";
+                return OUTGOING_E_INVALID;
+        }
         if (address_is_ip(&address)) {
                 if (address_port(&address) == 0) {
                         *ret_reason = "a destination has one port, from 1 to 65535";
@@ -114,8 +126,9 @@ int outgoing_remote_parse(const OutgoingKind *kind, const char *text, OutgoingAd
         return 0;
 }
 
-int outgoing_local_parse(const OutgoingKind *kind, const char *text, OutgoingLocal *ret,
-                         const char **ret_reason) {
+int outgoing_local_parse(const OutgoingKind *kind, const char *text, const char *network_namespace,
+                         OutgoingLocal *ret, const char **ret_reason) {
+        const AddressFamilies families = families_of(network_namespace);
         Address address;
 
         memset(ret, 0, sizeof(*ret));
@@ -125,7 +138,7 @@ int outgoing_local_parse(const OutgoingKind *kind, const char *text, OutgoingLoc
                 *ret_reason = "this end of vsock is not chosen; leave it out";
                 return OUTGOING_E_INVALID;
         }
-        if (address_parse(kind->like, text, &any_family, &address, ret_reason) != 0)
+        if (address_parse(kind->like, text, &families, &address, ret_reason) != 0)
                 return OUTGOING_E_INVALID;
         if (address.port_first != address.port_last) {
                 *ret_reason = "a connection comes from one port; give PORT, or 0 for any";

@@ -86,7 +86,7 @@ static bool lane_varies(OutgoingLane *lane, int number, const char *answer, bool
         if (outgoing->local.fixed)
                 return false;
         if (no_broker || outgoing_is_unserved(answer)) {
-                if (lane->alone)
+                if (lane->alone || outgoing_needs_broker(outgoing))
                         return false;
                 lane->alone = lane->plain = true;
                 return true;
@@ -305,6 +305,7 @@ static void lane_ask(OutgoingLane *lane) {
                 .network = outgoing->kind->network,
                 .remote_address = lane_remote(lane)->text,
                 .local_address = lane->plain && !ask ? ":0" : ask,
+                .network_namespace = outgoing_namespace(outgoing),
                 .options = (Options *)outgoing_options(outgoing),
         };
         Question question = {

@@ -23,6 +23,10 @@ const Options *outgoing_options(const reuse_outgoing *outgoing) {
         return outgoing->request->sockets[0].options;
 }
 
+const char *outgoing_namespace(const reuse_outgoing *outgoing) {
+        return outgoing->request->sockets[0].network_namespace;
+}
+
 /* Addresses that cannot be reached from where the program wants to be are left out. */
 static int outgoing_read_remotes(reuse_outgoing *outgoing, const OutgoingQuestion *question,
                                  reuse_error **ret_error) {
@@ -34,7 +38,8 @@ static int outgoing_read_remotes(reuse_outgoing *outgoing, const OutgoingQuestio
         for (size_t i = 0; i < question->n_remotes; i++) {
                 OutgoingAddress *remote = &outgoing->remotes[outgoing->n_remotes];
 
-                if (outgoing_remote_parse(outgoing->kind, question->remotes[i], remote, &reason) != 0)
+                if (outgoing_remote_parse(outgoing->kind, question->remotes[i],
+                                          outgoing_namespace(outgoing), remote, &reason) != 0)
                         return reuse_error_set(ret_error, -EINVAL, "the address \"%s\" is not valid: %s",
                                                question->remotes[i], reason);
                 if (outgoing->local.family == AF_UNSPEC ||
@@ -60,17 +65,23 @@ static int outgoing_read(reuse_outgoing *outgoing, const OutgoingQuestion *quest
                                        "udp, mptcp, sctp or udplite, alone or with 4 or 6, unix, "
                                        "unixgram, unixpacket or vsock",
                                        question->network);
-        if (outgoing_local_parse(outgoing->kind, question->local, &outgoing->local, &reason) != 0)
+        r = reuse_request_new(&outgoing->request);
+        if (r == 0)
+                r = reuse_request_add(outgoing->request, question->network, question->remotes[0]);
+        if (r >= 0)
+                r = reuse_request_set_outgoing(outgoing->request, question->options, ret_error);
+        if (r < 0)
+                return r;
+        if (outgoing_namespace(outgoing) && !outgoing->kind->brokered)
+                return reuse_error_set(ret_error, -EOPNOTSUPP,
+                                       "connections of %s are made without the broker, and not in "
+                                       "another network namespace",
+                                       question->network);
+        if (outgoing_local_parse(outgoing->kind, question->local, outgoing_namespace(outgoing),
+                                 &outgoing->local, &reason) != 0)
                 return reuse_error_set(ret_error, -EINVAL, "the local address \"%s\" is not valid: %s",
                                        question->local, reason);
-        r = outgoing_read_remotes(outgoing, question, ret_error);
-        if (r < 0)
-                return r;
-        r = reuse_request_new(&outgoing->request);
-        if (r < 0)
-                return r;
-        r = reuse_request_add(outgoing->request, question->network, question->remotes[0]);
-        return r < 0 ? r : reuse_request_set_options(outgoing->request, question->options, ret_error);
+        return outgoing_read_remotes(outgoing, question, ret_error);
 }
 
 /* One lane for each family, if both may be tried at once. */
@@ -108,6 +119,10 @@ int outgoing_new(const OutgoingQuestion *question, reuse_outgoing **ret, reuse_e
         outgoing_plan(outgoing);
         *ret = ptr_take(outgoing);
         return 0;
+}
+
+bool outgoing_needs_broker(const reuse_outgoing *outgoing) {
+        return outgoing->local.fixed || outgoing_namespace(outgoing);
 }
 
 /* ---- what becomes of it ---- */
@@ -360,7 +375,7 @@ static int dial_connect(const reuse_outgoing *outgoing, bool alone, reuse_client
 
 /* Whether the broker went away in the middle of it, and another is not waited for. */
 static bool dial_was_left(const reuse_client *client, const reuse_outgoing *outgoing) {
-        return client->state == CLIENT_ENDED && !outgoing->local.fixed &&
+        return client->state == CLIENT_ENDED && !outgoing_needs_broker(outgoing) &&
                (outgoing->number == -ECONNRESET || outgoing->number == -ETIMEDOUT) &&
                client_now() < outgoing->deadline;
 }

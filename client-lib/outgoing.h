@@ -80,13 +80,14 @@ enum {
 /* NULL: there is none, or no connections are made over it. */
 const OutgoingKind *outgoing_kind_find(const char *network);
 
-/* One destination. That of no host is this one. Returns 0 or OUTGOING_E_INVALID. */
-int outgoing_remote_parse(const OutgoingKind *kind, const char *text, OutgoingAddress *ret,
-                          const char **ret_reason);
+/* One destination. That of no host is this one. @network_namespace: where it is; NULL: here. Returns 0
+ * or OUTGOING_E_INVALID. */
+int outgoing_remote_parse(const OutgoingKind *kind, const char *text, const char *network_namespace,
+                          OutgoingAddress *ret, const char **ret_reason);
 
 /* NULL and "" stand for any. @ret->ask points into @ret. Returns 0 or OUTGOING_E_INVALID. */
-int outgoing_local_parse(const OutgoingKind *kind, const char *text, OutgoingLocal *ret,
-                         const char **ret_reason);
+int outgoing_local_parse(const OutgoingKind *kind, const char *text, const char *network_namespace,
+                         OutgoingLocal *ret, const char **ret_reason);
 
 /* The address of this end of @fd. Returns 0, or -ENOENT if it has none. */
 int outgoing_read_local(int fd, char buffer[static ADDRESS_TEXT_MAX]);
@@ -215,3 +216,9 @@ void outgoing_await(reuse_outgoing *outgoing);
 void outgoing_advance(reuse_outgoing *outgoing);
 
 const Options *outgoing_options(const reuse_outgoing *outgoing);
+
+/* NULL: the broker's own. */
+const char *outgoing_namespace(const reuse_outgoing *outgoing);
+
+/* Nobody else can make the socket that was asked for. */
+bool outgoing_needs_broker(const reuse_outgoing *outgoing);

@@ -50,7 +50,7 @@ _public_ int reuse_request_new(reuse_request **ret) {
                 return -ENOMEM;
         request->n = 0;
         request->lifetime = -1;
-        request->options_only = false;
+        request->is_outgoing = false;
         request->blocks = NULL;
         *ret = request;
         return 0;
@@ -242,16 +242,24 @@ static Setter field_setter(const Field *field) {
 
 static const Record *const key_records[] = { &wire_options, &wire_socket_request };
 
-static size_t n_key_records(const reuse_request *request) {
-        return request->options_only ? 1 : sizeof(key_records) / sizeof(key_records[0]);
+enum {
+        N_KEY_RECORDS = sizeof(key_records) / sizeof(key_records[0]),
+};
+
+static bool key_is_known(const reuse_request *request, const Record *record, const Field *field) {
+        if (!field_setter(field))
+                return false;
+        return !request->is_outgoing || record == &wire_options ||
+               strcmp(field->name, "networkNamespace") == 0;
 }
 
 static const Field *key_find(const reuse_request *request, const char *key, const Record **ret_record) {
-        for (size_t i = 0; i < n_key_records(request); i++)
+        for (size_t i = 0; i < N_KEY_RECORDS; i++)
                 for (size_t j = 0; j < key_records[i]->n_fields; j++) {
                         const Field *field = &key_records[i]->fields[j];
 
-                        if (field_setter(field) && strcmp(field->name, key) == 0) {
+                        if (strcmp(field->name, key) == 0 &&
+                            key_is_known(request, key_records[i], field)) {
                                 *ret_record = key_records[i];
                                 return field;
                         }
@@ -264,12 +272,12 @@ static const char *key_suggest(const reuse_request *request, const char *key) {
         size_t best = SUGGESTION_DISTANCE_MAX + 1;
         const char *suggestion = NULL;
 
-        for (size_t i = 0; i < n_key_records(request); i++)
+        for (size_t i = 0; i < N_KEY_RECORDS; i++)
                 for (size_t j = 0; j < key_records[i]->n_fields; j++) {
                         const Field *field = &key_records[i]->fields[j];
                         size_t distance = text_distance(key, field->name);
 
-                        if (field_setter(field) && distance < best) {
+                        if (distance < best && key_is_known(request, key_records[i], field)) {
                                 best = distance;
                                 suggestion = field->name;
                         }
@@ -362,12 +370,12 @@ int reuse_request_set_list(reuse_request *request, const char *list, reuse_error
         return 0;
 }
 
-int reuse_request_set_options(reuse_request *request, const char *list, reuse_error **ret_error) {
+int reuse_request_set_outgoing(reuse_request *request, const char *list, reuse_error **ret_error) {
         int r;
 
-        request->options_only = true;
+        request->is_outgoing = true;
         r = reuse_request_set_list(request, list, ret_error);
-        request->options_only = false;
+        request->is_outgoing = false;
         return r;
 }
 

@@ -123,8 +123,9 @@ int reuse_acquire(reuse_request *request, reuse_sockets **ret_sockets, reuse_err
  * a port.
  *
  * @options: "key=value,key=value" with the keys of Options, or NULL: lingerSec, keepAliveIdleSec,
- * receiveBuffer, ... Unless they say otherwise, TCP connections are made with noDelay, keepAlive, and 15
- * s for keepAliveIdleSec and keepAliveIntervalSec; lingerSec is never set unasked.
+ * receiveBuffer, ... and networkNamespace, where the broker alone can make it. Unless they say
+ * otherwise, TCP connections are made with noDelay, keepAlive, and 15 s for keepAliveIdleSec and
+ * keepAliveIntervalSec; lingerSec is never set unasked.
  * @usec: how long all of it may take; REUSE_TIMEOUT_DEFAULT is a good choice, REUSE_TIMEOUT_INFINITE is
  * for ever. Returns a connected descriptor that the caller owns, or a negative errno: that of the kernel
  * or the broker, what reuse_resolve() does, -ETIMEDOUT, -ELOOP (the connection is to itself),

@@ -23,6 +23,7 @@ static const char help[] =
         "Examples:\n"
         "  reusectl dial tcp:127.0.0.1:80\n"
         "  reusectl dial --from 127.0.0.1:4001 tcp:127.0.0.1:80,lingerSec=0\n"
+        "  reusectl dial tcp:127.0.0.1:80,networkNamespace=blue\n"
         "  reusectl dial unix:/run/app/socket\n"
         "\n"
         "Options:\n"

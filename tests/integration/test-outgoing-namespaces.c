@@ -6,6 +6,7 @@
  */
 
 #include "tests/integration/dial-kit.h"
+#include "tests/integration/library-kit.h"
 #include "tests/unit/namespace-kit.h"
 
 TestSuite(outgoing_namespaces, .timeout = 60);
@@ -240,6 +241,44 @@ Test(outgoing_namespaces, datagrams_and_zones) {
         kit_hang_up(&dialled);
         kit_release(scene.honest, &held);
         scene_end(&scene);
+}
+
+/* ---- by the library ------------------------------------------------------------------------------- */
+
+/* The socket is connected by who is not in blue. */
+Test(outgoing_namespaces, by_the_library) {
+        reuse_outgoing *outgoing = NULL;
+        reuse_error *error = NULL;
+        reuse_client *client;
+        KitSocket held;
+        int fd;
+
+        begin_blue_with_server("10.7.7.1");
+        client = library_connect(&scene.kit);
+        cr_assert(lt(int,
+                     reuse_client_dial(client, "tcp", server_text, NULL, NULL, REUSE_TIMEOUT_DEFAULT,
+                                       &outgoing, NULL),
+                     0));
+        cr_assert(eq(int,
+                     reuse_client_dial(client, "tcp", server_text, NULL, "networkNamespace=red",
+                                       REUSE_TIMEOUT_DEFAULT, &outgoing, &error),
+                     -EACCES));
+        reuse_error_free(error);
+        held = kit_acquire(scene.honest, "{'network':'tcp4','address':':4000'" IN_BLUE "}");
+        cr_assert(zero(int, reuse_client_dial(client, "tcp", server_text, NULL, "networkNamespace=blue",
+                                              REUSE_TIMEOUT_DEFAULT, &outgoing, NULL)));
+        cr_assert(eq(int, reuse_outgoing_get_reused(outgoing), 1));
+        KIT_EXPECT_TEXT(reuse_outgoing_get_local_address(outgoing), "10.7.7.1:4000");
+        cr_assert(eq(u64, namespace_kit_cookie(reuse_outgoing_get_fd(outgoing)),
+                     namespace_kit_cookie_of("blue")));
+        kit_wait_readable(server);
+        fd = accept(server, NULL, NULL);
+        cr_assert(ge(int, fd, 0));
+        close(fd);
+        reuse_outgoing_free(outgoing);
+        reuse_client_free(client);
+        kit_release(scene.honest, &held);
+        end_with_server();
 }
 
 /* ---- nothing is left ----------------------------------------------------------------------------- */

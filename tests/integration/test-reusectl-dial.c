@@ -37,6 +37,18 @@ Test(reusectl_dial, nobody_listens) {
         kit_stop(&kit);
 }
 
+Test(reusectl_dial, no_such_network_namespace) {
+        static ToolResult result;
+        Kit kit;
+
+        tool_begin(&kit, KIT_CONFIG);
+        TOOL_RUN(&result, "dial tcp:127.0.0.1:80,networkNamespace=nowhere");
+        tool_expect(&result, 4, "in network namespace nowhere");
+        TOOL_RUN(&result, "dial unix:@nowhere,networkNamespace=nowhere");
+        tool_expect(&result, 1, "not in another network namespace");
+        kit_stop(&kit);
+}
+
 Test(reusectl_dial, to_and_fro) {
         char text[64] = "", line[256];
         int listener, port, fd;

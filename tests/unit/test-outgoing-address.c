@@ -82,7 +82,7 @@ Test(outgoing_address, destinations) {
                 const OutgoingKind *kind = outgoing_kind_find(remotes[i].network);
                 const char *reason = NULL;
                 OutgoingAddress address;
-                int r = outgoing_remote_parse(kind, remotes[i].text, &address, &reason);
+                int r = outgoing_remote_parse(kind, remotes[i].text, NULL, &address, &reason);
 
                 cr_assert(eq(int, r, remotes[i].expected ? 0 : OUTGOING_E_INVALID), "row %zu", i);
                 cr_assert(eq(int, reason != NULL, r != 0), "row %zu", i);
@@ -125,7 +125,7 @@ Test(outgoing_address, this_end) {
                 const OutgoingKind *kind = outgoing_kind_find(locals[i].network);
                 const char *reason = NULL;
                 OutgoingLocal local;
-                int r = outgoing_local_parse(kind, locals[i].text, &local, &reason);
+                int r = outgoing_local_parse(kind, locals[i].text, NULL, &local, &reason);
 
                 cr_assert(eq(int, r, locals[i].refused ? OUTGOING_E_INVALID : 0), "row %zu", i);
                 cr_assert(eq(int, reason != NULL, r != 0), "row %zu", i);

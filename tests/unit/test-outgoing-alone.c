@@ -197,6 +197,31 @@ Test(outgoing_alone, options_that_need_a_broker) {
         leaks_expect_fds(n_fds);
 }
 
+/* A socket of this program's own would be in another namespace than the one asked for. */
+Test(outgoing_alone, no_other_network_namespace) {
+        reuse_outgoing *outgoing = NULL;
+        reuse_error *error = NULL;
+        Target target = kit_target();
+        Broker broker;
+
+        setenv("REUSEPORTD_SOCKET", "/nowhere/at/all", 1);
+        cr_assert(
+                lt(int,
+                   reuse_dial("tcp", target.text, NULL, "networkNamespace=blue", KIT_LONG_USEC, &error),
+                   0));
+        kit_expect_error(error, -ENOENT, "/nowhere/at/all");
+        error = NULL;
+        broker_start(&broker);
+        broker_say(&broker, KIT_ANSWER_NOT_BUILT);
+        cr_assert(lt(
+                int,
+                kit_dial(&broker, "tcp", target.text, NULL, "networkNamespace=blue", &outgoing, &error),
+                0));
+        kit_expect_error(error, -ENOSYS, "this broker does not have the method");
+        broker_end(&broker);
+        kit_target_end(&target);
+}
+
 static int unix_listener(const char *network, int type, char *text, int backlog) {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

@@ -36,6 +36,12 @@ static const struct {
         /* Of sockets that are listened on, not options. */
         { "tcp", "127.0.0.1:1", NULL, "name=x", -EINVAL, "no option \"name\"" },
         { "tcp", "127.0.0.1:1", NULL, "sharing=group", -EINVAL, "no option \"sharing\"" },
+        { "tcp", "127.0.0.1:1", NULL, "networkNamespac=a", -EINVAL, "did you mean networkNamespace" },
+        /* The broker alone gets there, and knows the names there. */
+        { "unix", "@x", NULL, "networkNamespace=a", -EOPNOTSUPP, "without the broker" },
+        { "vsock", "1:2", NULL, "networkNamespace=a", -EOPNOTSUPP, "without the broker" },
+        { "tcp", "[fe80::1%lo]:1", NULL, "networkNamespace=a", -EINVAL, "give its index" },
+        { "tcp", "[fe80::1]:1", NULL, "networkNamespace=a", -EINVAL, "means nothing" },
 };
 
 Test(outgoing_client, wrong_arguments) {
@@ -314,6 +320,27 @@ Test(outgoing_client, s1_21_options_are_asked_for) {
         kit_expect(&broker, expected);
         reuse_outgoing_free(outgoing);
         kit_target_end(&target);
+        broker_end(&broker);
+}
+
+/* Names of interfaces are the broker's to look up where the socket is all that must know them. */
+Test(outgoing_client, a_network_namespace_is_asked_for) {
+        reuse_outgoing *outgoing = NULL;
+        reuse_error *error = NULL;
+        Broker broker;
+
+        broker_start(&broker);
+        broker_say(&broker, KIT_ANSWER_DENIED);
+        cr_assert(eq(int,
+                     reuse_client_dial(broker.client, "tcp", "[fe80::1%7]:80", "[fe80::2%eth0]:81",
+                                       "networkNamespace=blue,lingerSec=0", REUSE_TIMEOUT_DEFAULT,
+                                       &outgoing, &error),
+                     -EACCES));
+        kit_expect(&broker,
+                   "{\"method\":\"io.reuseportd.Dial\",\"parameters\":{\"network\":\"tcp\","
+                   "\"remoteAddress\":\"[fe80::1%7]:80\",\"localAddress\":\"[fe80::2%eth0]:81\","
+                   "\"networkNamespace\":\"blue\",\"options\":{\"lingerSec\":0}}}");
+        reuse_error_free(error);
         broker_end(&broker);
 }
 

@@ -14,6 +14,7 @@ typedef enum AuditKind {
         AUDIT_REVOKED, /* the broker ended a lease, not its holder */
         AUDIT_QUOTA,
         AUDIT_ENDED,
+        AUDIT_DIALLED, /* a socket that goes out from an address of the client's choice or its own */
         _AUDIT_KIND_N,
 } AuditKind;
 
@@ -24,6 +25,8 @@ typedef enum AuditKind {
         SD_ID128_MAKE_STR(5f, 19, 22, 98, 91, c5, 45, 52, 89, c1, 61, 90, 79, a0, 76, a8)
 #define AUDIT_ID_QUOTA SD_ID128_MAKE_STR(dc, c9, 2e, b0, 66, c4, 42, 74, a9, f4, cb, 15, 43, a0, 44, 9c)
 #define AUDIT_ID_ENDED SD_ID128_MAKE_STR(43, b8, c7, 18, fe, dc, 48, 06, 91, c8, 93, 96, 1d, a9, 82, 48)
+#define AUDIT_ID_DIALLED                                                                                \
+        SD_ID128_MAKE_STR(53, a9, c6, 32, 04, 1f, 4c, 18, be, 62, 43, a1, 91, 68, eb, ac)
 /* Entries of one user and kind that were not written, as they were too many. */
 #define AUDIT_ID_HELD_BACK                                                                              \
         SD_ID128_MAKE_STR(05, 20, 0b, 9c, bd, 39, 43, 94, 80, 0b, 26, 90, e8, 42, 7c, c9)

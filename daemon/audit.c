@@ -50,6 +50,7 @@ static const Kind kinds[_AUDIT_KIND_N] = {
         [AUDIT_REVOKED] = { AUDIT_ID_REVOKED, LOG_WARNING, "revoked", "revocations" },
         [AUDIT_QUOTA] = { AUDIT_ID_QUOTA, LOG_WARNING, "quota", "quota hits" },
         [AUDIT_ENDED] = { AUDIT_ID_ENDED, LOG_DEBUG, "ended", "ends of leases" },
+        [AUDIT_DIALLED] = { AUDIT_ID_DIALLED, LOG_INFO, "dialled", "sockets to connect with" },
 };
 
 /* What an event is about, as text; NULL or empty where it does not apply. */
@@ -57,6 +58,7 @@ typedef struct Facts {
         HolderInfo who;
         char network[NETWORK_TEXT_MAX];
         char address[ADDRESS_TEXT_MAX];
+        char remote[ADDRESS_TEXT_MAX];
         const char *sharing;
         const char *name;
         const char *network_namespace; /* NULL: the broker's own */
@@ -147,6 +149,14 @@ static void say_ended(Text *text, const Event *event, const Facts *facts) {
         text_add(text, ": %s", facts->reason);
 }
 
+static void say_dialled(Text *text, const Event *event, const Facts *facts) {
+        text_add_who(text, &facts->who);
+        text_add(text, " was given a socket to connect to %s from ", facts->remote);
+        text_add_socket(text, facts);
+        if (facts->rule)
+                text_add(text, ", by rule %s", facts->rule);
+}
+
 /* ---- entries ----------------------------------------------------------------------------------- */
 
 /* Every entry begins so, and has a message at last. */
@@ -186,6 +196,7 @@ static void entry_add_facts(JournalEntry *entry, const Event *event, const Facts
         entry_add_text(entry, "REUSEPORTD_UNIT", facts->who.unit);
         entry_add_text(entry, "REUSEPORTD_NETWORK", facts->network);
         entry_add_text(entry, "REUSEPORTD_ADDRESS", facts->address);
+        entry_add_text(entry, "REUSEPORTD_REMOTE", facts->remote);
         entry_add_text(entry, "REUSEPORTD_NAMESPACE", facts->network_namespace);
         entry_add_text(entry, "REUSEPORTD_SHARING", facts->sharing);
         entry_add_text(entry, "REUSEPORTD_NAME", facts->name);
@@ -203,7 +214,7 @@ static void audit_tell(Audit *audit, AuditKind kind, const Event *event, const F
         static void (*const say[_AUDIT_KIND_N])(Text * text, const Event *event, const Facts *facts) = {
                 [AUDIT_GRANTED] = say_granted, [AUDIT_DENIED] = say_denied,
                 [AUDIT_REVOKED] = say_revoked, [AUDIT_QUOTA] = say_quota,
-                [AUDIT_ENDED] = say_ended,
+                [AUDIT_ENDED] = say_ended,     [AUDIT_DIALLED] = say_dialled,
         };
         JournalEntry entry;
         Text text = { .n = 0 };
@@ -249,8 +260,9 @@ static AuditKind kind_of(const Event *event) {
                 const char *what;
                 AuditKind kind;
         } table[] = {
-                { "acquired", AUDIT_GRANTED }, { "adopted", AUDIT_GRANTED }, { "denied", AUDIT_DENIED },
-                { "released", AUDIT_ENDED },   { "quota", AUDIT_QUOTA },
+                { "acquired", AUDIT_GRANTED }, { "adopted", AUDIT_GRANTED },
+                { "denied", AUDIT_DENIED },    { "released", AUDIT_ENDED },
+                { "quota", AUDIT_QUOTA },      { "dialled", AUDIT_DIALLED },
         };
 
         if (event->revoked)
@@ -278,15 +290,20 @@ static void facts_add_who(Facts *facts, AuditKind kind, Subject *subject) {
 static void facts_add_request(Facts *facts, const EventRequest *request) {
         address_network(request->address, facts->network);
         address_format(request->address, facts->address);
+        if (request->remote)
+                address_format(request->remote, facts->remote);
         facts->sharing = wire_sharing[request->sharing];
         facts->name = request->name;
         if (request->network_namespace)
                 facts->network_namespace = namespace_path_text(request->network_namespace);
 }
 
+static void facts_add_endpoint(Facts *facts, const Endpoint *endpoint) {
+        id_format(endpoint->registry->ids, 'e', endpoint->id, facts->endpoint);
+}
+
 static void facts_add_lease(Facts *facts, const Lease *lease) {
         const Endpoint *endpoint = lease->member->endpoint;
-        const IdSource *ids = endpoint->registry->ids;
 
         facts_add_request(
                 facts, &(EventRequest){ .address = &endpoint->address,
@@ -295,8 +312,8 @@ static void facts_add_lease(Facts *facts, const Lease *lease) {
                                         .network_namespace = endpoint->network_namespace
                                                                      ? endpoint->network_namespace->path
                                                                      : NULL });
-        id_format(ids, 'e', endpoint->id, facts->endpoint);
-        id_format(ids, 'l', lease->id, facts->lease);
+        facts_add_endpoint(facts, endpoint);
+        id_format(endpoint->registry->ids, 'l', lease->id, facts->lease);
 }
 
 static void audit_notify(Watcher *watcher, const Event *event) {
@@ -317,6 +334,8 @@ static void audit_notify(Watcher *watcher, const Event *event) {
                 facts_add_lease(&facts, event->lease);
         else if (event->request)
                 facts_add_request(&facts, event->request);
+        if (kind == AUDIT_DIALLED && event->endpoint)
+                facts_add_endpoint(&facts, event->endpoint);
         audit_tell(audit, kind, event, &facts);
 }
 

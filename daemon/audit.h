@@ -3,8 +3,8 @@
 
 /*
  * Who was given what, and who was not: one entry of the journal, or where there is none one line of the
- * log, for each grant, denial, quota hit and end of a lease. It follows the events, as watchers do; what
- * watchers are not shown of them is for the audit.
+ * log, for each grant, denial, quota hit, end of a lease and socket to connect with. It follows the
+ * events, as watchers do; what watchers are not shown of them is for the audit.
  */
 
 #include <stdbool.h>

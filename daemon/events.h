@@ -17,11 +17,12 @@ typedef struct Member Member;
 typedef struct Lease Lease;
 typedef struct Watcher Watcher;
 
-/* What was asked for and not given. */
+/* What was asked for: not given, or of no lease. */
 typedef struct EventRequest {
         const Address *address; /* with the port that was judged */
+        const Address *remote;  /* to which it goes out; NULL: it does not */
         Sharing sharing;
-        const char *name; /* NULL: none */
+        const char *name;              /* NULL: none */
         const char *network_namespace; /* its path; NULL: the broker's own */
 } EventRequest;
 
@@ -38,7 +39,8 @@ typedef struct Event {
         const char *rule;     /* that gave or refused it */
         const char *resource; /* of which there are no more than limit */
         uint64_t limit;
-        bool revoked; /* the lease was ended by the broker, not by its holder */
+        bool revoked;    /* the lease was ended by the broker, not by its holder */
+        bool audit_only; /* no word of the interface: watchers of the protocol are not told at all */
 } Event;
 
 struct Watcher {

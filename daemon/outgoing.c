@@ -450,6 +450,27 @@ static int answer(Context *context, const Outgoing *outgoing, int fd, const Addr
                 });
 }
 
+/* The audit is told of those that are seen to come from somewhere; any other is as everybody's. */
+static void tell(const Context *context, const Outgoing *outgoing, const Address *bound) {
+        const Endpoint *endpoint = outgoing->endpoint;
+        const EventRequest request = {
+                .address = bound,
+                .remote = &outgoing->remote,
+                .sharing = outgoing->wanted.sharing,
+                .name = endpoint ? endpoint->name : NULL,
+                .network_namespace = outgoing->wanted.namespace_path,
+        };
+
+        if (outgoing->unbound)
+                return;
+        event_hub_emit(&context->services->hub, &(Event){ .what = "dialled",
+                                                          .endpoint = endpoint,
+                                                          .subject = context->subject,
+                                                          .request = &request,
+                                                          .rule = rule_name(outgoing->wanted.rule),
+                                                          .audit_only = true });
+}
+
 static int dial(Context *context, const Outgoing *outgoing) {
         _cleanup_(charge_deinit) Charge charge = {};
         _cleanup_(fd_closep) int fd = -1;
@@ -469,7 +490,10 @@ static int dial(Context *context, const Outgoing *outgoing) {
         if (r != 0 || !context->answered)
                 return r;
         context->fds = FDLIST_GIVING;
-        return error_trace(fdlist_add(&context->fds, fd_take(&fd)));
+        r = fdlist_add(&context->fds, fd_take(&fd));
+        if (r == 0)
+                tell(context, outgoing, &bound);
+        return error_trace(r);
 }
 
 int method_dial(Context *context, const void *p) {

@@ -77,7 +77,7 @@ static bool post_event(Subscription *subscription, const Event *event) {
 static void on_event(Watcher *watcher, const Event *event) {
         Subscription *subscription = (Subscription *)((char *)watcher - offsetof(Subscription, watcher));
 
-        if (!may_see(subscription, event))
+        if (event->audit_only || !may_see(subscription, event))
                 return;
         if (subscription->overflow ||
             channel_pending(subscription->outbox->channel) > WATCH_BACKLOG_MAX ||

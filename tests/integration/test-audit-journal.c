@@ -191,6 +191,99 @@ Test(audit_journal, denied_by_a_rule) {
         end();
 }
 
+/* A socket to connect with, which is closed. Returns the reply. */
+static json_t *dial(const char *more) {
+        char parameters[128];
+        int fds[HARNESS_FDS_MAX];
+        json_t *reply;
+        size_t n_fds;
+
+        snprintf(parameters, sizeof(parameters), "{'network':'tcp4','remoteAddress':'127.0.0.1:80'%s}",
+                 more);
+        kit_send(scene.control, "Dial", "", parameters);
+        reply = kit_receive(scene.control, fds, &n_fds);
+        while (n_fds > 0)
+                close(fds[--n_fds]);
+        return reply;
+}
+
+Test(audit_journal, dial_denied) {
+        begin(100);
+        json_decref(kit_expect_error(dial(",'localAddress':'127.0.0.1:81'"), "PolicyDenied"));
+        expect_entry(AUDIT_ID_DENIED);
+        expect_field("REUSEPORTD_RULE", "closed");
+        expect_field("REUSEPORTD_ADDRESS", "127.0.0.1:81");
+        json_decref(kit_expect_error(dial(",'options':{'mark':7}"), "PolicyDenied"));
+        expect_entry(AUDIT_ID_DENIED);
+        expect_field("REUSEPORTD_ADDRESS", "0.0.0.0:0");
+        end();
+}
+
+static void dial_given(const char *more) {
+        json_t *reply = dial(more);
+
+        kit_expect_success(reply);
+        json_decref(reply);
+}
+
+static void expect_dialled(const char *more) {
+        json_auto_t *reply = dial(more);
+
+        kit_expect_success(reply);
+        expect_entry(AUDIT_ID_DIALLED);
+        expect_field("PRIORITY", "6");
+        expect_field("REUSEPORTD_NETWORK", kit_text(reply, "parameters.network"));
+        expect_field("REUSEPORTD_ADDRESS", kit_text(reply, "parameters.localAddress"));
+        expect_field("REUSEPORTD_REMOTE", "127.0.0.1:80");
+        expect_field("REUSEPORTD_RULE", "open");
+        expect_field("REUSEPORTD_LEASE", "");
+}
+
+/* Of what anybody could make there is none. */
+Test(audit_journal, dialled_from_where_it_is_seen) {
+        KitSocket held;
+
+        begin(100);
+        dial_given("");
+        dial_given(",'localAddress':':0'");
+        held = kit_acquire(scene.control, "{'network':'tcp4','address':'127.0.0.1:8080','name':'web'}");
+        expect_entry(AUDIT_ID_GRANTED);
+        expect_dialled("");
+        expect_field("REUSEPORTD_ADDRESS", "127.0.0.1:8080");
+        expect_field("REUSEPORTD_SHARING", "group");
+        expect_field("REUSEPORTD_NAME", "web");
+        expect_field("REUSEPORTD_ENDPOINT", kit_text(held.reply, "endpoint"));
+        expect_dialled(",'localAddress':'127.0.0.1:0'");
+        expect_field("REUSEPORTD_ADDRESS", "127.0.0.1:0");
+        expect_field("REUSEPORTD_NAME", "");
+        expect_field("REUSEPORTD_ENDPOINT", "");
+        kit_release(scene.control, &held);
+        expect_entry(AUDIT_ID_ENDED);
+        end();
+}
+
+/* As any other kind. */
+Test(audit_journal, a_flood_of_dialled_is_cut_and_counted) {
+        int n = 0;
+
+        begin(100);
+        for (int i = 0; i < 3 * BURST; i++) {
+                dial_given(",'localAddress':'127.0.0.1:0'");
+                while (!journal_kit_is_empty(&scene.journal)) {
+                        journal_kit_receive(&scene.journal);
+                        expect_field("MESSAGE_ID", AUDIT_ID_DIALLED);
+                        n++;
+                }
+        }
+        cr_assert(ge(int, n, BURST));
+        cr_assert(lt(int, n, 3 * BURST));
+        journal_kit_receive(&scene.journal);
+        expect_field("MESSAGE_ID", AUDIT_ID_HELD_BACK);
+        expect_field("REUSEPORTD_KIND", "dialled");
+        cr_assert(eq(int, n + atoi(journal_kit_field(&scene.journal, "REUSEPORTD_COUNT")), 3 * BURST));
+        end();
+}
+
 /* All or none: what was undone was never given. */
 Test(audit_journal, quota_of_leases) {
         json_t *reply;

@@ -146,6 +146,33 @@ Test(watch, other_refusals_are_no_events) {
         kit_stop(&kit);
 }
 
+/* It is an entry of the audit alone: the first that is told is what came after. */
+Test(watch, dial_is_no_event) {
+        int fds[HARNESS_FDS_MAX];
+        KitSocket held;
+        json_t *reply;
+        size_t n_fds;
+        Kit kit;
+        int control, watch;
+
+        kit_start(&kit, KIT_CONFIG);
+        control = harness_connect(&kit.harness);
+        watch = kit_watch(&kit, control);
+        kit_send(control, "Dial", "",
+                 "{'network':'tcp4','remoteAddress':'127.0.0.1:80','localAddress':'127.0.0.1:0'}");
+        reply = kit_receive(control, fds, &n_fds);
+        kit_expect_success(reply);
+        cr_assert(eq(sz, n_fds, 1));
+        close(fds[0]);
+        json_decref(reply);
+        held = kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0'}");
+        json_decref(kit_event(watch, "acquired"));
+        kit_release(control, &held);
+        close(watch);
+        close(control);
+        kit_stop(&kit);
+}
+
 /* Several watchers are told the same; one that goes does not disturb the others. */
 Test(watch, several) {
         Kit kit;

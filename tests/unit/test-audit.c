@@ -181,6 +181,42 @@ Test(audit, granted_and_ended) {
         end();
 }
 
+/* To the audit alone: watchers of the protocol know no such word. */
+Test(audit, dialled) {
+        Address local = kit_address("tcp4", "127.0.0.1:80"), remote = kit_address("tcp4", "1.2.3.4:81");
+        Member *member;
+        EventRequest request = { .address = &local,
+                                 .remote = &remote,
+                                 .sharing = SHARING_GROUP,
+                                 .network_namespace = "/run/netns/blue" };
+        Event event = { .what = "dialled", .request = &request, .rule = "web", .audit_only = true };
+        char endpoint[ID_TEXT_MAX];
+
+        begin();
+        event.subject = kit.subject;
+        event_hub_emit(&kit.services.hub, &event);
+        expect_entry(AUDIT_ID_DIALLED, "6",
+                     " was given a socket to connect to 1.2.3.4:81 from tcp4 127.0.0.1:80 in network "
+                     "namespace blue (group), by rule web");
+        expect_field("REUSEPORTD_KIND", "dialled");
+        expect_field("REUSEPORTD_ADDRESS", "127.0.0.1:80");
+        expect_field("REUSEPORTD_REMOTE", "1.2.3.4:81");
+        expect_field("REUSEPORTD_NAMESPACE", "blue");
+        expect_field("REUSEPORTD_RULE", "web");
+        expect_field("REUSEPORTD_ENDPOINT", "");
+        member = kit_open(&kit, "tcp4", "127.0.0.1:0", SHARING_GROUP, 0);
+        id_format(&kit.services.ids, 'e', member->endpoint->id, endpoint);
+        event.endpoint = member->endpoint;
+        request.name = "web";
+        event_hub_emit(&kit.services.hub, &event);
+        expect_entry(AUDIT_ID_DIALLED, "6", "(group \"web\")");
+        expect_field("REUSEPORTD_ENDPOINT", endpoint);
+        expect_field("REUSEPORTD_LEASE", "");
+        member_leave(member, MEMBER_LEAVE_UNDONE, NULL);
+        cr_assert(journal_kit_is_empty(&journal));
+        end();
+}
+
 Test(audit, revoked) {
         begin();
         lease_end(kit_acquire(&kit, "udp4", "127.0.0.1:0", SHARING_GROUP, KIT_RETAIN_USEC),

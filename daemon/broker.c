@@ -231,7 +231,7 @@ static int broker_watch_helper(Broker *broker) {
 }
 
 static void broker_probe(Services *services) {
-        families_probe(NULL, NULL, &services->families);
+        (void)families_probe(NULL, NULL, &services->families);
         services->peer_pidfd = kernel_has_peer_pidfd();
 }
 

@@ -5,33 +5,56 @@
 #include "daemon/families.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
 #include "proto/cleanup.h"
 
 static int make_own(void *userdata, int family) {
-        return socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        return fd < 0 ? -errno : fd;
 }
 
-/* Whether the IPv6 socket @fd can be bound to @host, with IPv4 as well or without. Takes over @fd. */
-static bool can_bind(int fd, const char *host, bool ipv6_only) {
+/* Says that there is none, or none for this process, and not that it cannot be told. */
+static bool is_absence(int error) {
+        return error == EAFNOSUPPORT || error == EADDRNOTAVAIL || error == EPERM || error == EACCES;
+}
+
+/* Whether the IPv6 socket @fd can be bound to @host, with IPv4 as well or without. Takes over @fd.
+ * Returns 0 or a negative errno. */
+static int try_bind(int fd, const char *host, bool ipv6_only) {
         struct sockaddr_in6 sin6 = { .sin6_family = AF_INET6 };
         _cleanup_(fd_closep) int owned = fd;
 
-        return owned >= 0 && inet_pton(AF_INET6, host, &sin6.sin6_addr) == 1 &&
-               setsockopt(owned, SOL_IPV6, IPV6_V6ONLY, &(int){ ipv6_only }, sizeof(int)) == 0 &&
-               bind(owned, (const struct sockaddr *)&sin6, sizeof(sin6)) == 0;
+        if (fd < 0)
+                return fd;
+        inet_pton(AF_INET6, host, &sin6.sin6_addr);
+        if (setsockopt(owned, SOL_IPV6, IPV6_V6ONLY, &(int){ ipv6_only }, sizeof(int)) < 0 ||
+            bind(owned, (const struct sockaddr *)&sin6, sizeof(sin6)) < 0)
+                return -errno;
+        return 0;
 }
 
-void families_probe(int (*make)(void *userdata, int family), void *userdata, AddressFamilies *ret) {
+/* @r: of a trial. The first that failed is kept in *@ret. */
+static bool is_there(int r, int *ret) {
+        if (r < 0 && !is_absence(-r) && *ret == 0)
+                *ret = r;
+        return r >= 0;
+}
+
+int families_probe(int (*make)(void *userdata, int family), void *userdata, AddressFamilies *ret) {
         _cleanup_(fd_closep) int fd = -1;
+        int r = 0;
 
         *ret = (AddressFamilies){ .ipv4 = false };
         if (!make)
                 make = make_own;
         fd = make(userdata, AF_INET);
-        ret->ipv4 = fd >= 0;
-        ret->ipv6 = can_bind(make(userdata, AF_INET6), "::1", true);
-        ret->mapped = ret->ipv6 && can_bind(make(userdata, AF_INET6), "::ffff:127.0.0.1", false);
+        ret->ipv4 = is_there(fd, &r);
+        ret->ipv6 = is_there(try_bind(make(userdata, AF_INET6), "::1", true), &r);
+        ret->mapped = ret->ipv6 &&
+                      is_there(try_bind(make(userdata, AF_INET6), "::ffff:127.0.0.1", false), &r);
+        return r;
 }

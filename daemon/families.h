@@ -6,7 +6,8 @@
 #include "proto/address.h"
 
 /*
- * @make: a stream socket of @family in the network that is asked about, or -1; NULL: the caller's own.
- * What cannot be tried is not there.
+ * @make: a stream socket of @family in the network that is asked about, or a negative errno; NULL: the
+ * caller's own. What cannot be tried is not there. Returns 0, or a negative errno if that was not since
+ * there is none.
  */
-void families_probe(int (*make)(void *userdata, int family), void *userdata, AddressFamilies *ret);
+int families_probe(int (*make)(void *userdata, int family), void *userdata, AddressFamilies *ret);

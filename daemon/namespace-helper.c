@@ -269,6 +269,11 @@ static int message_fd(struct msghdr *message) {
         return fd;
 }
 
+/* Of the socket to the helper: there is nobody at the other end. Anything else passes. */
+static bool says_gone(int error) {
+        return error == EPIPE || error == ECONNRESET || error == ECONNREFUSED;
+}
+
 /* What the helper says next, until @deadline. Returns 0, or NAMESPACE_HELPER_E_SYSTEM. */
 static int helper_hear(NamespaceHelper *helper, uint64_t deadline, Answer *ret, int *ret_fd,
                        NamespaceFailure *failure) {
@@ -280,6 +285,7 @@ static int helper_hear(NamespaceHelper *helper, uint64_t deadline, Answer *ret, 
                                   .msg_control = &control,
                                   .msg_controllen = sizeof(control) };
         uint64_t now = clock_usec(CLOCK_MONOTONIC);
+        ssize_t n;
         int r;
 
         /* Signals of the broker come by a descriptor. */
@@ -288,8 +294,11 @@ static int helper_hear(NamespaceHelper *helper, uint64_t deadline, Answer *ret, 
                 return fail(failure, "namespace helper", errno);
         if (r == 0)
                 return fail(failure, "namespace helper", ETIMEDOUT);
-        if (recvmsg(helper->fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) != (ssize_t)sizeof(*ret)) {
-                fd_close(message.msg_controllen > 0 ? message_fd(&message) : -1);
+        n = recvmsg(helper->fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+        if (n < 0 && !says_gone(errno))
+                return fail(failure, "namespace helper", errno);
+        if (n != (ssize_t)sizeof(*ret)) {
+                fd_close(n > 0 ? message_fd(&message) : -1);
                 return fail_gone(helper, failure);
         }
         *ret_fd = message_fd(&message);
@@ -330,7 +339,8 @@ static int helper_ask(NamespaceHelper *helper, Question *question, const char *p
         question->serial = ++helper->serial;
         strcpy(question->path, path);
         if (send(helper->fd, question, sizeof(*question), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-                return fail_gone(helper, failure);
+                return says_gone(errno) ? fail_gone(helper, failure)
+                                        : fail(failure, "namespace helper", errno);
         r = helper_await(helper, ANSWER_MSEC, &answer, &fd, failure);
         if (r != 0)
                 return r;

@@ -124,11 +124,36 @@ static int read_files(Namespace *netns, NamespaceFailure *failure) {
         return r == 0 ? port_pool_new_from(range, reserved, &netns->ports) : r;
 }
 
-static int make_in(void *userdata, int family) {
-        NamespaceFailure failure;
-        int fd = -1;
+typedef struct Probe {
+        const Namespace *netns;
+        NamespaceFailure *failure;
+        int outcome; /* of the socket that could not be had, after which none is asked for; or 0 */
+} Probe;
 
-        return namespace_socket(userdata, family, SOCK_STREAM, 0, &fd, &failure) == 0 ? fd : -1;
+static int make_in(void *userdata, int family) {
+        Probe *probe = userdata;
+        int fd = -1, r;
+
+        if (probe->outcome != 0)
+                return -ECANCELED;
+        r = namespace_socket(probe->netns, family, SOCK_STREAM, 0, &fd, probe->failure);
+        if (r == 0)
+                return fd;
+        if (r == NAMESPACE_HELPER_E_SYSTEM && probe->failure->error == EAFNOSUPPORT)
+                return -EAFNOSUPPORT;
+        probe->outcome = r;
+        return -ECANCELED;
+}
+
+/* What is not known is not taken for absent: it would be so until nobody has anything there. */
+static int probe_families(const Namespace *netns, AddressFamilies *ret, NamespaceFailure *failure) {
+        Probe probe = { .netns = netns, .failure = failure };
+        int r = families_probe(make_in, &probe, ret);
+
+        if (r == 0 || probe.outcome != 0)
+                return probe.outcome;
+        *failure = (NamespaceFailure){ .step = "bind", .error = -r };
+        return NAMESPACE_HELPER_E_SYSTEM;
 }
 
 /* What there is to know of it. If it fails, what is there is taken back. */
@@ -137,8 +162,9 @@ static int namespace_learn(Namespace *netns, NamespaceFailure *failure) {
         AddressFamilies families;
         int r;
 
-        families_probe(make_in, netns, &families);
-        r = read_files(netns, failure);
+        r = probe_families(netns, &families, failure);
+        if (r == 0)
+                r = read_files(netns, failure);
         if (r == 0)
                 r = namespace_socket(netns, AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG, &diag, failure);
         if (r == 0) {

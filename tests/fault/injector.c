@@ -14,6 +14,7 @@
 #include <execinfo.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -212,7 +213,7 @@ static void on_call(int signal_number, siginfo_t *info, void *userdata) {
         case SYS_fork:
         case SYS_vfork:
                 /* A child cannot start in here. The program does it itself, and is left alone from then
-                 * on: it is the leak sanitizer, at the end. */
+                 * on, unless it was fork(): it is the leak sanitizer, at the end. */
                 selector = SYSCALL_DISPATCH_FILTER_ALLOW;
                 registers[REG_RAX] = info->si_syscall;
                 registers[REG_RIP] -= CALL_SIZE;
@@ -303,13 +304,22 @@ static FaultPanel *map_panel(void) {
         return memory == MAP_FAILED ? NULL : memory;
 }
 
+static void after_fork(void) {
+        selector = SYSCALL_DISPATCH_FILTER_BLOCK;
+}
+
+/* To the kernel a child has no dispatch; nor is anything of it to fail. */
+static void in_child(void) {
+        panel = NULL;
+}
+
 __attribute__((constructor)) static void start(void) {
         void *address;
 
         /* The first one loads the unwinder. */
         backtrace(&address, 1);
         panel = map_panel();
-        if (!panel || !handle_calls())
+        if (!panel || !handle_calls() || pthread_atfork(NULL, after_fork, in_child) != 0)
                 return;
         panel->working = true;
         selector = SYSCALL_DISPATCH_FILTER_BLOCK;

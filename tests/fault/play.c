@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "tests/unit/namespace-kit.h"
+
 enum {
         /* Of its own accord the broker looks around once in a millisecond, if at all. */
         LINGER_MSEC = 10,
@@ -157,12 +159,21 @@ static void admit_onlooker(Play *play) {
         play->n_fds = count_descriptors(play);
 }
 
-void play_begin(Play *play, const char *config, const Harness *how, bool journal) {
-        *play = (Play){ .n_own_fds = leaks_count_fds() };
+static void make_world(Play *play, PlayWorld world) {
+        if (world == PLAY_NAMESPACE) {
+                namespace_kit_begin();
+                namespace_kit_add("blue");
+                return;
+        }
         if (geteuid() == 0)
                 harness_private_network();
-        if (journal)
+        if (world == PLAY_JOURNAL)
                 make_journal(play);
+}
+
+void play_begin(Play *play, const char *config, const Harness *how, PlayWorld world) {
+        *play = (Play){ .n_own_fds = leaks_count_fds() };
+        make_world(play, world);
         play->panel = panel_new(&play->panel_fd);
         start_broker(play, config, how);
         snprintf(play->path, sizeof(play->path), "%s/guest", play->harness.folder);

@@ -15,6 +15,13 @@ enum {
         PLAY_GUESTS_MAX = 6,
 };
 
+/* What there is around the broker; of root alone, but the first. */
+typedef enum PlayWorld {
+        PLAY_PLAIN,
+        PLAY_JOURNAL,   /* to which it writes */
+        PLAY_NAMESPACE, /* of the network, called "blue" */
+} PlayWorld;
+
 typedef struct Play {
         Harness harness;
         FaultPanel *panel;
@@ -31,9 +38,8 @@ typedef struct Play {
         Guest guests[PLAY_GUESTS_MAX];
 } Play;
 
-/* @how: see harness_start_as_set(). @journal: for root, a broker that writes to one. Skips the test
- * where the injector cannot work. */
-void play_begin(Play *play, const char *config, const Harness *how, bool journal);
+/* @how: see harness_start_as_set(). Skips the test where the injector cannot work. */
+void play_begin(Play *play, const char *config, const Harness *how, PlayWorld world);
 void play_end(Play *play);
 
 /* The broker is killed, and the next one has what it had, as its keeper kept it; the onlooker is back. Guests

@@ -286,7 +286,7 @@ const Scenario rule_scenarios[] = {
           .tidy = take_one, .outcome = OUTCOME_REFUSED },
         { "a file given away", .config = GIVEN_AWAY, .lacks = lacks_root, .run = give_away },
         { "a file left behind", .prepare = leave_file, .run = replace_file, .tidy = remove_file },
-        { "the journal", .journal = true, .lacks = lacks_namespace, .run = audited,
+        { "the journal", .world = PLAY_JOURNAL, .lacks = lacks_namespace, .run = audited,
           .tidy = read_journal },
         { "a unit", .config = UNIT, .lacks = lacks_cgroups, .prepare = begin_unit, .run = by_unit,
           .tidy = end_unit, .outcome = OUTCOME_REFUSED },

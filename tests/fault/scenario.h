@@ -9,7 +9,7 @@ typedef struct Scenario {
         const char *name;
         const char *config;          /* NULL: everything is granted, and nothing kept */
         Harness how;                 /* the broker is started */
-        bool journal;                /* it writes to one */
+        PlayWorld world;             /* in which it is */
         void (*prepare)(Play *play); /* before anything fails; or NULL */
         void (*run)(Play *play);
         void (*tidy)(Play *play);   /* when nothing fails any more, and the guests have left; or NULL */
@@ -24,6 +24,10 @@ const Scenario *scenario_at(size_t i);
 /* Of these, the ones about rules. */
 extern const Scenario rule_scenarios[];
 extern const size_t n_rule_scenarios;
+
+/* The ones about other network namespaces. */
+extern const Scenario namespace_scenarios[];
+extern const size_t n_namespace_scenarios;
 
 /* And those about what an earlier broker left. */
 extern const Scenario recovery_scenarios[];

@@ -595,5 +595,8 @@ const Scenario *scenario_at(size_t i) {
         if (i < n_rule_scenarios)
                 return &rule_scenarios[i];
         i -= n_rule_scenarios;
+        if (i < n_namespace_scenarios)
+                return &namespace_scenarios[i];
+        i -= n_namespace_scenarios;
         return i < n_recovery_scenarios ? &recovery_scenarios[i] : NULL;
 }

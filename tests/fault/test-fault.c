@@ -28,8 +28,8 @@ static void explain(void) {
 
 TestSuite(fault, .timeout = 300, .fini = explain);
 
-static void begin(const char *config, const Harness *how, bool journal) {
-        play_begin(&play, config, how, journal);
+static void begin(const char *config, const Harness *how, PlayWorld world) {
+        play_begin(&play, config, how, world);
         in_play = true;
 }
 
@@ -107,7 +107,7 @@ static const Scenario *begin_scenario(size_t index) {
 
         if (reason)
                 cr_skip_test("%s", reason);
-        begin(scenario->config ?: KIT_CONFIG, &scenario->how, scenario->journal);
+        begin(scenario->config ?: KIT_CONFIG, &scenario->how, scenario->world);
         return scenario;
 }
 
@@ -180,7 +180,7 @@ Test(fault, no_descriptors) {
         enum { N_ROUNDS = 5, N_NEWCOMERS = 3 };
         Guest *holder, *first, *second;
 
-        begin(KIT_CONFIG, &(Harness){ 0 }, false);
+        begin(KIT_CONFIG, &(Harness){ 0 }, PLAY_PLAIN);
         for (int i = 0; i < N_ROUNDS; i++) {
                 holder = play_guest(&play);
                 first = play_guest(&play);

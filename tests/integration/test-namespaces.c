@@ -34,21 +34,6 @@ static void expect_invalid(int control, const char *request, const char *words) 
         expect_reason(json_incref(reply), words);
 }
 
-/* The helper of the broker. */
-static pid_t find_helper(const Kit *kit) {
-        char path[64];
-        int pid = 0;
-        FILE *file;
-
-        snprintf(path, sizeof(path), "/proc/%d/task/%d/children", kit->harness.pid, kit->harness.pid);
-        file = fopen(path, "re");
-        cr_assert(ne(ptr, file, NULL));
-        if (fscanf(file, "%d", &pid) != 1)
-                pid = 0;
-        fclose(file);
-        return pid;
-}
-
 /* A client in the namespace called @name reaches @holder. */
 static void expect_served_in(const char *name, int holder) {
         int home;
@@ -160,7 +145,7 @@ Test(namespaces, no_rule_asks_for_any_so_nothing_is_started) {
         namespace_kit_add("blue");
         kit_start(&kit, BROKER OWN);
         control = harness_connect(&kit.harness);
-        cr_assert(zero(int, find_helper(&kit)));
+        cr_assert(zero(int, namespace_kit_helper(kit.harness.pid)));
         cr_assert(not(kit_is_capable(control, "netns")));
         cr_assert(not(kit_is_warned(control, "namespace")));
         expect_reason(kit_refused(control, "PolicyDenied", "{" IN("blue") "}"),
@@ -200,7 +185,7 @@ Test(namespaces, a_helper_that_has_gone) {
         control = harness_connect(&kit.harness);
         before = kit_acquire(control, "{" IN("blue") "}");
         cr_assert(kit_is_capable(control, "netns"));
-        cr_assert(zero(int, kill(find_helper(&kit), SIGKILL)));
+        cr_assert(zero(int, kill(namespace_kit_helper(kit.harness.pid), SIGKILL)));
         for (int i = 0; i < 100000 && kit_is_capable(control, "netns"); i++)
                 ;
         cr_assert(not(kit_is_capable(control, "netns")));
@@ -232,7 +217,7 @@ Test(namespaces, a_helper_that_hangs) {
         namespace_kit_add("blue");
         kit_start(&kit, BROKER OWN BLUE);
         control = harness_connect(&kit.harness);
-        helper = find_helper(&kit);
+        helper = namespace_kit_helper(kit.harness.pid);
         cr_assert(zero(int, kill(helper, SIGSTOP)));
         for (int i = 0; i < 50; i++) {
                 json_auto_t *reply = kit_refused(control, "SystemFailure", "{" IN("blue") "}");

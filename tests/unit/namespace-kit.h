@@ -140,6 +140,21 @@ static inline void namespace_kit_go_home(int home) {
         close(home);
 }
 
+/* The process that @broker has for it; 0: there is none. */
+static inline pid_t namespace_kit_helper(pid_t broker) {
+        char path[64];
+        int pid = 0;
+        FILE *file;
+
+        snprintf(path, sizeof(path), "/proc/%d/task/%d/children", broker, broker);
+        file = fopen(path, "re");
+        cr_assert(ne(ptr, file, NULL));
+        if (fscanf(file, "%d", &pid) != 1)
+                pid = 0;
+        fclose(file);
+        return pid;
+}
+
 static inline uint64_t namespace_kit_cookie(int fd) {
         uint64_t cookie = 0;
         socklen_t size = sizeof(cookie);

@@ -165,7 +165,7 @@ int outgoing_local_parse(const OutgoingKind *kind, const char *text, const char 
 
 /* ---- of a socket ---- */
 
-int outgoing_read_local(int fd, char buffer[static ADDRESS_TEXT_MAX]) {
+int outgoing_read_local(int fd, const char *network_namespace, char buffer[static ADDRESS_TEXT_MAX]) {
         struct sockaddr_storage storage = { 0 };
         const struct sockaddr_vm *vm = (const struct sockaddr_vm *)&storage;
         socklen_t len = sizeof(storage);
@@ -178,6 +178,7 @@ int outgoing_read_local(int fd, char buffer[static ADDRESS_TEXT_MAX]) {
         case AF_INET6:
         case AF_UNIX:
                 address_set_sockaddr(&address, &storage, len);
+                address.zone_elsewhere = network_namespace && address_zone(&address) != 0;
                 address_format(&address, buffer);
                 return *buffer ? 0 : -ENOENT;
         case AF_VSOCK:

@@ -153,7 +153,7 @@ static void lane_fail_connect(OutgoingLane *lane, int number) {
         reuse_error *error;
 
         if (lane->reused || lane->outgoing->local.fixed)
-                (void)outgoing_read_local(lane->fd, local);
+                (void)outgoing_read_local(lane->fd, outgoing_namespace(lane->outgoing), local);
         error = reuse_error_new(number, "cannot connect to %s%s%s: %s", remote, *local ? " from " : "",
                                 local, strerrordesc_np(-number) ?: "unknown error");
         lane_fail(lane, number, false, error);

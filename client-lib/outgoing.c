@@ -144,7 +144,7 @@ static void outgoing_succeed(reuse_outgoing *outgoing, OutgoingLane *lane) {
         outgoing->fd = fd_take(&lane->fd);
         outgoing->reused = lane->reused;
         outgoing->remote = outgoing->remotes[lane->next].text;
-        if (outgoing_read_local(outgoing->fd, outgoing->address) < 0)
+        if (outgoing_read_local(outgoing->fd, outgoing_namespace(outgoing), outgoing->address) < 0)
                 *outgoing->address = '\0';
         outgoing_settle(outgoing, 0, NULL);
 }

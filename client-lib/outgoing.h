@@ -89,8 +89,9 @@ int outgoing_remote_parse(const OutgoingKind *kind, const char *text, const char
 int outgoing_local_parse(const OutgoingKind *kind, const char *text, const char *network_namespace,
                          OutgoingLocal *ret, const char **ret_reason);
 
-/* The address of this end of @fd. Returns 0, or -ENOENT if it has none. */
-int outgoing_read_local(int fd, char buffer[static ADDRESS_TEXT_MAX]);
+/* The address of this end of @fd, which is of @network_namespace; NULL: here. Returns 0, or -ENOENT if
+ * it has none. */
+int outgoing_read_local(int fd, const char *network_namespace, char buffer[static ADDRESS_TEXT_MAX]);
 
 /* Whether both ends are the same. */
 bool outgoing_is_self(int fd);

@@ -276,6 +276,13 @@ Test(outgoing_namespaces, by_the_library) {
         cr_assert(ge(int, fd, 0));
         close(fd);
         reuse_outgoing_free(outgoing);
+        /* What is "lo" here has another name there. */
+        cr_assert(zero(int, reuse_client_dial(client, "udp6", "[fe80::1%1]:4001", "[fe80::1%inside]:0",
+                                              "networkNamespace=blue", REUSE_TIMEOUT_DEFAULT, &outgoing,
+                                              NULL)));
+        cr_assert(ne(ptr, strstr(reuse_outgoing_get_local_address(outgoing), "[fe80::1%1]:"), NULL));
+        KIT_EXPECT_TEXT(reuse_outgoing_get_remote_address(outgoing), "[fe80::1%1]:4001");
+        reuse_outgoing_free(outgoing);
         reuse_client_free(client);
         kit_release(scene.honest, &held);
         end_with_server();

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * The socket is not the broker's: it was made by somebody else, with options that are nobody's to change,
- * and lives as long as its unit. All clients share it.
+ * The socket is not the broker's: it was made by somebody else, with options that are nobody's to
+ * change, and lives as long as its unit. All clients share it.
  */
 
 #include "daemon/passed.h"
@@ -75,6 +75,15 @@ static const char *describe(int fd, Address *ret) {
         return NULL;
 }
 
+/*
+ * As clients get all others. systemd clears it each time that it passes the socket, unless the unit says
+ * NonBlocking=yes, and so for all who have it: a client that finds nothing to accept would hang.
+ * Returns 0 or a negative errno.
+ */
+static int make_nonblocking(int fd) {
+        return fcntl(fd, F_SETFL, O_NONBLOCK) < 0 ? error_origin(-errno) : 0;
+}
+
 /* An endpoint without a client. Takes over item->fd. */
 static int adopt(Services *services, InheritedItem *item, const Address *address) {
         _cleanup_(subject_unrefp) Subject *maker = calloc(1, sizeof(*maker));
@@ -86,9 +95,9 @@ static int adopt(Services *services, InheritedItem *item, const Address *address
 
         if (!maker)
                 return error_origin(-ENOMEM);
-        /* As clients get all others. */
-        if (fcntl(item->fd, F_SETFL, O_NONBLOCK) < 0)
-                return error_origin(-errno);
+        r = make_nonblocking(item->fd);
+        if (r < 0)
+                return error_trace(r);
         maker->n_refs = 1;
         r = endpoint_new(&services->endpoints, address, name, SHARING_SHARED, NULL, 0, &nobody, maker,
                          &endpoint);
@@ -145,8 +154,10 @@ int passed_claim(Inherited *inherited, uint64_t cookie) {
                 uint64_t have;
 
                 if (item->fd >= 0 && item->name[0] != STATE_FILE_NAME[0] &&
-                    getsockopt(item->fd, SOL_SOCKET, SO_COOKIE, &have, &size) == 0 && have == cookie)
+                    getsockopt(item->fd, SOL_SOCKET, SO_COOKIE, &have, &size) == 0 && have == cookie) {
+                        (void)make_nonblocking(item->fd); /* a socket always takes it */
                         return fd_take(&item->fd);
+                }
         }
         return -1;
 }

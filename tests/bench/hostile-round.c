@@ -33,8 +33,9 @@ enum {
         /* So few that a broker of some clients has none left, or may have none more under way. */
         ROUND_FDS_FEW = 256,
         ROUND_FOES_MAX = 64,
-        /* Of the broker, as its unit has it. */
+        /* Of the broker, as its unit has them. */
         ROUND_NICE = -10,
+        ROUND_CPU_WEIGHT = 1000,
         /* Between two looks at the broker. */
         ROUND_LOOK_MSEC = 20,
         /* For the attackers to be gone, while the honest client goes on: cleaning up may take long, too.
@@ -102,6 +103,8 @@ static int round_open(Round *round) {
         unlink(round->log);
         r = broker_start_with(order->daemon, order->folder, "broker", &settings, &round->broker);
         if (r == 0)
+                r = cpu_shares_put(&order->shares, "broker", ROUND_CPU_WEIGHT, round->broker.child.pid);
+        if (r == 0)
                 r = link_connect(round->broker.path, &round->control);
         if (r == 0)
                 r = reading_ask(&round->broker, round->control, &round->outcome->before);
@@ -157,6 +160,8 @@ static int foe_run(void *userdata) {
 }
 
 static int round_add_foe(Round *round, const Attack *attack, unsigned index, unsigned user) {
+        Child *child = &round->foes[round->n_foes];
+        char name[32];
         FoeOrder order = {
                 .foe = { .path = round->broker.path,
                          .config = round->config,
@@ -170,11 +175,13 @@ static int round_add_foe(Round *round, const Attack *attack, unsigned index, uns
 
         if (round->n_foes == ROUND_FOES_MAX)
                 return error_origin(-E2BIG);
-        r = child_run(foe_run, &order, &round->foes[round->n_foes]);
+        r = child_run(foe_run, &order, child);
         if (r < 0)
                 return error_trace(r);
         round->n_foes++;
-        return 0;
+        snprintf(name, sizeof(name), "user-%u", user % USERS_HOSTILE);
+        r = cpu_shares_put(&round->order->shares, name, CPU_WEIGHT_DEFAULT, child->pid);
+        return r < 0 ? error_trace(r) : 0;
 }
 
 static int round_attack(Round *round) {
@@ -343,6 +350,8 @@ int round_run(const RoundOrder *order, Outcome *ret) {
         r = round_open(&round);
         if (r == 0)
                 r = honest_start(round.broker.path, order->seconds + 60, &round.honest);
+        if (r == 0)
+                r = cpu_shares_put(&order->shares, "honest", CPU_WEIGHT_DEFAULT, round.honest.child.pid);
         if (r == 0)
                 r = reading_take(&round.broker, &warm);
         if (r == 0) {

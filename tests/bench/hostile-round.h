@@ -3,6 +3,7 @@
 
 /* One row: a broker, an honest client, and an attack that begins and ends. */
 
+#include "tests/bench/cpu-share.h"
 #include "tests/bench/hostile-attack.h"
 #include "tests/bench/hostile-honest.h"
 #include "tests/bench/hostile-reading.h"
@@ -10,6 +11,7 @@
 typedef struct RoundOrder {
         const char *daemon;
         const char *folder; /* for the files of the broker */
+        CpuShares shares;
         const char *name;
         const Attack *attacks;
         size_t n_attacks; /* of several, one process each, by different users */

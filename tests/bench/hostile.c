@@ -2,7 +2,8 @@
 
 /*
  * Everything that a client may try to do to the others, beside an honest client: each attack alone, then
- * all at once. For root each plays with a user of its own, in a network that nobody else is in.
+ * all at once. For root each plays with a user of its own, in a network that nobody else is in, and with
+ * a share of the CPUs of its own.
  */
 
 #include <errno.h>
@@ -201,6 +202,20 @@ static int folder_new(char *ret) {
         return r;
 }
 
+/* As the service manager gives them, for figures that stand for what is had with it. */
+static int shares_init(const Arguments *arguments, CpuShares *shares) {
+        int r;
+
+        *shares = (CpuShares){ 0 };
+        if (arguments->no_figures)
+                return 0;
+        r = user_may_choose() ? cpu_shares_init(shares) : CPU_SHARES_E_NOT_ALLOWED;
+        if (r == CPU_SHARES_E_NOT_ALLOWED)
+                fprintf(stderr,
+                        "hostile: all have one share of the CPUs, as no control groups can be made\n");
+        return r < 0 ? r : 0;
+}
+
 int main(int argc, char **argv) {
         Arguments arguments = { .order = { .seconds = SECONDS } };
         char folder[SCRATCH_PATH_MAX], text[512];
@@ -212,7 +227,9 @@ int main(int argc, char **argv) {
                 return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
         setvbuf(stdout, NULL, _IOLBF, 0);
         interrupt_init();
-        r = folder_new(folder);
+        r = shares_init(&arguments, &arguments.order.shares);
+        if (r == 0)
+                r = folder_new(folder);
         if (r == 0) {
                 arguments.order.folder = folder;
                 r = cage_run(attack_all, &arguments, &status, &reason);
@@ -224,6 +241,7 @@ int main(int argc, char **argv) {
                 }
                 scratch_remove(folder);
         }
+        cpu_shares_deinit(&arguments.order.shares);
         if (r < 0) {
                 fprintf(stderr, "hostile: %s\n", error_describe(text, sizeof(text)));
                 return EXIT_FAILURE;

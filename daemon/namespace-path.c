@@ -99,7 +99,7 @@ static int open_part(int at, const char *path, const char *part, size_t n, int *
         _cleanup_(fd_closep) int fd = -1;
         char name[NAMESPACE_PATH_MAX];
 
-        *(char *)mempcpy(name, part, (size_t)(path + n - part)) = '\0';
+        snprintf(name, sizeof(name), "%.*s", (int)(path + n - part), part);
         fd = openat(at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0 || fstat(fd, st) < 0)
                 return refuse_missing(reason, path, n);

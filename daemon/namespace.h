@@ -66,8 +66,8 @@ Namespace *namespace_find(const Namespaces *namespaces, const char *path);
 int namespace_resume(Namespaces *namespaces, uint64_t cookie, const char *path, Namespace **ret);
 
 /* For an endpoint, which has it until namespace_unref(). Both take NULL, for the broker's own. */
-Namespace *namespace_ref(Namespace *namespace);
-void namespace_unref(Namespace *namespace);
+Namespace *namespace_ref(Namespace *netns);
+void namespace_unref(Namespace *netns);
 
 /* Gives up those that no endpoint has: what a call asked for in vain. */
 void namespaces_sweep(Namespaces *namespaces);
@@ -87,7 +87,7 @@ static inline const char *namespace_text(const Namespace *namespace) {
 uint64_t namespace_cookie_of(int fd);
 
 /* As namespace_helper_socket(), and in this very namespace, wherever its path leads by now. */
-int namespace_socket(const Namespace *namespace, int family, int type, int protocol, int *ret_fd,
+int namespace_socket(const Namespace *netns, int family, int type, int protocol, int *ret_fd,
                      NamespaceFailure *ret_failure);
 
 /* What net.ipv4.tcp_migrate_req says there. */

@@ -79,7 +79,8 @@ static bool rule_gives_none(const Rule *rule) {
  * vsock; and one that gives does not mean raw IP, which shows everybody's packets, unless it names it.
  */
 static unsigned rule_networks(const Rule *rule) {
-        unsigned raw = rule->networks.bits & NETWORKS_RAW, others = rule->networks.bits & ~NETWORKS_RAW;
+        unsigned raw = rule->networks.bits & NETWORKS_RAW,
+                 others = rule->networks.bits & ~(unsigned)NETWORKS_RAW;
         bool ip = pattern_list_given(&rule->addresses) || pattern_list_given(&rule->ports),
              named = pattern_list_given(&rule->paths);
 

@@ -20,21 +20,29 @@
 #include <sys/socket.h>
 #include <time.h>
 
+/* -1: it is none, or too great for a port. */
+static int number(const char *text) {
+        char *end;
+        unsigned long value = strtoul(text, &end, 10);
+
+        return *text >= '0' && *text <= '9' && !*end && value <= UINT16_MAX ? (int)value : -1;
+}
+
 /* "239.255.255.250:3702" */
 static int parse(const char *text, struct sockaddr_in *ret) {
         const char *colon = strrchr(text, ':');
         char host[INET_ADDRSTRLEN] = "";
+        int port = colon ? number(colon + 1) : -1;
 
-        if (!colon || (size_t)(colon - text) >= sizeof(host))
+        if (port < 0 || (size_t)(colon - text) >= sizeof(host))
                 return -1;
         memcpy(host, text, (size_t)(colon - text));
-        *ret = (struct sockaddr_in){ .sin_family = AF_INET,
-                                     .sin_port = htons((uint16_t)atoi(colon + 1)) };
+        *ret = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
         return inet_pton(AF_INET, host, &ret->sin_addr) == 1 ? 0 : -1;
 }
 
 static void print_answers(int fd) {
-        struct sockaddr_in from;
+        struct sockaddr_in from = { 0 };
         socklen_t size = sizeof(from);
         char text[1500], host[INET_ADDRSTRLEN];
         ssize_t n;
@@ -51,9 +59,10 @@ int main(int argc, char **argv) {
         reuse_error *error = NULL;
         struct sockaddr_in group;
         struct pollfd socket;
+        int seconds = argc == 4 ? number(argv[3]) : -1;
         time_t end;
 
-        if (argc != 4 || parse(argv[2], &group) < 0) {
+        if (seconds < 0 || parse(argv[2], &group) < 0) {
                 fprintf(stderr, "usage: multicast LOCAL GROUP SECONDS\n");
                 return 2;
         }
@@ -65,7 +74,7 @@ int main(int argc, char **argv) {
                 reuse_error_free(error);
                 return 1;
         }
-        end = time(NULL) + atoi(argv[3]);
+        end = time(NULL) + seconds;
         while (time(NULL) < end) {
                 if (sendto(socket.fd, "who is there?", 13, 0, (struct sockaddr *)&group, sizeof(group)) <
                     0)

@@ -143,19 +143,19 @@ Test(go_net_files, test_file_conn) {
                         go.client, go_spec(&go, files[i].network, files[i].address, spec));
                 reuse_outgoing *outgoing =
                         go_dial(&go, files[i].network, go_target(listener, target), NULL, NULL);
-                int client = expect_travels(reuse_outgoing_take_fd(outgoing)), served;
+                int dialled = expect_travels(reuse_outgoing_take_fd(outgoing)), served;
 
                 if (files[i].type == SOCK_DGRAM) {
-                        kit_expect_byte(go_fd(listener), client);
+                        kit_expect_byte(go_fd(listener), dialled);
                 } else {
                         served = go_accept(go_fd(listener));
                         cr_assert(zero(int, fcntl(served, F_SETFL, O_NONBLOCK)));
                         served = expect_travels(served);
-                        kit_expect_byte(served, client);
-                        kit_expect_byte(client, served);
+                        kit_expect_byte(served, dialled);
+                        kit_expect_byte(dialled, served);
                         close(served);
                 }
-                close(client);
+                close(dialled);
                 reuse_outgoing_free(outgoing);
                 go_close(&go, listener);
         }

@@ -77,7 +77,7 @@ Test(state_file_damage, a_record_that_is_cut_short_is_the_end) {
 /* Amid its head, where there is no room for a place. */
 Test(state_file_damage, a_record_without_its_head_is_the_end) {
         for (size_t n = 1; n < UNIT; n += 21) {
-                int fd = raw_new(2 * UNIT + n);
+                int fd = raw_new((off_t)(2 * UNIT + n));
                 StateFile *file;
 
                 raw_write(fd, 0, &good_head, sizeof(good_head));

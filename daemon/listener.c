@@ -31,9 +31,13 @@
 
 enum {
         ACCEPTS_PER_TURN = 8,
-        /* Whoever comes next waits for all of them, whosever they are; the kernel has others come again.
+        /* Who may come before the broker has time, as at its start; the kernel has others wait or come
+         * again.
          */
         BACKLOG = 128,
+        /* While users come who have too much: it is full all the time, and whoever comes next waits for
+         * all who are in it. */
+        BACKLOG_CROWDED = 32,
         /* How long accepting rests when not even the reserve helped. */
         ACCEPT_REST_USEC = 100 * 1000,
         /* Who is turned away can be back at once, so not each time is told. */
@@ -44,6 +48,7 @@ struct Listener {
         Services *services;
         PeerList peers;
         int fd;
+        int backlog;
         int reserve;
         uint64_t told_usec; /* when an overload was last told of */
         sd_event_source *io;
@@ -85,20 +90,33 @@ static void listener_overloaded(Listener *listener, int error) {
                 sd_event_source_set_enabled(listener->io, SD_EVENT_OFF);
 }
 
+static void listener_set_backlog(Listener *listener, int backlog) {
+        if (backlog != listener->backlog && listen(listener->fd, backlog) == 0)
+                listener->backlog = backlog;
+}
+
 static int listener_on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         Listener *listener = userdata;
+        bool refused = false;
+        int r;
 
         for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
                 int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
                 if (client < 0) {
-                        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+                        if (errno == EAGAIN)
+                                listener_set_backlog(listener, BACKLOG);
+                        else if (errno != EINTR && errno != ECONNABORTED)
                                 listener_overloaded(listener, errno);
                         return 0;
                 }
-                if (peer_new(listener->services, &listener->peers, client) < 0)
+                r = peer_new(listener->services, &listener->peers, client);
+                if (r < 0)
                         log_fault(LOG_ERR, "cannot serve a client");
+                refused = refused || r == PEER_E_LIMIT;
         }
+        if (refused)
+                listener_set_backlog(listener, BACKLOG_CROWDED);
         return 0;
 }
 
@@ -144,6 +162,14 @@ static void listener_refuse_descriptors(Listener *listener) {
                 setsockopt(listener->fd, SOL_SOCKET, SO_PASSRIGHTS, &(int){ 0 }, sizeof(int)) == 0;
 }
 
+/* What the manager passes may have the queue of a broker that died in a crowd. */
+static int listener_open_queue(Listener *listener) {
+        if (listen(listener->fd, BACKLOG) < 0)
+                return error_origin(-errno);
+        listener->backlog = BACKLOG;
+        return 0;
+}
+
 static int listener_make(Listener *listener) {
         int r;
 
@@ -157,9 +183,7 @@ static int listener_make(Listener *listener) {
         r = listener_bind(listener);
         if (r != 0)
                 return r < 0 ? error_trace(r) : r;
-        if (listen(listener->fd, BACKLOG) < 0)
-                return error_origin(-errno);
-        return 0;
+        return listener_open_queue(listener);
 }
 
 /*
@@ -181,7 +205,7 @@ static int listener_adopt(Listener *listener) {
         if (listener->address.sun_path[0] == '\0')
                 listener->address.sun_path[0] = '@';
         listener_refuse_descriptors(listener);
-        return 0;
+        return listener_open_queue(listener);
 }
 
 /* Of a broker that this one replaces, which made it: it is this one's to remove now. */

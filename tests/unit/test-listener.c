@@ -443,6 +443,43 @@ Test(listener, an_inherited_socket_that_cannot_be_the_control_socket) {
         end(&kit);
 }
 
+/* ---- the queue ---------------------------------------------------------------------------------- */
+
+/* Who may wait to be let in, as long as nobody looks. */
+static int count_waiting(int clients[static 200]) {
+        int n = 0;
+
+        while (n < 200 && (clients[n] = dial(path)) >= 0)
+                n++;
+        cr_assert(eq(int, errno, EAGAIN));
+        return n;
+}
+
+Test(listener, a_crowd_of_who_has_too_much_waits_in_a_shorter_queue) {
+        int first[200], second[200], third[200], n_first, n_third;
+        Listener *listener;
+        Kit kit;
+
+        start(&kit);
+        kit.services.accounts.limit_per_user[RESOURCE_CONNECTIONS] = 2;
+        listener = listen_at(&kit, path);
+        n_first = count_waiting(first);
+        /* A part of them are seen: two are let in, the others turned away. */
+        cr_assert(gt(int, sd_event_run(kit.services.event, 0), 0));
+        cr_assert(zero(int, count_waiting(second)));
+        kit_turn(&kit);
+        /* All have been seen: it is as long again. */
+        n_third = count_waiting(third);
+        cr_assert(eq(int, n_third, n_first));
+        for (int i = 0; i < n_first; i++) {
+                close(first[i]);
+                close(third[i]);
+        }
+        kit_turn(&kit);
+        listener_free(listener);
+        end(&kit);
+}
+
 /* ---- clients ------------------------------------------------------------------------------------ */
 
 Test(listener, clients_end_with_it) {

@@ -17,7 +17,7 @@
 #include <sys/queue.h>
 
 enum {
-        FAIR_QUANTUM_USEC = 200,
+        FAIR_QUANTUM_USEC = 100,
 };
 
 typedef struct FairQueue FairQueue;

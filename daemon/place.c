@@ -236,10 +236,16 @@ static bool place_is_fixed(const Wanted *wanted) {
                (wanted->address.port_first > 0 || !address_has_port(&wanted->address));
 }
 
+/* The kernel chooses a port of vsock, if no endpoint of this name has one. */
+static bool place_may_be_named(const Wanted *wanted) {
+        return wanted->request->name && address_is_vsock(&wanted->address) &&
+               wanted->address.u.vm.svm_port == VMADDR_PORT_ANY;
+}
+
 int place_check(Context *context, const Wanted *wanted) {
         PolicyVerdict verdict;
 
-        if (!place_is_fixed(wanted))
+        if (!place_is_fixed(wanted) || place_may_be_named(wanted))
                 return 0;
         place_judge(context, wanted, &wanted->address, &verdict);
         return verdict.allowed ? 0 : refuse_denied(context, wanted, &wanted->address, &verdict);

@@ -157,6 +157,29 @@ Test(vsock, rules_give_it_by_port) {
         kit_stop(&kit);
 }
 
+/* A rule that leaves no port to the kernel still gives the one that the name has. */
+Test(vsock, rules_give_the_port_of_a_name) {
+        KitSocket held, named;
+        int control;
+        Kit kit;
+
+        require_vsock();
+        kit_start(&kit, "[Broker]\nRetainSec=0\n[Rule vm]\nUser=*\nNetwork=vsock\nPort=1030\n");
+        control = harness_connect(&kit.harness);
+        json_decref(
+                kit_refused(control, "PolicyDenied", "{'network':'vsock','address':':','name':'vm'}"));
+        held = kit_acquire(control, "{'network':'vsock','address':':1030','name':'vm'}");
+        named = kit_acquire(control, "{'network':'vsock','address':':','name':'vm'}");
+        KIT_EXPECT_TEXT(kit_text(named.reply, "cookie"), kit_text(held.reply, "cookie"));
+        json_decref(kit_refused(control, "PolicyDenied",
+                                "{'network':'vsock','address':':','name':'other'}"));
+        json_decref(kit_refused(control, "PolicyDenied", "{'network':'vsock','address':':'}"));
+        kit_release(control, &named);
+        kit_release(control, &held);
+        close(control);
+        kit_stop(&kit);
+}
+
 Test(vsock, d2_holders_share_one_queue) {
         KitSocket first, second, third;
         json_t *endpoint;

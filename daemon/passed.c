@@ -44,9 +44,10 @@ static bool transport_of(int family, int type, int protocol, Transport *ret) {
         return false;
 }
 
+/* Vsock has a port 0, which stands for any in a request. */
 static bool is_bound(const Address *address) {
         if (address_is_vsock(address))
-                return address->u.vm.svm_port != VMADDR_PORT_ANY;
+                return address->u.vm.svm_port != VMADDR_PORT_ANY && address->u.vm.svm_port > 0;
         return address_is_ip(address) ? address_port(address) > 0 : address->len > sizeof(sa_family_t);
 }
 
@@ -71,7 +72,7 @@ static const char *describe(int fd, Address *ret) {
         address_set_sockaddr(ret, &ss, len);
         ret->ipv6_only = only;
         if (!is_bound(ret))
-                return "it is not bound";
+                return "it is not bound, or to a port that nobody can ask for";
         return NULL;
 }
 

@@ -313,6 +313,36 @@ Test(vsock, outlives_its_replacement) {
         leaks_expect_fds(kit.n_fds);
 }
 
+/* What a unit listens with. */
+static int listener_at(uint32_t cid, uint32_t port) {
+        struct sockaddr_vm address = { .svm_family = AF_VSOCK, .svm_cid = cid, .svm_port = port };
+        int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        cr_assert(zero(int, bind(fd, (struct sockaddr *)&address, sizeof(address))));
+        cr_assert(zero(int, listen(fd, 8)));
+        return fd;
+}
+
+/* To the kernel 0 is a port as any; in a request it is none in particular. */
+Test(vsock, listener_of_a_unit_at_port_0) {
+        KitSocket held;
+        int control;
+        Kit kit;
+
+        require_vsock();
+        if (geteuid() != 0)
+                cr_skip_test("only root can bind to a low port");
+        begin_kept(&kit);
+        keeper_pass(&keeper, "zero", listener_at(VMADDR_CID_ANY, 0));
+        harness_start_as_set(&kit.harness, CONFIG);
+        control = harness_connect(&kit.harness);
+        held = kit_acquire(control, "{'network':'vsock','address':':'}");
+        expect_listens(&held);
+        cr_assert(ne(u32, bound_to(held.fd).svm_port, 0));
+        kit_release(control, &held);
+        end_kept(&kit, control);
+}
+
 /* As ListenStream=vsock::PORT of a .socket unit makes it. */
 Test(vsock, listener_of_a_unit) {
         struct sockaddr_vm address = { .svm_family = AF_VSOCK,

@@ -187,6 +187,13 @@ static int place_at_any_port(Context *context, const LeaseTerms *terms, Wanted *
                                &rules);
 }
 
+static bool place_is_anywhere(const Address *address) {
+        if (address_is_vsock(address))
+                return address->u.vm.svm_cid == VMADDR_CID_ANY &&
+                       address->u.vm.svm_port == VMADDR_PORT_ANY;
+        return address_has_port(address) && address_is_wildcard(address) && address->port_first == 0;
+}
+
 /* Whether the address asked for may be that of @endpoint: port 0 or a range stands for any of its ports.
  */
 static bool place_fits(const Wanted *wanted, const Endpoint *endpoint) {
@@ -197,7 +204,7 @@ static bool place_fits(const Wanted *wanted, const Endpoint *endpoint) {
         if (wanted->network_namespace != endpoint->network_namespace)
                 return false;
         /* Who asks by name alone need not know where the unit listens. */
-        if (endpoint->passed && address_has_port(&at) && address_is_wildcard(&at) && at.port_first == 0)
+        if (endpoint->passed && place_is_anywhere(&at))
                 return at.transport == endpoint->address.transport;
         if (address_has_port(&at) &&
             (at.port_first == 0 || (port >= at.port_first && port <= at.port_last)))

@@ -5,7 +5,9 @@
  * only where it does something is sent.
  */
 
+#include <fcntl.h>
 #include <linux/vm_sockets.h>
+#include <sys/ioctl.h>
 
 #include "tests/integration/resume-kit.h"
 
@@ -339,6 +341,33 @@ Test(vsock, listener_of_a_unit_at_port_0) {
         held = kit_acquire(control, "{'network':'vsock','address':':'}");
         expect_listens(&held);
         cr_assert(ne(u32, bound_to(held.fd).svm_port, 0));
+        kit_release(control, &held);
+        end_kept(&kit, control);
+}
+
+static uint32_t local_cid(void) {
+        int fd = open("/dev/vsock", O_RDONLY | O_CLOEXEC);
+        uint32_t cid = VMADDR_CID_ANY;
+
+        if (fd < 0 || ioctl(fd, IOCTL_VM_SOCKETS_GET_LOCAL_CID, &cid) < 0 || cid == VMADDR_CID_ANY)
+                cr_skip_test("this machine has no context identifier of its own");
+        close(fd);
+        return cid;
+}
+
+/* Under its name it need not be known where it is. */
+Test(vsock, listener_of_a_unit_at_one_context) {
+        uint32_t cid = local_cid();
+        KitSocket held;
+        int control;
+        Kit kit;
+
+        begin_kept(&kit);
+        keeper_pass(&keeper, "vm", listener_at(cid, VMADDR_PORT_ANY));
+        harness_start_as_set(&kit.harness, CONFIG);
+        control = harness_connect(&kit.harness);
+        held = kit_acquire(control, "{'network':'vsock','address':':','name':'vm'}");
+        cr_assert(eq(u32, bound_to(held.fd).svm_cid, cid));
         kit_release(control, &held);
         end_kept(&kit, control);
 }

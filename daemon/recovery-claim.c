@@ -19,6 +19,16 @@ enum {
         TOLD_MAX = 10,
 };
 
+/* The kernel lets a holder bind it anew, and connect() does so unasked: of raw IP the protocol is all
+ * that stays as it was. */
+static bool has_protocol(int fd, const Address *address) {
+        int protocol;
+        socklen_t size = sizeof(protocol);
+
+        return getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 &&
+               protocol == address_protocol(address);
+}
+
 /* The socket is the one of the record: its number, which the kernel never gives again, where it was
  * made, and its address. */
 static bool socket_fits(int fd, uint64_t cookie, const Endpoint *endpoint) {
@@ -41,6 +51,8 @@ static bool socket_fits(int fd, uint64_t cookie, const Endpoint *endpoint) {
         if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0 ||
             ss.ss_family != address_family(&endpoint->address))
                 return false;
+        if (address_is_raw(&endpoint->address))
+                return has_protocol(fd, &endpoint->address);
         address_set_sockaddr(&bound, &ss, len);
         return strcmp(endpoint_key_in(endpoint->network_namespace, &bound, key), endpoint->key) == 0;
 }

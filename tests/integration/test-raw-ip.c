@@ -317,6 +317,38 @@ Test(raw_ip, outlives_the_broker) {
         leaks_expect_fds(kit.n_fds);
 }
 
+/* Its holder has bound it to another address, or connected it, which binds it as well. */
+Test(raw_ip, outlives_the_broker_at_another_address) {
+        struct sockaddr_in address = { .sin_family = AF_INET };
+        KitSocket held[2];
+        int control;
+        Kit kit;
+
+        require_raw();
+        kit.n_fds = leaks_count_fds();
+        keeper_begin(&keeper, 64);
+        kit.harness = (Harness){ .uid = geteuid(), .keeper = &keeper };
+        harness_start_as_set(&kit.harness, GIVEN);
+        control = harness_connect(&kit.harness);
+        held[0] = kit_acquire(control, "{'network':'ip4:253','address':'127.0.0.1'}");
+        held[1] = kit_acquire(control, "{'network':'ip4:254','address':''}");
+        cr_assert(eq(int, inet_pton(AF_INET, "127.0.0.2", &address.sin_addr), 1));
+        cr_assert(zero(int, bind(held[0].fd, (struct sockaddr *)&address, sizeof(address))));
+        cr_assert(zero(int, connect(held[1].fd, (struct sockaddr *)&address, sizeof(address))));
+        harness_kill(&kit.harness);
+        harness_restart(&kit.harness);
+        close(control);
+        control = harness_connect(&kit.harness);
+        for (size_t i = 0; i < 2; i++) {
+                cr_assert(kit_resume(control, &held[i]));
+                kit_release(control, &held[i]);
+        }
+        close(control);
+        harness_stop(&kit.harness);
+        keeper_end(&keeper);
+        leaks_expect_fds(kit.n_fds);
+}
+
 Test(raw_ip, outlives_its_replacement) {
         int control, before;
         KitSocket held;

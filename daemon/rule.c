@@ -75,11 +75,11 @@ static bool rule_gives_none(const Rule *rule) {
                rule->sharings == 0 && rule->rights == 0 && rule->namespaces.n == 0;
 }
 
-/* With every network named, a rule that speaks of ports alone still does not mean UNIX sockets, nor
- * vsock; and one that gives does not mean raw IP, which shows everybody's packets, unless it names it.
- */
+/* With every network named, a rule that speaks of ports alone still does not mean UNIX sockets, and
+ * vsock only where it refuses; and one that gives does not mean raw IP, which shows everybody's packets,
+ * unless it names it. */
 static unsigned rule_networks(const Rule *rule) {
-        unsigned raw = rule->networks.bits & NETWORKS_RAW,
+        unsigned more = rule->networks.bits & NETWORKS_RAW,
                  others = rule->networks.bits & ~(unsigned)NETWORKS_RAW;
         bool ip = pattern_list_given(&rule->addresses) || pattern_list_given(&rule->ports),
              named = pattern_list_given(&rule->paths);
@@ -87,10 +87,12 @@ static unsigned rule_networks(const Rule *rule) {
         if (rule->networks.bits != 0 && others != NETWORKS_ALL)
                 return rule->networks.bits;
         if (rule->refuses && (ip || !named))
-                raw = NETWORKS_RAW;
+                more = NETWORKS_RAW;
+        if (rule->refuses && ip && !pattern_list_given(&rule->addresses))
+                more |= NETWORK_VSOCK;
         if (ip == named)
-                return NETWORKS_ALL | raw;
-        return (ip ? NETWORKS_IP : NETWORKS_UNIX) | raw;
+                return NETWORKS_ALL | more;
+        return (ip ? NETWORKS_IP : NETWORKS_UNIX) | more;
 }
 
 static bool rule_names_high_ports(const Rule *rule) {
@@ -335,11 +337,22 @@ static unsigned rule_misses_unix(const Rule *rule, const Address *address) {
         return misses;
 }
 
-/* Which port the kernel will choose nobody knows: no list of ports covers that, and any touches it. */
+enum {
+        /* The first that the kernel chooses: one more than its LAST_RESERVED_PORT. */
+        VSOCK_PORT_FREE = 1024,
+};
+
+/* Which port the kernel will choose nobody knows, but that it is none of the privileged ones: no list of
+ * ports covers that, and any with others touches it. */
 static bool rule_covers_vsock_port(const Rule *rule, uint32_t port) {
         if (port != VMADDR_PORT_ANY)
                 return rule_covers_port(rule, port);
-        return rule->refuses || rule->ports.any || !pattern_list_given(&rule->ports);
+        if (rule->ports.any || !pattern_list_given(&rule->ports))
+                return true;
+        for (size_t i = 0; rule->refuses && i < rule->ports.n; i++)
+                if (rule->ports.items[i].ports.last >= VSOCK_PORT_FREE)
+                        return true;
+        return false;
 }
 
 static unsigned rule_misses_vsock(const Rule *rule, const Address *address) {

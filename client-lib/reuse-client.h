@@ -87,7 +87,7 @@ int reuse_default_socket(char *buffer, size_t size);
 
 /*
  * A listening stream or seqpacket socket, whose lease lasts as long as this process, over exec too.
- * @network: "tcp", "tcp4", "tcp6", "unix", "unixpacket", "vsock".
+ * @network: "tcp", "tcp4", "tcp6", "unix", "unixpacket", "vsock", "mptcp", "sctp".
  * @address: "127.0.0.1:80", "[::1]:80", ":80", "host:FIRST-LAST", "/path", "@abstract", "CID:PORT"; port
  * 0: any.
  * Host and port may be names, "localhost:http", as reuse_resolve() takes them.
@@ -98,7 +98,8 @@ int reuse_default_socket(char *buffer, size_t size);
  */
 int reuse_listen(const char *network, const char *address, const char *options, reuse_error **ret_error);
 
-/* The same for datagrams: "udp", "udp4", "udp6", "unixgram". Since 0.1. */
+/* The same for packets: "udp", "udp4", "udp6", "unixgram", "udplite", and raw IP, as "ip4:icmp" at a
+ * host without a port. Since 0.1. */
 int reuse_listen_packet(const char *network, const char *address, const char *options,
                         reuse_error **ret_error);
 
@@ -108,10 +109,10 @@ int reuse_listen_packet(const char *network, const char *address, const char *op
 int reuse_acquire(reuse_request *request, reuse_sockets **ret_sockets, reuse_error **ret_error);
 
 /*
- * A connection to @remote_address: "tcp", "tcp4", "tcp6", "udp", "udp4", "udp6", mptcp, sctp and udplite
- * alike, as far as the broker has them; "unix", "unixgram", "unixpacket" and "vsock" ("CID:PORT").
- * Host and port may be names; of a host all addresses are tried, each for its part of the time, and
- * those of the second family from 300 ms on beside the first. No host is this one.
+ * A connection to @remote_address: "tcp", "tcp4", "tcp6", "udp", "udp4", "udp6"; "unix", "unixgram",
+ * "unixpacket" and "vsock" ("CID:PORT"); mptcp, sctp and udplite where there is no broker, as it dials
+ * none. Host and port may be names; of a host all addresses are tried, each for its part of the time,
+ * and those of the second family from 300 ms on beside the first. No host is this one.
  *
  * The socket comes from the broker, which has it come from a port that this process listens on where one
  * fits the destination: then the other side sees one address for both. @local_address forces that: an

@@ -206,15 +206,18 @@ Test(libp2p, test_loopback_preference) {
         }
 }
 
-/* Connections to @listen come from the first of the dialer's addresses that can be used, @use, as soon
- * as it listens there, and from anywhere before and after. */
-static void use_first(const Hosts *hosts, const char *listen, const char *use, const char *never) {
+/* Connections to @listen of @hosts come from @use as soon as the dialer listens there, and from anywhere
+ * before and after, whatever it has at @never of @others. */
+static void use_first(const Hosts *hosts, const char *listen, const char *use, const Hosts *others,
+                      const char *never) {
         reuse_sockets *unused, *used;
         Transports t;
         int port;
 
         begin(&t, hosts);
+        t.hosts = others;
         unused = listen_at(&t, never);
+        t.hosts = hosts;
         cr_assert(ne(int, dial_one(&t, listen), port_at(unused)));
         used = listen_at(&t, use);
         port = port_at(used);
@@ -226,13 +229,16 @@ static void use_first(const Hosts *hosts, const char *listen, const char *use, c
 }
 
 Test(libp2p, test_v6_v4) {
-        use_first(&v4, v4.global, v4.global, v4.loopback);
-        use_first(&v6, v6.global, v6.global, v6.loopback);
+        use_first(&v4, v4.loopback, v4.loopback, &v6, v6.loopback);
+        use_first(&v6, v6.loopback, v6.loopback, &v4, v4.loopback);
 }
 
 Test(libp2p, test_global_to_global) {
-        use_first(&v4, v4.global, v4.wildcard, v4.loopback);
-        use_first(&v6, v6.global, v6.wildcard, v6.loopback);
+        use_first(&v4, v4.global, v4.global, &v4, v4.loopback);
+        use_first(&v6, v6.global, v6.global, &v6, v6.loopback);
+        /* A wildcard is as good there. */
+        use_first(&v4, v4.global, v4.wildcard, &v4, v4.loopback);
+        use_first(&v6, v6.global, v6.wildcard, &v6, v6.loopback);
 }
 
 Test(libp2p, test_duplicate_global) {

@@ -2,8 +2,9 @@
 
 /*
  * multicast: asks a multicast group who is there, from the very port on which it listens for the
- * answers; any number of processes can do so at once. One socket does both: a second one that is
- * connected to the group could not be bound to that port.
+ * answers; any number of processes can do so at once, and all that one device answers comes to the same
+ * one of them. One socket does both: a second one that is connected to the group could not be bound to
+ * that port.
  *
  *     multicast LOCAL GROUP SECONDS        multicast 192.0.2.7:12345 239.255.255.250:3702 10
  */
@@ -14,6 +15,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,12 +57,19 @@ static void print_answers(int fd) {
         }
 }
 
+static int64_t now_msec(void) {
+        struct timespec ts;
+
+        clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
 int main(int argc, char **argv) {
         reuse_error *error = NULL;
         struct sockaddr_in group;
         struct pollfd socket;
         int seconds = argc == 4 ? number(argv[3]) : -1;
-        time_t end;
+        int64_t now, next, end;
 
         if (seconds < 0 || parse(argv[2], &group) < 0) {
                 fprintf(stderr, "usage: multicast LOCAL GROUP SECONDS\n");
@@ -74,14 +83,19 @@ int main(int argc, char **argv) {
                 reuse_error_free(error);
                 return 1;
         }
-        end = time(NULL) + seconds;
-        while (time(NULL) < end) {
-                if (sendto(socket.fd, "who is there?", 13, 0, (struct sockaddr *)&group, sizeof(group)) <
-                    0)
-                        fprintf(stderr, "multicast: %s\n", strerror(errno));
+        now = next = now_msec();
+        end = now + (int64_t)seconds * 1000;
+        while (now < end) {
                 /* Once a second, whatever comes. */
-                if (poll(&socket, 1, 1000) > 0)
+                if (now >= next) {
+                        next = now + 1000;
+                        if (sendto(socket.fd, "who is there?", 13, 0, (struct sockaddr *)&group,
+                                   sizeof(group)) < 0)
+                                fprintf(stderr, "multicast: %s\n", strerror(errno));
+                }
+                if (poll(&socket, 1, (int)(next - now)) > 0)
                         print_answers(socket.fd);
+                now = now_msec();
         }
         return 0;
 }

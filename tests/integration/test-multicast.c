@@ -303,7 +303,7 @@ static pid_t start_asking(int out) {
         _exit(127);
 }
 
-/* Answers who asks, until each of @n processes was heard by what comes out of @in. */
+/* Answers who asks, until @n answers have arrived, by what comes out of @in. */
 static void answer(const KitSocket *device, int in, size_t n) {
         char text[4096];
         size_t heard = 0;

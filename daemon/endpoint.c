@@ -22,6 +22,7 @@ int endpoint_registry_init(EndpointRegistry *registry, const EndpointServices *s
         int r;
 
         *registry = (EndpointRegistry){
+                .n_at_port = calloc(UINT16_MAX + 1, sizeof(*registry->n_at_port)),
                 .event = services->event,
                 .hub = services->hub,
                 .ids = services->ids,
@@ -29,7 +30,7 @@ int endpoint_registry_init(EndpointRegistry *registry, const EndpointServices *s
                 .marks = services->marks,
                 .on_shut_down = services->on_shut_down,
         };
-        r = group_settle_init(registry);
+        r = registry->n_at_port ? group_settle_init(registry) : error_origin(-ENOMEM);
         if (r == 0)
                 r = group_survivors_init(registry);
         if (r == 0)
@@ -57,6 +58,7 @@ void endpoint_registry_deinit(EndpointRegistry *registry) {
         departures_deinit(&registry->departures);
         timer_deinit(&registry->survivors_look);
         timer_deinit(&registry->settle_rest);
+        free(ptr_take(registry->n_at_port));
 }
 
 size_t endpoint_registry_count(const EndpointRegistry *registry) {
@@ -182,6 +184,7 @@ int endpoint_new_in(EndpointRegistry *registry, Namespace *network_namespace, co
                 endpoint_free(endpoint);
                 return error_origin(-ENOMEM);
         }
+        registry->n_at_port[address_port(address)]++;
         if (name) {
                 r = endpoint_rename(endpoint, name);
                 if (r < 0) {
@@ -309,6 +312,7 @@ Endpoint *endpoint_close(Endpoint *endpoint, const char *reason) {
         subject_unref(holder);
         endpoint_step_over(endpoint);
         HASH_DELETE(hh, registry->by_key, endpoint);
+        registry->n_at_port[address_port(&endpoint->address)]--;
         endpoint_leave_name(endpoint);
         return endpoint_free(endpoint);
 }

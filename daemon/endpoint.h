@@ -66,6 +66,7 @@ struct EndpointRegistry {
         void (*on_shut_down)(Member *member);
         Endpoint *by_key;
         EndpointName *by_name;
+        uint32_t *n_at_port; /* how many there are at each, in whatever network and network namespace */
         LIST_HEAD(, EndpointCursor) cursors;
         AlarmSet alarms;
         Departures departures;
@@ -83,8 +84,8 @@ struct EndpointRegistry {
 struct Endpoint {
         EndpointRegistry *registry;
         uint64_t id;
-        char *key;        /* address_network() and address_format() with a blank between */
-        const char *name; /* NULL: none */
+        char *key;                    /* address_network() and address_format() with a blank between */
+        const char *name;             /* NULL: none */
         Namespace *network_namespace; /* NULL: the broker's own */
         Address address;
         char network[NETWORK_TEXT_MAX]; /* its address_network() */
@@ -99,8 +100,8 @@ struct Endpoint {
         Group group;
         SocketFile file; /* of a UNIX path; to be removed with it */
         StateMark saved;
-        /* A .socket unit's: its socket is the service manager's to close, and for everybody to whom policy
-         * gives its address. */
+        /* A .socket unit's: its socket is the service manager's to close, and for everybody to whom
+         * policy gives its address. */
         bool passed;
         bool lent; /* others may be connected from its port, and no group: see outgoing.c */
         UT_hash_handle hh;

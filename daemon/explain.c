@@ -73,7 +73,7 @@ static int explain_decide(const Policy *policy, PolicyQuery *query, Address *add
         if (r < 0)
                 return error_trace(r);
         *ret = (PolicyVerdict){};
-        port_pool_begin(ports);
+        port_pool_begin(ports, NULL);
         for (size_t i = 0; i < n && !ret->allowed; i++) {
                 address_set_port(address, first > 0 ? (uint16_t)(first + i) : port_pool_next(ports));
                 policy_shortlist_decide(&rules, ret);

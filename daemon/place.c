@@ -136,7 +136,7 @@ static int place_at_one_of(Context *context, const LeaseTerms *terms, Wanted *wa
         bool allowed = n_known > 0;
         int r;
 
-        port_pool_begin(wanted_ports(context, wanted));
+        port_pool_begin(wanted_ports(context, wanted), context->services->endpoints.n_at_port);
         for (size_t i = n_known; i < n && context->n_port_tries < PORT_TRIES_MAX; i++) {
                 address_set_port(&wanted->address,
                                  first > 0 ? (uint16_t)(first + i)

@@ -2,9 +2,11 @@
 
 /*
  * The broker picks the port for "port 0" itself: once thousands of ports are held the kernel's own
- * search takes milliseconds, and of a group it may return a port that is taken already. Each search draws
- * lots among the ports that it has not tried: no order lasts, in which those that were given out one after
- * the other would lie side by side, for later searches to walk through.
+ * search takes milliseconds, and of a group it may return a port that is taken already. Each search
+ * draws lots among the ports that it has not tried: no order lasts, in which those that were given out
+ * one after the other would lie side by side, for later searches to walk through. To try one costs a
+ * thousand times as much as to see that something is held there, at whatever address: such a port is put
+ * off.
  */
 
 #include "daemon/port-pool.h"
@@ -31,7 +33,10 @@ enum {
 struct PortPool {
         unsigned short seed[3];
         size_t n;
-        size_t n_tried; /* in this search; they come first */
+        const uint32_t *held;
+        /* In this search: those that were tried come first, and those that were put off next. */
+        size_t n_tried;
+        size_t n_put_off;
         uint16_t ports[];
 };
 
@@ -125,20 +130,38 @@ size_t port_pool_size(const PortPool *pool) {
         return pool->n;
 }
 
-void port_pool_begin(PortPool *pool) {
-        pool->n_tried = 0;
+void port_pool_begin(PortPool *pool, const uint32_t *held) {
+        pool->held = held;
+        pool->n_tried = pool->n_put_off = 0;
+}
+
+static void swap(uint16_t *a, uint16_t *b) {
+        uint16_t was = *a;
+
+        *a = *b;
+        *b = was;
+}
+
+/* Draws lots among those that were not looked at, until one is free. Returns false if none is. */
+static bool draw_free(PortPool *pool) {
+        for (size_t at; (at = pool->n_tried + pool->n_put_off) < pool->n; pool->n_put_off++) {
+                size_t drawn = at + (size_t)nrand48(pool->seed) % (pool->n - at);
+
+                swap(&pool->ports[drawn], &pool->ports[at]);
+                if (pool->held && pool->held[pool->ports[at]] > 0)
+                        continue;
+                /* The first of those that were put off makes room for it. */
+                swap(&pool->ports[at], &pool->ports[pool->n_tried]);
+                return true;
+        }
+        return false;
 }
 
 uint16_t port_pool_next(PortPool *pool) {
-        size_t at = pool->n_tried, drawn;
-        uint16_t port;
-
-        if (at == pool->n)
-                return 0;
-        drawn = at + (size_t)nrand48(pool->seed) % (pool->n - at);
-        port = pool->ports[drawn];
-        pool->ports[drawn] = pool->ports[at];
-        pool->ports[at] = port;
-        pool->n_tried++;
-        return port;
+        if (!draw_free(pool)) {
+                if (pool->n_put_off == 0)
+                        return 0;
+                pool->n_put_off--;
+        }
+        return pool->ports[pool->n_tried++];
 }

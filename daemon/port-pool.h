@@ -3,7 +3,7 @@
 
 /*
  * Ports to try for "port 0": the kernel's ip_local_port_range less ip_local_reserved_ports, in an order
- * nobody can guess, another for each search.
+ * nobody can guess, another for each search; those where something is held last.
  */
 
 #include <stddef.h>
@@ -26,8 +26,9 @@ PortPool *port_pool_free(PortPool *pool);
 /* How many ports there are. */
 size_t port_pool_size(const PortPool *pool);
 
-/* A new search: none was tried yet. */
-void port_pool_begin(PortPool *pool);
+/* A new search: none was tried yet. @held: how much is held at each port, for as long as the search goes on,
+ * or NULL. */
+void port_pool_begin(PortPool *pool, const uint32_t *held);
 
 /* The next port to try, each once in a search. 0 when all were tried. */
 uint16_t port_pool_next(PortPool *pool);

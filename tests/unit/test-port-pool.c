@@ -56,7 +56,7 @@ static const char *search_format(PortPool *pool, char *buffer) {
         bool seen[PORTS] = { false };
         char *end = buffer;
 
-        port_pool_begin(pool);
+        port_pool_begin(pool, NULL);
         for (size_t i = 0; i < port_pool_size(pool); i++) {
                 uint16_t port = port_pool_next(pool);
 
@@ -147,26 +147,54 @@ Test(port_pool, the_host_s_own_range_shuffled) {
         pool = port_pool_free(pool);
 }
 
-/* However many ports are held, and in whatever order they were given out: where a third is free, nobody looks
- * at a hundred that are not. */
-Test(port_pool, what_is_held_is_in_nobody_s_way) {
-        _cleanup_(freep) bool *held = calloc(PORTS, sizeof(*held));
+/* However many ports are held: nobody looks at those while others are free, and each is looked at in the
+ * end. */
+Test(port_pool, what_is_held_comes_last) {
+        _cleanup_(freep) uint32_t *held = calloc(PORTS, sizeof(*held));
         PortPool *pool;
         size_t n;
 
         cr_assert(zero(int, port_pool_new(&pool)));
         n = port_pool_size(pool);
-        for (size_t i = 0; i < n; i++) {
-                size_t n_tries = 0;
+        for (size_t n_held = 0; n_held < n; n_held++) {
                 uint16_t port;
 
-                port_pool_begin(pool);
-                do
-                        port = port_pool_next(pool);
-                while (held[port] && ++n_tries < 100);
-                cr_assert(not(held[port]), "after %zu of %zu", i, n);
-                /* What is beyond two thirds is given back. */
-                held[port] = i < n / 3 * 2;
+                port_pool_begin(pool, held);
+                port = port_pool_next(pool);
+                cr_assert(zero(u32, held[port]), "after %zu of %zu", n_held, n);
+                held[port]++;
         }
+        /* All are. */
+        port_pool_begin(pool, held);
+        for (size_t i = 0; i < n; i++) {
+                uint16_t port = port_pool_next(pool);
+
+                cr_assert(le(u32, held[port], 1), "port %d twice in a search", port);
+                held[port]++;
+        }
+        cr_assert(zero(int, port_pool_next(pool)));
+        pool = port_pool_free(pool);
+}
+
+Test(port_pool, a_search_of_free_ones_and_of_held_ones_has_all) {
+        _cleanup_(freep) uint32_t *held = calloc(PORTS, sizeof(*held));
+        _cleanup_(freep) bool *seen = calloc(PORTS, sizeof(*seen));
+        size_t n, n_held = 0;
+        PortPool *pool;
+
+        cr_assert(zero(int, port_pool_new(&pool)));
+        n = port_pool_size(pool);
+        for (size_t port = 0; port < PORTS; port++)
+                held[port] = port % 3 == 0;
+        port_pool_begin(pool, held);
+        for (size_t i = 0; i < n; i++) {
+                uint16_t port = port_pool_next(pool);
+
+                cr_assert(not(seen[port]));
+                seen[port] = true;
+                n_held += held[port];
+                cr_assert(held[port] == 1 || n_held == 0, "a free one after one that is held");
+        }
+        cr_assert(gt(sz, n_held, n / 4));
         pool = port_pool_free(pool);
 }

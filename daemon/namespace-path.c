@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "proto/cleanup.h"
+#include "proto/error.h"
 
 /* Whether every part between slashes is a name, and none of them has what would spoil a line. */
 static bool is_plain(const char *path) {
@@ -116,7 +117,7 @@ static int walk(const char *path, int *ret, const char **ret_name, char *reason)
         struct stat st;
 
         if (fd < 0 || fstat(fd, &st) < 0)
-                return -errno;
+                return error_origin(-errno);
         for (;; part = slash + 1) {
                 const size_t n = part - path > 1 ? (size_t)(part - path) - 1 : 1;
                 int next = -1, r;

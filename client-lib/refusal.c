@@ -25,8 +25,8 @@ typedef int (*Sentence)(const ErrorParameters *p, char **ret);
 static int say_network_unknown(const ErrorParameters *p, char **ret) {
         return asprintf(ret,
                         "the broker does not know the network \"%s\": ask for tcp, udp, mptcp, sctp or "
-                        "udplite, or "
-                        "one of these with 4 or 6, unix, unixgram, unixpacket, vsock or ip[46]:PROTOCOL",
+                        "udplite, or one of these with 4 or 6, unix, unixgram, unixpacket, vsock or "
+                        "ip[46]:PROTOCOL",
                         p->network);
 }
 

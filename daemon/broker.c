@@ -56,9 +56,9 @@ struct Broker {
         Services services;
         Audit *audit;
         Listener *listener;
-        bool replaced; /* by another, which has everything */
+        bool replaced;    /* by another, which has everything */
         int successor_of; /* a broker that waits to end: see handover_take(); -1: none */
-        bool owns; /* what an earlier broker left is its own */
+        bool owns;        /* what an earlier broker left is its own */
         sd_event_source *hangup;
         sd_event_source *helper_gone;
         Watchdog watchdog;
@@ -338,8 +338,8 @@ static int broker_make_objects(Broker *broker) {
 }
 
 /*
- * What was there before this broker. As the user that it runs as: the kernel lets only sockets of one user
- * into a group.
+ * What was there before this broker. As the user that it runs as: the kernel lets only sockets of one
+ * user into a group.
  */
 static int broker_succeed(Broker *broker) {
         Services *services = &broker->services;
@@ -486,8 +486,8 @@ static int broker_loop_failed(Broker *broker, int r) {
 }
 
 /*
- * Some things of the event loop, if it has any: whoever comes in is one of them, and not the only one, so a
- * few have to go in each round. What matters most is first. Returns whether there may be more, or a
+ * Some things of the event loop, if it has any: whoever comes in is one of them, and not the only one,
+ * so a few have to go in each round. What matters most is first. Returns whether there may be more, or a
  * negative errno.
  */
 static int broker_run_events(Broker *broker) {
@@ -552,8 +552,9 @@ static bool broker_is_another_s(const Broker *broker) {
 __attribute__((used)) static Broker *broker_left;
 
 /*
- * What is kept for the next broker is not given up on the way: no lease is ended, no socket shut down, no
- * list changed. The objects are not freed either, which would do just that; the process is about to end.
+ * What is kept for the next broker is not given up on the way: no lease is ended, no socket shut down,
+ * no list changed. The objects are not freed either, which would do just that; the process is about to
+ * end.
  */
 static void broker_leave(Broker *broker) {
         Services *services = &broker->services;
@@ -565,10 +566,12 @@ static void broker_leave(Broker *broker) {
                 return;
         services_settle(services);
         fd_store_flush(services->state.store);
-        log_line(LOG_NOTICE,
-                 "%zu descriptors of %zu endpoints are left in the service manager's store: over a restart, "
-                 "and over a stop where FileDescriptorStorePreserve= says so; without, they are given up",
-                 fd_store_count(services->state.store), endpoint_registry_count(&services->endpoints));
+        log_line(
+                LOG_NOTICE,
+                "%zu descriptors of %zu endpoints are left in the service manager's store: over a "
+                "restart, "
+                "and over a stop where FileDescriptorStorePreserve= says so; without, they are given up",
+                fd_store_count(services->state.store), endpoint_registry_count(&services->endpoints));
 }
 
 /* There is nobody to keep what it has. */
@@ -576,8 +579,10 @@ static void broker_give_up(const Services *services) {
         size_t n = endpoint_registry_count(&services->endpoints);
 
         if (n > 0)
-                log_line(LOG_NOTICE, "%zu endpoints with %zu leases end with the broker, and what waits on "
-                                     "them", n, lease_registry_count(&services->leases));
+                log_line(LOG_NOTICE,
+                         "%zu endpoints with %zu leases end with the broker, and what waits on "
+                         "them",
+                         n, lease_registry_count(&services->leases));
 }
 
 Broker *broker_free(Broker *broker) {

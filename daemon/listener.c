@@ -31,9 +31,7 @@
 
 enum {
         ACCEPTS_PER_TURN = 8,
-        /* Who may come before the broker has time, as at its start; the kernel has others wait or come
-         * again.
-         */
+        /* Who may come before the broker has time, as at its start; the kernel has others wait. */
         BACKLOG = 128,
         /* While users come who have too much: it is full all the time, and whoever comes next waits for
          * all who are in it. */

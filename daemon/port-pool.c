@@ -5,8 +5,8 @@
  * search takes milliseconds, and of a group it may return a port that is taken already. Each search
  * draws lots among the ports that it has not tried: no order lasts, in which those that were given out
  * one after the other would lie side by side, for later searches to walk through. To try one costs a
- * thousand times as much as to see that something is held there, at whatever address: such a port is put
- * off.
+ * verdict and a search in the table of endpoints; that something is held there, at whatever address, is
+ * seen at once: such a port is put off.
  */
 
 #include "daemon/port-pool.h"

@@ -26,8 +26,8 @@ PortPool *port_pool_free(PortPool *pool);
 /* How many ports there are. */
 size_t port_pool_size(const PortPool *pool);
 
-/* A new search: none was tried yet. @held: how much is held at each port, for as long as the search goes on,
- * or NULL. */
+/* A new search: none was tried yet. @held: how much is held at each port, for as long as the search goes
+ * on, or NULL. */
 void port_pool_begin(PortPool *pool, const uint32_t *held);
 
 /* The next port to try, each once in a search. 0 when all were tried. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * A pidfd becomes readable when its process has exited, and stays so; exec does not change it. The writing end
- * of a pipe is in error once nobody has the reading end, which epoll tells unasked. Who had many leases loses
- * them in parts, so that nobody else waits for all of it.
+ * A pidfd becomes readable when its process has exited, and stays so; exec does not change it. The
+ * writing end of a pipe is in error once nobody has the reading end, which epoll tells unasked. Who had
+ * many leases loses them in parts, so that nobody else waits for all of it.
  */
 
 #include "daemon/process.h"

@@ -25,7 +25,8 @@ enum {
         CPU_SHARES_E_NOT_ALLOWED, /* no control group with a share of the CPUs can be made */
 };
 
-/* Returns 0, CPU_SHARES_E_NOT_ALLOWED, or a negative errno. */
+/* Of version 2 the controller is switched on at the root, and stays so: others may have come to need it.
+ * Returns 0, CPU_SHARES_E_NOT_ALLOWED, or a negative errno. */
 int cpu_shares_init(CpuShares *shares);
 
 /* Removes the groups, in which no process is left. */

@@ -12,30 +12,21 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
-#include <limits.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <sys/ioctl.h>
 
+#include "proto/address-ip.h"
 #include "proto/ip-protocol.h"
-#include "proto/limits.h"
 
 #define ELEMENTS(x) (sizeof(x) / sizeof((x)[0]))
-#define DIGITS "0123456789"
-
-#define FORMS "give HOST:PORT, [IPV6]:PORT or :PORT"
-#define PORT_FORM "give a decimal number from 0 to 65535, or FIRST-LAST"
 
 #define NETWORKS                                                                                        \
         "tcp[46], udp[46], unix, unixgram, unixpacket, mptcp[46], sctp[46], "                           \
         "udplite[46], ip[46]:PROTOCOL or vsock"
-
-static_assert(PORT_RANGE_MAX == 4096, "the reason for a refusal names the number");
 
 /* The bytes of sun_path that name a socket: one is left for the NUL after a path or before a name. */
 enum {
@@ -79,16 +70,6 @@ static const struct {
         [TRANSPORT_UNIXPACKET] = { SOCK_SEQPACKET, 0 },
 };
 
-/* What stands before the port, before the network has its say about the family. */
-typedef struct Host {
-        /* AF_UNSPEC: an empty host or "localhost", which exist in both families. */
-        int family;
-        bool loopback;
-        struct in_addr in;
-        struct in6_addr in6;
-        uint32_t scope;
-} Host;
-
 static const Network *network_of(Transport transport, int family) {
         for (size_t i = 0; i < ELEMENTS(networks); i++)
                 if (networks[i].transport == transport && networks[i].family == family)
@@ -109,298 +90,6 @@ static const Network *network_find(const char *name, uint8_t *ret_protocol) {
                 if (networks[i].transport != TRANSPORT_RAW && strcmp(name, networks[i].name) == 0)
                         return &networks[i];
         return NULL;
-}
-
-/* Cuts @text at the brackets and the last colon, and refuses what Go's SplitHostPort() refuses. */
-static const char *split_host_port(char *text, char **ret_host, char **ret_port) {
-        char *colon = strrchr(text, ':'), *host = text, *end = colon;
-
-        if (!colon)
-                return "missing port in address; " FORMS;
-
-        if (*text == '[') {
-                host = text + 1;
-                end = strchr(host, ']');
-                if (!end)
-                        return "missing ']' in address; give [IPV6]:PORT";
-                if (end[1] != ':')
-                        return "missing port in address; give [IPV6]:PORT";
-                if (end + 1 != colon)
-                        return "too many colons in address; give [IPV6]:PORT";
-        } else if (memchr(host, ':', (size_t)(colon - host)))
-                return "too many colons in address; give [IPV6]:PORT, with the brackets, or HOST:PORT";
-
-        if (strchr(host, '['))
-                return "unexpected '[' in address; " FORMS;
-        if (strchr(*text == '[' ? end + 1 : text, ']'))
-                return "unexpected ']' in address; " FORMS;
-
-        *end = '\0';
-        *ret_host = host;
-        *ret_port = colon + 1;
-        return NULL;
-}
-
-/* As Go has it, with a '+' and as many zeros in front as one likes. */
-static const char *port_parse(const char *text, uint16_t *ret) {
-        const char *digits = *text == '+' ? text + 1 : text;
-        unsigned long port;
-
-        if (*digits == '\0' || digits[strspn(digits, DIGITS)] != '\0')
-                return "port is not a number; " PORT_FORM " (service names are not looked up)";
-
-        port = strtoul(digits, NULL, 10);
-        if (port > UINT16_MAX)
-                return "port is above 65535; " PORT_FORM;
-
-        *ret = (uint16_t)port;
-        return NULL;
-}
-
-static const char *ports_parse(char *text, uint16_t *ret_first, uint16_t *ret_last) {
-        char *dash = strchr(text, '-');
-        uint16_t first = 0, last;
-        const char *reason;
-
-        if (dash)
-                *dash = '\0';
-        if (dash || *text != '\0') {
-                reason = port_parse(text, &first);
-                if (reason)
-                        return reason;
-        }
-
-        last = first;
-        if (dash) {
-                reason = port_parse(dash + 1, &last);
-                if (reason)
-                        return reason;
-                if (first == 0)
-                        return "port range starts at 0; give FIRST-LAST with FIRST at least 1, or port "
-                               "0 alone";
-                if (first > last)
-                        return "port range is backwards; give FIRST-LAST with FIRST not above LAST";
-                if (last - first >= PORT_RANGE_MAX)
-                        return "port range is too large; give FIRST-LAST with at most 4096 ports";
-        }
-
-        *ret_first = first;
-        *ret_last = last;
-        return NULL;
-}
-
-uint32_t address_interface(const AddressFamilies *families, const char *name) {
-        struct ifreq request = { .ifr_ifindex = 0 };
-
-        if (!families->elsewhere)
-                return if_nametoindex(name);
-        if (families->interfaces < 0 || strlen(name) >= sizeof(request.ifr_name))
-                return 0;
-        strcpy(request.ifr_name, name);
-        return ioctl(families->interfaces, SIOCGIFINDEX, &request) == 0 ? (uint32_t)request.ifr_ifindex
-                                                                        : 0;
-}
-
-/* Digits alone are an index, also beside an interface that is called so: what is written is one, and has
- * to mean the same when it is read. */
-static const char *zone_parse_elsewhere(const char *zone, const AddressFamilies *families,
-                                        uint32_t *ret) {
-        unsigned long index;
-
-        if (zone[strspn(zone, DIGITS)] == '\0')
-                index = strtoul(zone, NULL, 10);
-        else
-                index = address_interface(families, zone);
-        if (index == 0 && *zone != '\0' && families->interfaces < 0)
-                return NULL;
-        if (index == 0 || index > INT_MAX)
-                return "no such zone; give the name or the index of an interface of that network "
-                       "namespace after '%'";
-
-        *ret = (uint32_t)index;
-        return NULL;
-}
-
-/* An interface name or, as Go takes it too, an index. The index need not exist: bind() will tell. */
-static const char *zone_parse(const char *zone, const AddressFamilies *families, uint32_t *ret) {
-        unsigned long index;
-
-        if (families->elsewhere)
-                return zone_parse_elsewhere(zone, families, ret);
-        index = if_nametoindex(zone);
-        if (index == 0 && zone[strspn(zone, DIGITS)] == '\0')
-                index = strtoul(zone, NULL, 10);
-        if (index == 0 || index > INT_MAX)
-                return "no such zone; give the name or the index of a network interface of this host "
-                       "after '%'";
-
-        *ret = (uint32_t)index;
-        return NULL;
-}
-
-static const char *host_explain(const char *text) {
-        if (strchr(text, ':'))
-                return "not an IPv6 address; give eight groups of hexadecimal digits, '::' for zeros";
-        if (text[strspn(text, DIGITS ".")] == '\0')
-                return "not an IPv4 address; give four decimal numbers from 0 to 255, without leading "
-                       "zeros";
-        return "host names are not looked up by the broker; give a numeric address, or localhost";
-}
-
-/* What a link gives a meaning to: the kernel binds these to one interface. */
-static bool host_is_of_link(const Host *host) {
-        return host->family == AF_INET6 &&
-               (IN6_IS_ADDR_LINKLOCAL(&host->in6) || IN6_IS_ADDR_MC_LINKLOCAL(&host->in6) ||
-                IN6_IS_ADDR_MC_NODELOCAL(&host->in6));
-}
-
-static const char *host_parse(char *text, const AddressFamilies *families, Host *ret) {
-        Host host = { .family = AF_UNSPEC };
-        char *zone = strchr(text, '%');
-
-        if (zone)
-                *zone++ = '\0';
-
-        if (inet_pton(AF_INET, text, &host.in) == 1)
-                host.family = AF_INET;
-        else if (inet_pton(AF_INET6, text, &host.in6) == 1)
-                host.family = AF_INET6;
-        else if (strcasecmp(text, "localhost") == 0)
-                host.loopback = true;
-        else if (*text != '\0')
-                return host_explain(text);
-
-        if (host.family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&host.in6)) {
-                host.family = AF_INET;
-                memcpy(&host.in, &host.in6.s6_addr[12], sizeof(host.in));
-        }
-
-        /* The option bindToDevice would do instead of the zone: one socket would have two names. */
-        if (!zone && host_is_of_link(&host))
-                return "a link-local IPv6 address means nothing without its interface; give "
-                       "ADDRESS%INTERFACE, within the brackets if there are any";
-        if (zone) {
-                const char *reason;
-
-                /* The kernel ignores the zone of other addresses: one socket would have many names. */
-                if (!host_is_of_link(&host))
-                        return "a zone (%) belongs to a link-local IPv6 address only; give the address "
-                               "without it";
-                reason = zone_parse(zone, families, &host.scope);
-                if (reason)
-                        return reason;
-        }
-
-        *ret = host;
-        return NULL;
-}
-
-/* An empty host and "localhost" are IPv4 where that is possible, as in Go. */
-static void host_settle(Host *host, int wanted, const AddressFamilies *families) {
-        if (host->family != AF_UNSPEC)
-                return;
-
-        host->family = wanted;
-        if (wanted == AF_UNSPEC)
-                host->family = families->ipv4 ? AF_INET : AF_INET6;
-        host->in.s_addr = htonl(host->loopback ? INADDR_LOOPBACK : INADDR_ANY);
-        host->in6 = host->loopback ? in6addr_loopback : in6addr_any;
-}
-
-static bool host_is_wildcard(const Host *host) {
-        if (host->family == AF_INET)
-                return host->in.s_addr == htonl(INADDR_ANY);
-        return IN6_IS_ADDR_UNSPECIFIED(&host->in6);
-}
-
-static const char *host_apply(Host *host, int wanted, const AddressFamilies *families,
-                              Address *address) {
-        bool dual;
-
-        host_settle(host, wanted, families);
-        /* As in Go, "::" is the wildcard of IPv4 on a network that ends in 4; 0.0.0.0 is that of IPv4 only. */
-        if (wanted == AF_INET && host_is_wildcard(host)) {
-                host->family = AF_INET;
-                host->in.s_addr = htonl(INADDR_ANY);
-        }
-        if (wanted == AF_INET && host->family == AF_INET6)
-                return "an IPv6 address on a network of IPv4; give an IPv4 address, or a network of "
-                       "IPv6";
-        if (wanted == AF_INET6 && host->family == AF_INET)
-                return "an IPv4 address on a network of IPv6; give an IPv6 address, or a network "
-                       "of IPv4";
-
-        /* As in Go, even for 0.0.0.0: without a digit in the network, a wildcard serves both. */
-        dual = wanted == AF_UNSPEC && families->mapped && host_is_wildcard(host);
-        if (dual) {
-                host->family = AF_INET6;
-                host->in6 = in6addr_any;
-        }
-
-        if (host->family == AF_INET) {
-                if (!families->ipv4)
-                        return "this host has no IPv4; give an IPv6 address";
-                address->len = sizeof(address->u.in);
-                address->u.in.sin_family = AF_INET;
-                address->u.in.sin_addr = host->in;
-        } else {
-                if (!families->ipv6)
-                        return "this host has no IPv6; give an IPv4 address";
-                address->len = sizeof(address->u.in6);
-                address->u.in6.sin6_family = AF_INET6;
-                address->u.in6.sin6_addr = host->in6;
-                address->u.in6.sin6_scope_id = host->scope;
-                address->zone_elsewhere = families->elsewhere && host->scope != 0;
-                /* A specific address cannot serve IPv4 anyway. */
-                address->ipv6_only = !dual;
-        }
-        return NULL;
-}
-
-static const char *ip_parse(const char *text, int wanted, const AddressFamilies *families,
-                            Address *address) {
-        char buffer[ADDRESS_TEXT_MAX], *host_text, *port_text;
-        uint16_t first, last;
-        const char *reason;
-        Host host;
-
-        if (strlen(text) >= sizeof(buffer))
-                return "address is too long for an IP address; " FORMS;
-        /* To Go an address that is empty is a wildcard without a port. */
-        strcpy(buffer, *text != '\0' ? text : ":");
-
-        reason = split_host_port(buffer, &host_text, &port_text);
-        if (!reason)
-                reason = host_parse(host_text, families, &host);
-        if (!reason)
-                reason = ports_parse(port_text, &first, &last);
-        if (!reason)
-                reason = host_apply(&host, wanted, families, address);
-        if (reason)
-                return reason;
-
-        address_set_port(address, first == last ? first : 0);
-        address->port_first = first;
-        address->port_last = last;
-        return NULL;
-}
-
-/* As Go has it: the host is all of it, IPv6 without brackets. */
-static const char *raw_parse(const char *text, int wanted, const AddressFamilies *families,
-                             Address *address) {
-        char buffer[ADDRESS_TEXT_MAX];
-        const char *reason;
-        Host host;
-
-        if (strlen(text) >= sizeof(buffer))
-                return "address is too long for an IP address; give HOST, without a port";
-        strcpy(buffer, text);
-        reason = host_parse(buffer, families, &host);
-        if (!reason)
-                reason = host_apply(&host, wanted, families, address);
-        /* No packet of the other family ever comes, even to the wildcard. */
-        address->ipv6_only = address_family(address) == AF_INET6;
-        return reason;
 }
 
 /* One file must have one name, or two endpoints could stand for it. Symbolic links are not seen here. */
@@ -453,7 +142,7 @@ static bool vsock_number_parse(const char *text, uint32_t *ret) {
         unsigned long long number = UINT32_MAX;
 
         if (n > 0) {
-                if (n > 10 || strspn(text, DIGITS) != n)
+                if (n > 10 || strspn(text, "0123456789") != n)
                         return false;
                 number = strtoull(text, NULL, 10);
                 if (number > UINT32_MAX)
@@ -497,8 +186,8 @@ static const char *text_parse(const Network *network, const char *text, const Ad
                 return vsock_parse(text, address);
         default:
                 return network->transport == TRANSPORT_RAW
-                               ? raw_parse(text, network->family, families, address)
-                               : ip_parse(text, network->family, families, address);
+                               ? address_parse_raw(text, network->family, families, address)
+                               : address_parse_ip(text, network->family, families, address);
         }
 }
 

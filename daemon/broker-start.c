@@ -23,6 +23,7 @@
 #include "daemon/privileges.h"
 #include "daemon/recovery.h"
 #include "daemon/repair.h"
+#include "daemon/socket-dump.h"
 #include "proto/cleanup.h"
 #include "proto/error.h"
 #include "proto/limits.h"
@@ -100,6 +101,7 @@ static int broker_watch_helper(Broker *broker) {
 static void broker_probe(Services *services) {
         (void)families_probe(NULL, NULL, &services->families);
         services->peer_pidfd = kernel_has_peer_pidfd();
+        services->no_socket_diag = !socket_dump_is_possible();
 }
 
 /* What only root could give is there: from here on the broker does with less. */
@@ -191,6 +193,7 @@ static int broker_make_objects(Broker *broker) {
                                                         .ids = &services->ids,
                                                         .steering = services->steering,
                                                         .marks = &services->state.marks,
+                                                        .no_socket_diag = services->no_socket_diag,
                                                         .on_shut_down = repair_member });
         if (r == 0)
                 r = audit_new(&services->hub, services->event, &services->endpoints.timers_changed,

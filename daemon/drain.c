@@ -21,6 +21,8 @@ enum {
         /* As many times what it took passes until then: so it is a tenth of the broker's time at most.
          */
         DRAIN_REST = 9,
+        /* What a handshake takes whose first answer was lost: as long as one may be under way unseen. */
+        DRAIN_BLIND_USEC = 3 * 1000 * 1000,
         /* When the kernel cannot be asked, the next time is after a rest from that. */
         DRAIN_FAILED_USEC = 100000,
 };
@@ -62,12 +64,14 @@ static int answer_ask(Answer *answer, const Endpoint *endpoint) {
 
 /* Returns 1 if a handshake that began before the member left the list is still under way, 0 if none is,
  * or a negative errno. */
-static int drain_has_handshakes(Member *member, Answer *answer) {
+static int drain_has_handshakes(const Drains *drains, Member *member, Answer *answer) {
         Drain *drain = &member->drain;
         int r;
 
         if (member->endpoint->address.transport != TRANSPORT_TCP)
                 return 0;
+        if (drains->blind)
+                return clock_usec(CLOCK_MONOTONIC) - drain->began < DRAIN_BLIND_USEC;
         if (drain->handshakes_known && drain->handshakes.n == 0)
                 return 0;
         r = answer_ask(answer, member->endpoint);
@@ -97,7 +101,7 @@ static void drain_tell(Member *member) {
 /* The handshakes are asked for first: what ends one meanwhile is in the queue then. Returns 0 or a
  * negative errno. */
 static int drain_look(Drains *drains, Member *member, Answer *answer) {
-        int r = drain_has_handshakes(member, answer);
+        int r = drain_has_handshakes(drains, member, answer);
 
         if (r < 0)
                 return error_trace(r);
@@ -131,8 +135,8 @@ static void drains_on_elapsed(Timer *timer) {
         drains_set_timer(drains, spent * DRAIN_REST);
 }
 
-int drains_init(Drains *drains, sd_event *event, bool *timers_changed) {
-        *drains = (Drains){ .timers_changed = timers_changed };
+int drains_init(Drains *drains, sd_event *event, bool *timers_changed, bool blind) {
+        *drains = (Drains){ .timers_changed = timers_changed, .blind = blind };
         TAILQ_INIT(&drains->queue);
         return error_trace(timer_init(&drains->timer, event, drains_on_elapsed));
 }
@@ -145,7 +149,7 @@ void drains_deinit(Drains *drains) {
 void drain_begin(Drains *drains, Member *member) {
         if (member->drain.waiting)
                 return;
-        member->drain = (Drain){ .waiting = true };
+        member->drain = (Drain){ .waiting = true, .began = clock_usec(CLOCK_MONOTONIC) };
         TAILQ_INSERT_TAIL(&drains->queue, member, drain.entry);
         drains_set_timer(drains, 0);
 }

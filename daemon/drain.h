@@ -18,6 +18,7 @@
 typedef struct Drain {
         TAILQ_ENTRY(Member) entry;
         bool waiting;
+        uint64_t began; /* usec, CLOCK_MONOTONIC */
         bool handshakes_known;
         Handshakes handshakes; /* that may be the member's: under way when it went off the list */
 } Drain;
@@ -25,11 +26,13 @@ typedef struct Drain {
 typedef struct Drains {
         TAILQ_HEAD(DrainQueue, Member) queue;
         bool *timers_changed;
+        bool blind; /* the kernel does not show handshakes: time has to do */
         Timer timer;
 } Drains;
 
-/* Returns 0 or a negative errno; drains_deinit() may follow either. */
-int drains_init(Drains *drains, sd_event *event, bool *timers_changed);
+/* @blind: the kernel does not show handshakes. Returns 0 or a negative errno; drains_deinit() may follow
+ * either. */
+int drains_init(Drains *drains, sd_event *event, bool *timers_changed, bool blind);
 
 /* None may be left. */
 void drains_deinit(Drains *drains);

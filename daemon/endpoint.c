@@ -36,7 +36,8 @@ int endpoint_registry_init(EndpointRegistry *registry, const EndpointServices *s
         if (r == 0)
                 r = departures_init(&registry->departures, services->event, &registry->timers_changed);
         if (r == 0)
-                r = drains_init(&registry->drains, services->event, &registry->timers_changed);
+                r = drains_init(&registry->drains, services->event, &registry->timers_changed,
+                                services->no_socket_diag);
         if (r == 0)
                 r = alarm_set_init(&registry->alarms, services->poller);
         if (r == 0)

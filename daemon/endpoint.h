@@ -32,8 +32,9 @@ typedef struct EndpointServices {
         Poller *poller;
         EventHub *hub;
         IdSource *ids;
-        Steering *steering; /* NULL: groups are not steered */
-        StateMarks *marks;  /* NULL: nothing is saved */
+        Steering *steering;  /* NULL: groups are not steered */
+        StateMarks *marks;   /* NULL: nothing is saved */
+        bool no_socket_diag; /* the kernel does not list the sockets of a port */
         /* A holder shut down the socket of a member. */
         void (*on_shut_down)(Member *member);
 } EndpointServices;

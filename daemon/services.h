@@ -59,6 +59,7 @@ typedef struct Services {
         uint64_t started_usec; /* CLOCK_REALTIME */
         /* What this kernel and these privileges allow; for GetStatus. */
         bool peer_pidfd;   /* SO_PEERPIDFD */
+        bool no_socket_diag; /* of TCP */
         bool no_processes; /* in /proc, of other users: ProtectProc= of a unit */
         bool pass_rights;  /* SO_PASSRIGHTS: descriptors nobody asked for are refused at the sender */
         bool privileged_ports; /* ports below net.ipv4.ip_unprivileged_port_start */

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -117,4 +119,18 @@ int socket_dump(const SocketFilter *filter,
         if (r < 0)
                 return error_trace(r);
         return dump.answer < 0 ? error_trace(dump.answer) : dump.answer;
+}
+
+static int none_wanted(const struct inet_diag_msg *found, void *userdata) {
+        return 0;
+}
+
+bool socket_dump_is_possible(void) {
+        const SocketFilter filter = { .family = AF_INET,
+                                      .protocol = IPPROTO_TCP,
+                                      .states = 1U << TCP_SYN_RECV };
+        int r = socket_dump(&filter, none_wanted, NULL);
+
+        /* Without NETLINK_SOCK_DIAG, without netlink, and without the module. */
+        return r != -EPROTONOSUPPORT && r != -EAFNOSUPPORT && r != -ENOENT;
 }

@@ -4,6 +4,7 @@
 /* The sockets of a port as the kernel lists them, whoever made them: what ss(8) shows, by sock_diag. */
 
 #include <linux/inet_diag.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct Namespace Namespace;
@@ -18,6 +19,9 @@ typedef struct SocketFilter {
 
 /* Its cookie, as SO_COOKIE says it. */
 uint64_t socket_dump_cookie(const struct inet_diag_msg *found);
+
+/* Whether the kernel has it: the module tcp_diag is loaded by this, where modules can be. */
+bool socket_dump_is_possible(void);
 
 /*
  * Calls @on_found for each socket, until it does not return 0. Costs a look at all sockets of the

@@ -126,11 +126,17 @@ static void gather_system(const Services *services, Warnings *warnings) {
                              "no steering (%s): a member that leaves a group loses what waits on it "
                              "unless net.ipv4.tcp_migrate_req is on",
                              services->no_steering);
+        if (services->no_socket_diag)
+                warnings_add(
+                        warnings,
+                        "no tcp_diag (CONFIG_INET_DIAG of the kernel): handshakes under way are not "
+                        "seen, so that a member of TCP is drained after 3 s at the earliest");
         if (services->store_was_full)
-                warnings_add(warnings,
-                             "the service manager's store has room for %zu descriptors alone: what is not "
-                             "in it is lost when the broker is; raise FileDescriptorStoreMax= of the unit",
-                             fd_store_get_max(services->state.store));
+                warnings_add(
+                        warnings,
+                        "the service manager's store has room for %zu descriptors alone: what is not "
+                        "in it is lost when the broker is; raise FileDescriptorStoreMax= of the unit",
+                        fd_store_get_max(services->state.store));
         if (services->bpf_kept)
                 warnings_add(warnings, "CAP_BPF is kept: with kernel.unprivileged_bpf_disabled, Linux "
                                        "before 5.19 asks for it again and again");

@@ -12,6 +12,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
+#include <linux/netlink.h>
 #include <linux/seccomp.h>
 #include <net/if.h>
 #include <poll.h>
@@ -86,15 +87,28 @@ static int hide(uint32_t number, size_t i, uint32_t value, uint32_t error) {
         return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
 }
 
+/* Many systems have 1024 descriptors, and more for who asks; what a keeper hands over lies higher. */
+static int raise_fd_limit(void) {
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return -1;
+        limit.rlim_cur = limit.rlim_max;
+        return setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static void run_broker(const Harness *h, const struct sockaddr_un *notify, bool configured) {
         const char *argv[] = {
                 h->program ?: REUSEPORTD_PATH, "--socket", h->socket, configured ? "--config" : "--user",
-                configured ? h->config : NULL, NULL, NULL
+                configured ? h->config : NULL, NULL,       NULL
         };
         struct rlimit limit = { .rlim_cur = h->max_fds, .rlim_max = h->max_fds };
-        /* Opened before the change of user: the tree may be in a folder closed to others. */
-        int program = fcntl(open(argv[0], O_RDONLY | O_CLOEXEC), F_DUPFD_CLOEXEC, PROGRAM_FD);
+        int program = -1;
 
+        if (raise_fd_limit() < 0)
+                _exit(91);
+        /* Before the change of user: the tree may be in a folder closed to others. */
+        program = fcntl(open(argv[0], O_RDONLY | O_CLOEXEC), F_DUPFD_CLOEXEC, PROGRAM_FD);
         if (h->replaces)
                 argv[configured ? 5 : 4] = "--replace";
         setenv("NOTIFY_SOCKET", notify->sun_path, 1);
@@ -110,6 +124,8 @@ static void run_broker(const Harness *h, const struct sockaddr_un *notify, bool 
                 _exit(94);
         if (h->no_pidfd_info && hide(SYS_ioctl, 1, PIDFD_GET_INFO_V0, ENOTTY) < 0)
                 _exit(93);
+        if (h->no_socket_diag && hide(SYS_socket, 2, NETLINK_SOCK_DIAG, EPROTONOSUPPORT) < 0)
+                _exit(92);
         if (h->uid != geteuid() && (setgroups(0, NULL) < 0 || setgid(h->uid) < 0 || setuid(h->uid) < 0))
                 _exit(99);
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* last: a change of user clears it */

@@ -25,6 +25,7 @@ typedef struct Harness {
         bool no_peer_pidfd;  /* as before Linux 6.5 */
         bool no_pass_rights; /* as before Linux 6.16 */
         bool no_pidfd_info;  /* as before Linux 6.13 */
+        bool no_socket_diag; /* as without the module tcp_diag, and with none to be loaded */
         bool replaces;       /* it takes over from one that runs */
         Keeper *keeper;      /* keeps its descriptors; NULL: nobody does */
         const char *user;    /* whom a broker of root's is to become; "": as by default; NULL: nobody */
@@ -64,8 +65,8 @@ void harness_terminate(Harness *h);
 void harness_kill(Harness *h);
 void harness_restart(Harness *h);
 
-/* The same of one that may end before it is ready, whatever its exit status: then there is none. For a broker
- * with a keeper. Returns whether it is ready. */
+/* The same of one that may end before it is ready, whatever its exit status: then there is none. For a
+ * broker with a keeper. Returns whether it is ready. */
 bool harness_try_restart(Harness *h);
 void harness_remove(Harness *h);
 
@@ -84,7 +85,8 @@ void harness_expect_broker_fds(const Harness *h, size_t n);
 /* A blocking connection that gives up after some seconds rather than hang. */
 int harness_connect(const Harness *h);
 
-/* Closes a connection when the broker has closed its end, too: whoever looks next finds nothing of it. */
+/* Closes a connection when the broker has closed its end, too: whoever looks next finds nothing of it.
+ */
 void harness_hang_up(int fd);
 
 /* Sends @n bytes as they are. */

@@ -36,6 +36,24 @@ static void clock_end(void) {
         stage_end(&stage);
 }
 
+/* It is said that it takes longer, and then nothing is missed. */
+Test(draining, where_handshakes_are_not_seen) {
+        Harness how = { .uid = geteuid(), .no_socket_diag = true };
+        KitSocket held;
+        int waiting;
+
+        stage_begin_as_set(&stage, GROUP_CONFIG, &how);
+        cr_assert(kit_is_warned(stage.control, "no tcp_diag"));
+        held = stage_found(&stage, "tcp4", "");
+        waiting = group_come(&held);
+        stage_say(&stage, "Drain", &held);
+        group_take(&held);
+        close(waiting);
+        stage_expect(&stage, "drained", &held);
+        stage_finish(&stage, &held);
+        stage_end(&stage);
+}
+
 /* ---- not drained --------------------------------------------------------------------------------- */
 
 Test(draining, not_while_something_waits) {

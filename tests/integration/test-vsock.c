@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * Sockets between a virtual machine and its host. A host need not have the loopback of these, so that
- * only where it does something is sent.
+ * Sockets between a virtual machine and its host. Something is sent where there is the loopback of
+ * these.
  */
 
 #include <fcntl.h>
@@ -47,23 +47,71 @@ static void expect_listens(const KitSocket *held) {
         KIT_EXPECT_TEXT(kit_text(held->reply, "sharing"), "shared");
 }
 
-/* Whether a connection came through: to a host without the loopback there is none. */
-static bool is_served(const KitSocket *held) {
-        struct sockaddr_vm address = bound_to(held->fd);
-        int client = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0), peer;
-        bool connected;
+/* A client of @port of this host; -1 if there is nothing, or no loopback to reach it by. */
+static int connect_local(unsigned port) {
+        const struct sockaddr_vm address = { .svm_family = AF_VSOCK,
+                                             .svm_cid = VMADDR_CID_LOCAL,
+                                             .svm_port = port };
+        int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-        address.svm_cid = VMADDR_CID_LOCAL;
-        connected = connect(client, (struct sockaddr *)&address, sizeof(address)) == 0;
-        if (connected) {
-                kit_wait_readable(held->fd);
-                peer = accept4(held->fd, NULL, NULL, SOCK_CLOEXEC);
-                cr_assert(ge(int, peer, 0));
-                kit_expect_byte(peer, client);
-                close(peer);
-        }
+        if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
+                return fd;
+        close(fd);
+        return -1;
+}
+
+/* What a unit listens with. */
+static int listener_at(uint32_t cid, uint32_t port) {
+        struct sockaddr_vm address = { .svm_family = AF_VSOCK, .svm_cid = cid, .svm_port = port };
+        int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        cr_assert(zero(int, bind(fd, (struct sockaddr *)&address, sizeof(address))));
+        cr_assert(zero(int, listen(fd, 8)));
+        return fd;
+}
+
+static void require_loopback(void) {
+        int listener, client;
+
+        require_vsock();
+        listener = listener_at(VMADDR_CID_ANY, VMADDR_PORT_ANY);
+        client = connect_local(bound_to(listener).svm_port);
+        close(listener);
+        if (client < 0)
+                cr_skip_test("this host has no loopback of vsock");
         close(client);
-        return connected;
+}
+
+static void expect_served(const KitSocket *held) {
+        int client = connect_local(bound_to(held->fd).svm_port), peer;
+
+        cr_assert(ge(int, client, 0), "%m");
+        kit_wait_readable(held->fd);
+        peer = accept4(held->fd, NULL, NULL, SOCK_CLOEXEC);
+        cr_assert(ge(int, peer, 0));
+        kit_expect_byte(peer, client);
+        close(peer);
+        close(client);
+}
+
+static void begin_kept(Kit *kit) {
+        kit->n_fds = leaks_count_fds();
+        keeper_begin(&keeper, 64);
+        kit->harness = (Harness){ .uid = geteuid(), .keeper = &keeper };
+}
+
+static void kill_and_restart(Kit *kit, int *control) {
+        harness_kill(&kit->harness);
+        harness_restart(&kit->harness);
+        close(*control);
+        *control = harness_connect(&kit->harness);
+}
+
+static void end_kept(Kit *kit, int control) {
+        close(control);
+        harness_stop(&kit->harness);
+        keeper_end(&keeper);
+        leaks_expect_fds(kit->n_fds);
 }
 
 Test(vsock, s3_1_is_made_or_the_reason_is_said) {
@@ -166,11 +214,11 @@ Test(vsock, rules_give_the_port_of_a_name) {
         Kit kit;
 
         require_vsock();
-        kit_start(&kit, "[Broker]\nRetainSec=0\n[Rule vm]\nUser=*\nNetwork=vsock\nPort=1030\n");
+        kit_start(&kit, "[Broker]\nRetainSec=0\n[Rule vm]\nUser=*\nNetwork=vsock\nPort=1031\n");
         control = harness_connect(&kit.harness);
         json_decref(
                 kit_refused(control, "PolicyDenied", "{'network':'vsock','address':':','name':'vm'}"));
-        held = kit_acquire(control, "{'network':'vsock','address':':1030','name':'vm'}");
+        held = kit_acquire(control, "{'network':'vsock','address':':1031','name':'vm'}");
         named = kit_acquire(control, "{'network':'vsock','address':':','name':'vm'}");
         KIT_EXPECT_TEXT(kit_text(named.reply, "cookie"), kit_text(held.reply, "cookie"));
         json_decref(kit_refused(control, "PolicyDenied",
@@ -205,13 +253,47 @@ Test(vsock, d2_holders_share_one_queue) {
         json_decref(kit_refused(control, "AddressInUse",
                                 "{'network':'vsock','address':'%s','sharing':'exclusive'}",
                                 kit_address(&first)));
-        if (!is_served(&first))
-                fprintf(stderr, "nothing was sent: there is no loopback of vsock\n");
         kit_release(control, &first);
         kit_release(control, &second);
         kit_release(control, &third);
         close(control);
         kit_stop(&kit);
+}
+
+/* From one holder to the next, over the broker's death, and when it is parked. */
+Test(vsock, no_connection_is_lost) {
+        KitSocket first, second;
+        int control, waiting;
+        char address[64];
+        Kit kit;
+
+        require_loopback();
+        begin_kept(&kit);
+        harness_start_as_set(&kit.harness, CONFIG);
+        control = harness_connect(&kit.harness);
+        first = kit_acquire(control, "{'network':'vsock','address':':'}");
+        snprintf(address, sizeof(address), "%s", kit_address(&first));
+        expect_served(&first);
+        second = kit_acquire(control, "{'network':'vsock','address':'%s'}", address);
+        kit_release(control, &first);
+        expect_served(&second);
+
+        waiting = connect_local(bound_to(second.fd).svm_port);
+        kill_and_restart(&kit, &control);
+        cr_assert(kit_resume(control, &second));
+        kit_drop(&second);
+        harness_hang_up(control);
+        control = harness_connect(&kit.harness);
+        first = kit_acquire(control, "{'network':'vsock','address':'%s'}", address);
+        cr_assert(kit_true(first.reply, "adopted"));
+        kit_wait_readable(first.fd);
+        second.fd = accept4(first.fd, NULL, NULL, SOCK_CLOEXEC);
+        kit_expect_byte(second.fd, waiting);
+        close(second.fd);
+        close(waiting);
+        expect_served(&first);
+        kit_release(control, &first);
+        end_kept(&kit, control);
 }
 
 Test(vsock, somebody_else_has_the_port) {
@@ -259,26 +341,6 @@ Test(vsock, is_parked_and_adopted) {
         kit_stop(&kit);
 }
 
-static void begin_kept(Kit *kit) {
-        kit->n_fds = leaks_count_fds();
-        keeper_begin(&keeper, 64);
-        kit->harness = (Harness){ .uid = geteuid(), .keeper = &keeper };
-}
-
-static void kill_and_restart(Kit *kit, int *control) {
-        harness_kill(&kit->harness);
-        harness_restart(&kit->harness);
-        close(*control);
-        *control = harness_connect(&kit->harness);
-}
-
-static void end_kept(Kit *kit, int control) {
-        close(control);
-        harness_stop(&kit->harness);
-        keeper_end(&keeper);
-        leaks_expect_fds(kit->n_fds);
-}
-
 Test(vsock, outlives_the_broker) {
         KitSocket held;
         int control;
@@ -313,16 +375,6 @@ Test(vsock, outlives_its_replacement) {
         close(control);
         harness_stop(&kit.harness);
         leaks_expect_fds(kit.n_fds);
-}
-
-/* What a unit listens with. */
-static int listener_at(uint32_t cid, uint32_t port) {
-        struct sockaddr_vm address = { .svm_family = AF_VSOCK, .svm_cid = cid, .svm_port = port };
-        int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-        cr_assert(zero(int, bind(fd, (struct sockaddr *)&address, sizeof(address))));
-        cr_assert(zero(int, listen(fd, 8)));
-        return fd;
 }
 
 /* To the kernel 0 is a port as any; in a request it is none in particular. */

@@ -55,7 +55,7 @@ static const char usage[] =
         "      --calls=N          calls of 64 clients at once (default: 200000)\n"
         "      --leases=N         leases of shared sockets held (default: 100000)\n"
         "      --sockets=N        sockets held (default: 7000)\n"
-        "      --ports=N          ports held that the broker has chosen (default: 20000)\n"
+        "      --ports=N          ports held that the broker has chosen (default: 7000)\n"
         "      --kept             with a store of descriptors for the broker\n"
         "      --json             print one JSON object instead of tables\n"
         "      --check            fail when a goal is missed\n"

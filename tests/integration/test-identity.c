@@ -13,6 +13,10 @@
 #define RULES "[Broker]\nSocketMode=0666\nRetainSec=0\n"
 #define REQUEST "{'network':'tcp4','address':'127.0.0.1:0'}"
 
+enum {
+        PEER_PIDFD = 77, /* SO_PEERPIDFD; headers before Linux 6.5 lack it */
+};
+
 static char slice[256], service[300];
 
 static void write_group(const char *folder) {
@@ -26,11 +30,26 @@ static void write_group(const char *folder) {
         close(fd);
 }
 
-/* Makes the control group of a unit; the test is skipped where that, or its pidfd, cannot be had. */
+static void require_peer_pidfd(void) {
+        int pair[2], pidfd = -1;
+        socklen_t size = sizeof(pidfd);
+
+        cr_assert(zero(int, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)));
+        (void)getsockopt(pair[0], SOL_SOCKET, PEER_PIDFD, &pidfd, &size);
+        close(pair[0]);
+        close(pair[1]);
+        if (pidfd < 0)
+                cr_skip_test("nothing is known of units without SO_PEERPIDFD (Linux 6.5)");
+        close(pidfd);
+}
+
+/* Makes the control group of a unit; the test is skipped where that, or the client's pidfd, cannot be
+ * had. */
 static const char *make_unit(void) {
         static const char *const roots[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
         struct statfs fs;
 
+        require_peer_pidfd();
         for (size_t i = 0; i < 2; i++) {
                 if (statfs(roots[i], &fs) < 0 || fs.f_type != CGROUP2_SUPER_MAGIC)
                         continue;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "client-lib/internal.h"
 
@@ -210,21 +211,32 @@ _public_ int reuse_client_acquire(reuse_client *client, const reuse_request *req
 
 /* ---- one line ---- */
 
-_public_ int reuse_acquire(reuse_request *request, reuse_sockets **ret_sockets,
-                           reuse_error **ret_error) {
+/* At the default broker, over a connection that is the caller's to free. */
+static int acquire_at_default(reuse_request *request, reuse_client **ret_client,
+                              reuse_sockets **ret_sockets, reuse_error **ret_error) {
         _cleanup_(reuse_client_freep) reuse_client *client = NULL;
         int r;
 
-        reuse_error_clear(ret_error);
-        if (!request || request->n == 0 || !ret_sockets)
-                return acquire_refused(ret_error);
         r = reuse_request_resolve(request, ret_error);
         if (r < 0)
                 return r;
         r = reuse_client_connect(NULL, &client, ret_error);
         if (r < 0)
                 return r;
-        return client_acquire(client, request, LIFETIME_PROCESS, ret_sockets, ret_error);
+        r = client_acquire(client, request, LIFETIME_PROCESS, ret_sockets, ret_error);
+        if (r == 0)
+                *ret_client = ptr_take(client);
+        return r;
+}
+
+_public_ int reuse_acquire(reuse_request *request, reuse_sockets **ret_sockets,
+                           reuse_error **ret_error) {
+        _cleanup_(reuse_client_freep) reuse_client *client = NULL;
+
+        reuse_error_clear(ret_error);
+        if (!request || request->n == 0 || !ret_sockets)
+                return acquire_refused(ret_error);
+        return acquire_at_default(request, &client, ret_sockets, ret_error);
 }
 
 /* Networks that this library knows nothing of are left to the broker to judge. */
@@ -239,12 +251,60 @@ static bool network_is(const char *network, const char *const names[]) {
         return false;
 }
 
-static int listen_one(const char *network, const char *address, const char *options,
-                      reuse_error **ret_error) {
-        _cleanup_(reuse_request_freep) reuse_request *request = NULL;
+/* What a socket is for, and who else asks for such. */
+typedef struct Use {
+        bool packets;
+        const char *refusal;
+        const char *const *others; /* networks of the other use */
+} Use;
+
+static const Use use_connections = {
+        .refusal = "has packets, not connections: use reuse_listen_packet()",
+        .others = (const char *const[]){ "udp", "unixgram", "udplite", "ip", NULL },
+};
+
+static const Use use_packets = {
+        .packets = true,
+        .refusal = "has connections, not packets: use reuse_listen()",
+        .others = (const char *const[]){ "tcp", "unix", "unixpacket", "mptcp", "sctp", "vsock", NULL },
+};
+
+static bool is_for(int fd, const Use *use) {
+        socklen_t size = sizeof(int);
+        int type = 0;
+
+        (void)getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size);
+        return use->packets == (type != SOCK_STREAM && type != SOCK_SEQPACKET);
+}
+
+static int acquire_one(reuse_request *request, const Use *use, reuse_error **ret_error) {
+        _cleanup_(reuse_client_freep) reuse_client *client = NULL;
         _cleanup_(reuse_sockets_freep) reuse_sockets *sockets = NULL;
+        const char *lease;
         int r;
 
+        r = acquire_at_default(request, &client, &sockets, ret_error);
+        if (r < 0)
+                return r;
+        if (is_for(reuse_sockets_get_fd(sockets, 0), use))
+                return reuse_sockets_take_fd(sockets, 0);
+
+        /* Nobody would have it, and it would be kept for as long as this process runs. */
+        fd_close(reuse_sockets_take_fd(sockets, 0));
+        lease = reuse_sockets_get_lease(sockets, 0);
+        (void)reuse_client_release(client, &lease, 1, NULL);
+        return reuse_error_set(ret_error, -EPROTONOSUPPORT, "what the broker has for %s %s",
+                               request->sockets[0].network, use->refusal);
+}
+
+static int listen_one(const char *network, const char *address, const char *options, const Use *use,
+                      reuse_error **ret_error) {
+        _cleanup_(reuse_request_freep) reuse_request *request = NULL;
+        int r;
+
+        reuse_error_clear(ret_error);
+        if (network && network_is(network, use->others))
+                return reuse_error_set(ret_error, -EPROTONOSUPPORT, "%s %s", network, use->refusal);
         r = reuse_request_new(&request);
         if (r < 0)
                 return r;
@@ -256,30 +316,15 @@ static int listen_one(const char *network, const char *address, const char *opti
         r = reuse_request_set_list(request, options, ret_error);
         if (r < 0)
                 return r;
-        r = reuse_acquire(request, &sockets, ret_error);
-        return r < 0 ? r : reuse_sockets_take_fd(sockets, 0);
+        return acquire_one(request, use, ret_error);
 }
 
 _public_ int reuse_listen(const char *network, const char *address, const char *options,
                           reuse_error **ret_error) {
-        static const char *const packets[] = { "udp", "unixgram", "udplite", "ip", NULL };
-
-        reuse_error_clear(ret_error);
-        if (network && network_is(network, packets))
-                return reuse_error_set(ret_error, -EPROTONOSUPPORT,
-                                       "%s has packets, not connections: use reuse_listen_packet()",
-                                       network);
-        return listen_one(network, address, options, ret_error);
+        return listen_one(network, address, options, &use_connections, ret_error);
 }
 
 _public_ int reuse_listen_packet(const char *network, const char *address, const char *options,
                                  reuse_error **ret_error) {
-        static const char *const streams[] = { "tcp",  "unix",  "unixpacket", "mptcp",
-                                               "sctp", "vsock", NULL };
-
-        reuse_error_clear(ret_error);
-        if (network && network_is(network, streams))
-                return reuse_error_set(ret_error, -EPROTONOSUPPORT,
-                                       "%s has connections, not packets: use reuse_listen()", network);
-        return listen_one(network, address, options, ret_error);
+        return listen_one(network, address, options, &use_packets, ret_error);
 }

@@ -93,7 +93,8 @@ int reuse_default_socket(char *buffer, size_t size);
  * Host and port may be names, "localhost:http", as reuse_resolve() takes them.
  * @options: "key=value,key=value" as reuse_request_set() takes them, or NULL.
  * Waits at most REUSE_TIMEOUT_DEFAULT for the broker, and before that for names, if there are any.
- * Returns a descriptor that the caller owns, or a negative errno.
+ * Returns a descriptor that the caller owns, or a negative errno: -EPROTONOSUPPORT also where what the
+ * broker has for @network has packets; it is closed and released then.
  * The lease ends with the process, not with close(): use a connection to end it earlier. Since 0.1.
  */
 int reuse_listen(const char *network, const char *address, const char *options, reuse_error **ret_error);

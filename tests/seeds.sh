@@ -21,7 +21,7 @@ cat >"$seeds" <<'END'
 1.2 networks that no port can be reused on are refused
 1.3 families are apart
 1.4 a plain listener where reuse fails, whose port is not reused: refused here, with who has it
-1.5 a listener that is not TCP is closed | nobody is given one that he did not ask for; of the wrong call there is 2.3
+1.5 a listener of the wrong kind is closed
 1.6 a port that was given up is not dialled from
 1.7 one address many times, and port 0 twice is two ports
 1.8 the address has the port that was chosen

@@ -319,25 +319,91 @@ Test(dial, one_line_refused) {
         leaks_expect_fds(n_fds);
 }
 
-/* Answers one Acquire in a process of its own, and checks what was asked. Returns its pid. */
-static pid_t serve_once(Broker *broker, const char *expected) {
-        char heard[1024], text[1024];
-        pid_t pid = fork();
-        ssize_t n;
-        int fd;
+static void expect_heard(const Broker *broker, const char *expected) {
+        char heard[1024];
+        ssize_t n = recv(broker->peer, heard, sizeof(heard), 0);
 
-        if (pid != 0)
-                return pid;
-        fcntl(broker->listener, F_SETFL, 0);
-        broker->peer = accept(broker->listener, NULL, NULL);
-        n = recv(broker->peer, heard, sizeof(heard), 0);
         if (n <= 0 || strcmp(heard, expected) != 0)
                 _exit(1);
-        open_sockets(&fd, 1);
+}
+
+/*
+ * Answers one Acquire with @fd, which is closed, in a process of its own, and checks what was asked.
+ * Returns its pid. @then: the call that follows over the same connection, NULL if none does.
+ */
+static pid_t serve_once(Broker *broker, int fd, const char *expected, const char *then) {
+        char text[1024];
+        pid_t pid = fork();
+
+        if (pid != 0) {
+                close(fd);
+                return pid;
+        }
+        fcntl(broker->listener, F_SETFL, 0);
+        broker->peer = accept(broker->listener, NULL, NULL);
+        expect_heard(broker, expected);
         write_acquire_reply(text, sizeof(text), &fd, 1);
         broker_say_with(broker, text, &fd, 1);
-        /* The client hangs up: one connection for one call. */
-        _exit(recv(broker->peer, heard, sizeof(heard), 0) == 0 ? 0 : 2);
+        close(fd);
+        if (then) {
+                expect_heard(broker, then);
+                broker_say(broker, "{}");
+        }
+        /* The client hangs up: one connection for one socket. */
+        _exit(recv(broker->peer, text, sizeof(text), 0) == 0 ? 0 : 2);
+}
+
+static int socket_of(int family, int type) {
+        int fd = socket(family, type | SOCK_CLOEXEC, 0);
+
+        cr_assert(ge(int, fd, 0));
+        return fd;
+}
+
+/* A later broker may have networks that this library does not know; and one may be wrong. */
+static const struct {
+        bool packet;
+        const char *network;
+        int family, type; /* of what it gives */
+        const char *words;
+} others[] = {
+        { false, "tcp", AF_INET, SOCK_DGRAM, "for tcp has packets, not connections" },
+        { false, "later", AF_UNIX, SOCK_DGRAM, "for later has packets, not connections" },
+        { false, "unixpacket", AF_UNIX, SOCK_DGRAM, "reuse_listen_packet()" },
+        { true, "udp", AF_INET, SOCK_STREAM, "for udp has connections, not packets" },
+        { true, "later", AF_UNIX, SOCK_STREAM, "for later has connections, not packets" },
+        { true, "unixgram", AF_UNIX, SOCK_SEQPACKET, "reuse_listen()" },
+};
+
+/* It is closed, and given back: the lease would be there as long as this process. */
+Test(dial, s1_5_one_line_is_given_another_kind_of_socket) {
+        for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+                char expected[256];
+                reuse_error *error = NULL;
+                int fd, status;
+                Broker broker;
+                pid_t pid;
+
+                broker_listen(&broker, 1);
+                setenv("REUSEPORTD_SOCKET", broker.path, 1);
+                snprintf(expected, sizeof(expected),
+                         "{\"method\":\"io.reuseportd.Acquire\",\"parameters\":{\"sockets\":[{"
+                         "\"network\":\"%s\",\"address\":\":1\"}],\"lifetime\":\"process\"}}",
+                         others[i].network);
+                pid = serve_once(
+                        &broker, socket_of(others[i].family, others[i].type), expected,
+                        "{\"method\":\"io.reuseportd.Release\",\"parameters\":{\"leases\":[\"l0\"]}}");
+                fd = (others[i].packet ? reuse_listen_packet : reuse_listen)(others[i].network, ":1",
+                                                                             NULL, &error);
+                cr_assert(eq(int, fd, -EPROTONOSUPPORT), "row %zu", i);
+                cr_assert(eq(int, reuse_error_get_errno(error), -EPROTONOSUPPORT));
+                cr_assert(ne(ptr, strstr(reuse_error_get_message(error), others[i].words), NULL), "%s",
+                          reuse_error_get_message(error));
+                reuse_error_free(error);
+                cr_assert(eq(int, waitpid(pid, &status, 0), pid));
+                cr_assert(zero(int, status));
+                broker_end(&broker);
+        }
 }
 
 Test(dial, one_line) {
@@ -348,9 +414,11 @@ Test(dial, one_line) {
 
         broker_listen(&broker, 1);
         setenv("REUSEPORTD_SOCKET", broker.path, 1);
-        pid = serve_once(&broker, "{\"method\":\"io.reuseportd.Acquire\",\"parameters\":{\"sockets\":[{"
-                                  "\"network\":\"tcp\",\"address\":\"[::1]:80\",\"sharing\":\"group\","
-                                  "\"options\":{\"backlog\":5}}],\"lifetime\":\"process\"}}");
+        pid = serve_once(&broker, socket_of(AF_INET6, SOCK_STREAM),
+                         "{\"method\":\"io.reuseportd.Acquire\",\"parameters\":{\"sockets\":[{"
+                         "\"network\":\"tcp\",\"address\":\"[::1]:80\",\"sharing\":\"group\","
+                         "\"options\":{\"backlog\":5}}],\"lifetime\":\"process\"}}",
+                         NULL);
         fd = reuse_listen("tcp", "[::1]:80", "sharing=group,backlog=5", &error);
         cr_assert(ge(int, fd, 0));
         cr_assert(eq(ptr, error, NULL));
@@ -368,9 +436,10 @@ Test(dial, one_line_packet) {
 
         broker_listen(&broker, 1);
         setenv("REUSEPORTD_SOCKET", broker.path, 1);
-        pid = serve_once(&broker,
+        pid = serve_once(&broker, socket_of(AF_INET6, SOCK_DGRAM),
                          "{\"method\":\"io.reuseportd.Acquire\",\"parameters\":{\"sockets\":[{"
-                         "\"network\":\"udp\",\"address\":\":53\"}],\"lifetime\":\"process\"}}");
+                         "\"network\":\"udp\",\"address\":\":53\"}],\"lifetime\":\"process\"}}",
+                         NULL);
         fd = reuse_listen_packet("udp", ":53", NULL, NULL);
         cr_assert(ge(int, fd, 0));
         close(fd);

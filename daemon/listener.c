@@ -31,8 +31,6 @@
 
 enum {
         ACCEPTS_PER_TURN = 8,
-        /* Who may come before the broker has time, as at its start; the kernel has others wait. */
-        BACKLOG = 128,
         /* While users come who have too much: it is full all the time, and whoever comes next waits for
          * all who are in it. */
         BACKLOG_CROWDED = 32,
@@ -103,7 +101,7 @@ static int listener_on_io(sd_event_source *source, int fd, uint32_t revents, voi
 
                 if (client < 0) {
                         if (errno == EAGAIN)
-                                listener_set_backlog(listener, BACKLOG);
+                                listener_set_backlog(listener, LISTENER_BACKLOG);
                         else if (errno != EINTR && errno != ECONNABORTED)
                                 listener_overloaded(listener, errno);
                         return 0;
@@ -162,9 +160,9 @@ static void listener_refuse_descriptors(Listener *listener) {
 
 /* What the manager passes may have the queue of a broker that died in a crowd. */
 static int listener_open_queue(Listener *listener) {
-        if (listen(listener->fd, BACKLOG) < 0)
+        if (listen(listener->fd, LISTENER_BACKLOG) < 0)
                 return error_origin(-errno);
-        listener->backlog = BACKLOG;
+        listener->backlog = LISTENER_BACKLOG;
         return 0;
 }
 

@@ -12,6 +12,11 @@
 typedef struct Inherited Inherited;
 typedef struct Listener Listener;
 
+enum {
+        /* Who may come before the broker has time, as at its start; the kernel has others wait. */
+        LISTENER_BACKLOG = 128,
+};
+
 /* What a .socket unit calls it: FileDescriptorName=. */
 #define LISTENER_NAME "control"
 /* The same of a broker that this one replaces, which made it: its file comes along. */

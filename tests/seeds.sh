@@ -42,7 +42,7 @@ cat >"$seeds" <<'END'
 1.23 accepted connections have the listener's options
 1.24 connections to oneself
 2.1 an option that is refused fails all of it, before bind
-2.2 whether there is reuse at all | a constant there, and nothing to be asked here: a socket is given, or refused with the reason
+2.2 what there is to be had is not found out by listening
 2.3 streams are listened on, packets are listened for
 2.4 addresses of both ends have to fit
 2.5 networks, and which address a name is
@@ -57,7 +57,7 @@ cat >"$seeds" <<'END'
 3.8 IPV6_V6ONLY is always set
 3.9 IPv4 in IPv6
 3.10 what a socket has before bind
-3.11 close-on-exec by fcntl() on old kernels | only kernels have it that Go and this have both given up
+3.11 close-on-exec from birth, and never by fcntl()
 3.12 the backlog
 3.13 SOCK_SEQPACKET is listened on
 3.14 one peer of a connected datagram socket

@@ -8,6 +8,7 @@
 #include "daemon/socket-options.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -45,8 +46,8 @@ enum {
 };
 
 enum {
-        /* The kernel's own default since 5.4, for when /proc is not there. */
-        SOMAXCONN_DEFAULT = 4096,
+        /* Where /proc does not say: what Go has then, and what Linux before 5.4 had. */
+        SOMAXCONN_UNKNOWN = 128,
 };
 
 #define FIELD(wire, member) .name = (wire), .offset = offsetof(Options, member)
@@ -206,16 +207,18 @@ int socket_options_check_outgoing(const Options *options, const Address *address
 
 static int somaxconn(void) {
         static int value;
+        long long read = 0;
         FILE *file;
 
         if (value > 0)
                 return value;
         file = fopen("/proc/sys/net/core/somaxconn", "re");
-        /* NOLINTNEXTLINE(cert-err34-c): the kernel's, and fits */
-        if (!file || fscanf(file, "%d", &value) != 1 || value <= 0)
-                value = SOMAXCONN_DEFAULT;
+        /* NOLINTNEXTLINE(cert-err34-c): glibc takes the largest there is for what is larger */
+        if (!file || fscanf(file, "%lld", &read) != 1 || read <= 0)
+                read = SOMAXCONN_UNKNOWN;
         if (file)
                 fclose(file);
+        value = read < INT_MAX ? (int)read : INT_MAX;
         return value;
 }
 

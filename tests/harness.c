@@ -128,8 +128,8 @@ static void run_broker(const Harness *h, const struct sockaddr_un *notify, bool 
                 _exit(92);
         if (h->uid != geteuid() && (setgroups(0, NULL) < 0 || setgid(h->uid) < 0 || setuid(h->uid) < 0))
                 _exit(99);
-        if (h->law)
-                h->law();
+        if (h->prepare)
+                h->prepare();
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* last: a change of user clears it */
         fexecve(program, (char **)argv, environ);
         _exit(98);

@@ -29,7 +29,7 @@ typedef struct Harness {
         bool replaces;       /* it takes over from one that runs */
         Keeper *keeper;      /* keeps its descriptors; NULL: nobody does */
         const char *user;    /* whom a broker of root's is to become; "": as by default; NULL: nobody */
-        void (*law)(void);   /* called in its process before it is the broker; NULL: nothing is */
+        void (*prepare)(void); /* called in its process before it is the broker; NULL: nothing is */
 } Harness;
 
 enum {

@@ -3,6 +3,7 @@
 /* What a broker meets on its host that no client brings about: a full disk, a clock that is set, and the
  * kernel's bounds. */
 
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -59,6 +60,93 @@ Test(host, full_disk) {
         kit_release(scene.honest, &held);
         cr_assert(zero(int, umount(folder)));
         scene_end(&scene);
+}
+
+/* ---- how many may wait ---------------------------------------------------------------------------- */
+
+#define SOMAXCONN_FILE "/proc/sys/net/core/somaxconn"
+
+static int somaxconn_of_kernel(void) {
+        FILE *file = fopen(SOMAXCONN_FILE, "re");
+        int value = 0;
+
+        cr_assert(file != NULL);
+        cr_assert(eq(int, fscanf(file, "%d", &value), 1)); /* NOLINT(cert-err34-c): the kernel's */
+        fclose(file);
+        return value;
+}
+
+/* How many the kernel lets wait of a listener that nobody said it of. */
+static int backlog_by_default(void) {
+        struct tcp_info info = { 0 };
+        socklen_t size = sizeof(info);
+        KitSocket held;
+        int backlog;
+
+        scene_begin(&scene, KIT_CONFIG);
+        held = kit_acquire(scene.honest, "{'network':'tcp4','address':'127.0.0.1:0'}");
+        cr_assert(zero(int, getsockopt(held.fd, IPPROTO_TCP, TCP_INFO, &info, &size)));
+        backlog = (int)info.tcpi_sacked;
+        cr_assert(eq(llong, kit_number(held.reply, "options.backlog"), backlog));
+        kit_release(scene.honest, &held);
+        scene_end(&scene);
+        return backlog;
+}
+
+/* The first integer of the file; the kernel, which does not read it there, has the last word. */
+static const struct {
+        const char *text;
+        int backlog; /* 0: the kernel's */
+} somaxconns[] = {
+        { "", 128 },
+        { "0\n", 128 },
+        { "many\n", 128 },
+        { "-5\n", 128 },
+        { "7\n", 7 },
+        { "\t9 8 7\n", 9 },
+        { "2147483647\n", 0 },
+        { "4294967297\n", 0 },
+        { "99999999999999999999999\n", 0 },
+};
+
+Test(host, s3_12_backlog_of_who_does_not_say) {
+        char path[] = "/tmp/test-host-XXXXXX";
+        int most, file;
+
+        require_own_mounts();
+        most = somaxconn_of_kernel();
+        cr_assert(gt(int, most, 128));
+        cr_assert(eq(int, backlog_by_default(), most));
+
+        file = mkostemp(path, O_CLOEXEC);
+        cr_assert(zero(int, mount(path, SOMAXCONN_FILE, NULL, MS_BIND, NULL)), "%m");
+        for (size_t i = 0; i < ELEMENTS(somaxconns); i++) {
+                const char *text = somaxconns[i].text;
+
+                cr_assert(zero(int, ftruncate(file, 0)));
+                cr_assert(eq(long, pwrite(file, text, strlen(text), 0), (long)strlen(text)));
+                cr_assert(eq(int, backlog_by_default(), somaxconns[i].backlog ?: most), "\"%s\"", text);
+        }
+        cr_assert(zero(int, umount(SOMAXCONN_FILE)));
+        close(file);
+        unlink(path);
+}
+
+/* What is no file cannot be opened to be read, and below an empty folder there is none. */
+Test(host, s3_12_backlog_where_nobody_can_read_it) {
+        char path[] = "/tmp/test-host-XXXXXX";
+
+        require_own_mounts();
+        close(mkostemp(path, O_CLOEXEC));
+        unlink(path);
+        cr_assert(zero(int, mknod(path, S_IFSOCK | 0600, 0)));
+        cr_assert(zero(int, mount(path, SOMAXCONN_FILE, NULL, MS_BIND, NULL)), "%m");
+        cr_assert(eq(int, backlog_by_default(), 128));
+        cr_assert(zero(int, umount(SOMAXCONN_FILE)));
+        unlink(path);
+        cr_assert(zero(int, mount("nothing", "/proc/sys/net/core", "tmpfs", 0, NULL)));
+        cr_assert(eq(int, backlog_by_default(), 128));
+        cr_assert(zero(int, umount("/proc/sys/net/core")));
 }
 
 /* ---- the clock ------------------------------------------------------------------------------------ */

@@ -121,7 +121,7 @@ static const char *const all_kinds[] = {
 };
 
 Test(system_calls, s3_11_whatever_the_broker_makes) {
-        Harness how = { .uid = geteuid(), .law = law_of_birth };
+        Harness how = { .uid = geteuid(), .prepare = law_of_birth };
         KitSocket held[ELEMENTS(all_kinds)], more;
         int control, lifetime;
         Kit kit;
@@ -201,7 +201,7 @@ static void law_of_strangers(void) {
 /* Whoever asks what there is to be had hears it, and what is given is given: only a listener is listened
  * on. */
 Test(system_calls, s2_2_what_there_is_is_known_without_listening) {
-        Harness how = { .uid = geteuid(), .law = law_of_silence };
+        Harness how = { .uid = geteuid(), .prepare = law_of_silence };
         json_t *reply;
         KitSocket held[2];
         int control, status;

@@ -78,19 +78,6 @@ static bool option_is_set(int fd, int level, int name) {
         return getsockopt(fd, level, name, &value, &size) == 0 && value != 0;
 }
 
-/* An IPv6 socket that serves IPv4 says so in the clothes of IPv6; it is written as what it is. */
-static void address_unmap(Address *address) {
-        struct sockaddr_in in = { .sin_family = AF_INET };
-
-        if (address_family(address) != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&address->u.in6.sin6_addr))
-                return;
-        in.sin_port = address->u.in6.sin6_port;
-        memcpy(&in.sin_addr, &address->u.in6.sin6_addr.s6_addr[12], sizeof(in.sin_addr));
-        memset(&address->u, 0, sizeof(address->u));
-        address->u.in = in;
-        address->len = sizeof(in);
-}
-
 /* By getsockname() or getpeername(). Returns false if there is none, as of who is not connected. */
 static bool address_read(const reuse_description *description, int fd,
                          int (*f)(int, struct sockaddr *, socklen_t *), Address *ret,
@@ -107,6 +94,8 @@ static bool address_read(const reuse_description *description, int fd,
         address_set_sockaddr(ret, &ss, size);
         /* A UNIX socket without a name may come without a family, too. */
         ret->u.sa.sa_family = (sa_family_t)description->family;
+        /* An IPv6 socket that serves IPv4 says so in the clothes of IPv6; it is written as what it is.
+         */
         address_unmap(ret);
         address_format(ret, text);
         return true;

@@ -71,6 +71,8 @@ static const char *describe(int fd, Address *ret) {
                 return "it does not say which addresses it serves";
         address_set_sockaddr(ret, &ss, len);
         ret->ipv6_only = only;
+        /* Clients who write it so mean the socket of IPv4, and this one serves nobody else. */
+        address_unmap(ret);
         if (!is_bound(ret))
                 return "it is not bound, or to a port that nobody can ask for";
         return NULL;

@@ -390,3 +390,15 @@ void address_set_sockaddr(Address *address, const struct sockaddr_storage *ss, s
                 address->u.in6.sin6_port = 0;
         address->port_first = address->port_last = address_port(address);
 }
+
+void address_unmap(Address *address) {
+        struct sockaddr_in in = { .sin_family = AF_INET };
+
+        if (address_family(address) != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&address->u.in6.sin6_addr))
+                return;
+        in.sin_port = address->u.in6.sin6_port;
+        memcpy(&in.sin_addr, &address->u.in6.sin6_addr.s6_addr[12], sizeof(in.sin_addr));
+        memset(&address->u, 0, sizeof(address->u));
+        address->u.in = in;
+        address->len = sizeof(in);
+}

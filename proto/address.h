@@ -159,3 +159,6 @@ void address_set_port(Address *address, uint16_t port);
  * becomes port_first and port_last.
  */
 void address_set_sockaddr(Address *address, const struct sockaddr_storage *ss, socklen_t len);
+
+/* An address of IPv4 that an IPv6 socket has (::ffff:1.2.3.4) becomes that of IPv4; others stay. */
+void address_unmap(Address *address);

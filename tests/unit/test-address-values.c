@@ -65,6 +65,34 @@ Test(address_values, different_sockets_have_different_bytes) {
         }
 }
 
+/* What getsockname() and accept() say of an IPv6 socket that serves IPv4. */
+Test(address_values, s3_9_mapped_address_becomes_that_of_ipv4) {
+        static const char *const others[] = { "::", "::1", "fe80::1", "::127.0.0.1",
+                                              "fd00::ffff:1.2.3.4" };
+        struct sockaddr_storage ss = { 0 };
+        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&ss;
+        Address mapped = address_kit_parse("tcp", "[::]:0"), plain, before;
+
+        *in6 = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons(80) };
+        for (size_t i = 0; i < ELEMENTS(others); i++) {
+                cr_assert(eq(int, inet_pton(AF_INET6, others[i], &in6->sin6_addr), 1));
+                address_set_sockaddr(&mapped, &ss, sizeof(*in6));
+                before = mapped;
+                address_unmap(&mapped);
+                cr_assert(zero(int, memcmp(&mapped, &before, sizeof(mapped))), "%s", others[i]);
+        }
+        cr_assert(eq(int, inet_pton(AF_INET6, "::ffff:127.0.0.1", &in6->sin6_addr), 1));
+        address_set_sockaddr(&mapped, &ss, sizeof(*in6));
+        address_unmap(&mapped);
+        plain = address_kit_parse("tcp4", "127.0.0.1:80");
+        cr_assert(zero(int, memcmp(&mapped, &plain, sizeof(mapped))));
+        address_unmap(&mapped);
+        cr_assert(zero(int, memcmp(&mapped, &plain, sizeof(mapped))));
+        mapped = plain = address_kit_parse("unix", "@x");
+        address_unmap(&mapped);
+        cr_assert(zero(int, memcmp(&mapped, &plain, sizeof(mapped))));
+}
+
 Test(address_values, s3_6_fills_in_sockaddr) {
         Address a = address_kit_parse("tcp", "1.2.3.4:80");
 

@@ -155,6 +155,13 @@ Test(acquire, sharings_do_not_mix) {
         kit_stop(&kit);
 }
 
+static void expect_nothing_is_held(int control) {
+        json_auto_t *status = kit_call(control, "GetStatus", "{}");
+
+        cr_assert(zero(llong, kit_number(status, "parameters.endpoints")));
+        cr_assert(zero(llong, kit_number(status, "parameters.leases")));
+}
+
 /* The broker does not know who holds the port, and says nobody. */
 Test(acquire, s1_4_foreign_program_holds_the_address) {
         static const char *const sharings[] = { "exclusive", "shared", "group", false };
@@ -183,6 +190,8 @@ Test(acquire, s1_4_foreign_program_holds_the_address) {
 
                         cr_assert(zero(ptr, json_object_get(kit_at(reply, "parameters"), "holder")));
                 }
+                /* No second attempt in another way, and nothing that a dial would come from. */
+                expect_nothing_is_held(control);
                 close(foreign);
         }
         close(control);
@@ -298,7 +307,7 @@ Test(acquire, shared_is_one_open_socket) {
         kit_stop(&kit);
 }
 
-Test(acquire, d5_group_members_all_serve) {
+Test(acquire, group_members_all_serve) {
         Kit kit;
         int control, other;
 
@@ -320,6 +329,57 @@ Test(acquire, d5_group_members_all_serve) {
         }
         close(control);
         close(other);
+        kit_stop(&kit);
+}
+
+static void expect_untouched(int fd, int backlog) {
+        struct tcp_info info = { 0 };
+        socklen_t size = sizeof(info);
+
+        cr_assert(eq(int, kit_int_option(fd, SOL_SOCKET, SO_ACCEPTCONN), 1));
+        cr_assert(eq(int, kit_int_option(fd, SOL_SOCKET, SO_REUSEPORT), 1));
+        cr_assert(ne(int, fcntl(fd, F_GETFL) & O_NONBLOCK, 0));
+        cr_assert(zero(int, getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size)));
+        cr_assert(eq(int, (int)info.tcpi_sacked, backlog));
+}
+
+/* Each way to ruin a listener for all who hold it: of a group each has one of its own, unless they say
+ * otherwise. */
+Test(acquire, d5_a_ruined_socket_is_that_of_who_shares_it) {
+        struct tcp_info info = { 0 };
+        socklen_t size = sizeof(info);
+        Kit kit;
+        KitSocket first, second;
+        int control;
+
+        kit_start(&kit, KIT_CONFIG);
+        control = harness_connect(&kit.harness);
+        first = kit_acquire(control,
+                            "{'network':'tcp4','address':'127.0.0.1:0','options':{'backlog':16}}");
+        second = acquire_same(control, &first);
+        cr_assert(zero(int, listen(first.fd, 1)));
+        cr_assert(zero(int, setsockopt(first.fd, SOL_SOCKET, SO_REUSEPORT, &(int){ 0 }, sizeof(int))));
+        cr_assert(zero(int, fcntl(first.fd, F_SETFL, 0)));
+        expect_untouched(second.fd, 16);
+        cr_assert(zero(int, shutdown(first.fd, SHUT_RDWR)));
+        expect_untouched(second.fd, 16);
+        /* The broker may have had it listen again meanwhile. */
+        kit_release(control, &first);
+        for (int i = 0; i < 10; i++)
+                kit_expect_served(second.fd);
+        kit_release(control, &second);
+
+        first = kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0','sharing':'shared'}");
+        second = kit_acquire(control, "{'network':'tcp4','address':'%s','sharing':'shared'}",
+                             kit_address(&first));
+        cr_assert(zero(int, listen(first.fd, 1)));
+        cr_assert(zero(int, fcntl(first.fd, F_SETFL, 0)));
+        cr_assert(zero(int, getsockopt(second.fd, IPPROTO_TCP, TCP_INFO, &info, &size)));
+        cr_assert(eq(int, (int)info.tcpi_sacked, 1));
+        cr_assert(zero(int, fcntl(second.fd, F_GETFL) & O_NONBLOCK));
+        kit_release(control, &first);
+        kit_release(control, &second);
+        close(control);
         kit_stop(&kit);
 }
 

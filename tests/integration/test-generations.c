@@ -328,6 +328,75 @@ Test(generations, standby_that_dies_changes_nothing) {
         stage_end(&stage);
 }
 
+/* Returns 0, or why nobody else can be bound to where @member is, who lets others share it. */
+static int bind_beside(const KitSocket *member) {
+        struct sockaddr_storage address;
+        socklen_t size = kit_bound_address(member->fd, &address);
+        int fd = socket(address.ss_family,
+                        kit_int_option(member->fd, SOL_SOCKET, SO_TYPE) | SOCK_CLOEXEC, 0);
+        int r = bind(fd, (struct sockaddr *)&address, size) < 0 ? errno : 0;
+
+        close(fd);
+        return r;
+}
+
+/* Also while nobody is ready, and when who was has gone. */
+Test(generations, d8_standby_holds_the_port) {
+        stage_begin(&stage, KIT_CONFIG);
+        for (size_t i = 0; i < N_NETWORKS; i++) {
+                KitSocket members[2];
+
+                members[0] = stage_found(&stage, networks[i], "");
+                members[1] = stage_join(&stage, &members[0], ",'standby':true");
+                stage_release(&stage, &members[0]);
+                cr_assert(eq(int, bind_beside(&members[1]), EADDRINUSE), "%s", networks[i]);
+                stage_expect_state(&stage, &members[1], "standby");
+                cr_assert(not(kit_is_readable(members[1].fd)));
+                stage_finish(&stage, &members[1]);
+        }
+        stage_end(&stage);
+}
+
+/*
+ * What waited at a listener that is closed is not reset, and of what comes no share is kept back for who
+ * has gone, though its socket is still open somewhere.
+ */
+Test(generations, d6_nothing_is_left_with_who_has_gone) {
+        stage_begin(&stage, KIT_CONFIG);
+        for (size_t i = 0; i < N_NETWORKS; i++) {
+                int lost, clients[GROUP_CLIENTS];
+                KitSocket members[2];
+
+                members[0] = stage_found(&stage, networks[i], ",'steering':'roundRobin'");
+                lost = harness_connect(&stage.kit.harness);
+                members[1] = stage_join_by(&stage, lost, &members[0], "");
+                for (size_t k = 0; k < GROUP_CLIENTS; k++)
+                        clients[k] = group_come(&members[0]);
+                cr_assert(kit_is_readable(members[1].fd));
+                if (group_is_dgram(&members[0])) {
+                        /* Of datagrams the next client gets them, or whoever still has the socket. */
+                        for (size_t k = 0; k < GROUP_CLIENTS; k++) {
+                                group_take(&members[k % 2]);
+                                close(clients[k]);
+                        }
+                        close(lost);
+                } else {
+                        close(members[1].fd);
+                        members[1].fd = -1;
+                        close(lost);
+                        group_serve_all(&members[0], clients, GROUP_CLIENTS);
+                }
+                stage_expect(&stage, "released", &members[1]);
+                group_expect_only(members, 1, 0);
+                if (members[1].fd >= 0)
+                        cr_assert(not(kit_is_readable(members[1].fd)));
+                fd_close(members[1].fd);
+                json_decref(members[1].reply);
+                stage_finish(&stage, &members[0]);
+        }
+        stage_end(&stage);
+}
+
 /* Clients that come before anybody is ready wait for it. */
 Test(generations, first_member_stands_by) {
         stage_begin(&stage, KIT_CONFIG);

@@ -161,7 +161,7 @@ Test(multicast, s3_15_a_group_is_shared_with_programs_that_know_no_broker) {
         end(&kit, control);
 }
 
-Test(multicast, s3_16_each_process_gets_every_datagram) {
+Test(multicast, s3_17_each_process_gets_every_datagram) {
         KitSocket held[MEMBERS];
         int controls[MEMBERS];
         Kit kit;
@@ -185,7 +185,7 @@ Test(multicast, s3_16_each_process_gets_every_datagram) {
 }
 
 /* A member that is parked keeps what comes to it, and takes nothing from the others. */
-Test(multicast, s3_16_a_parked_member_takes_nothing_away) {
+Test(multicast, s3_17_a_parked_member_takes_nothing_away) {
         json_t *endpoint;
         KitSocket held[2];
         int controls[2];

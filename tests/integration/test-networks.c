@@ -68,7 +68,7 @@ static void expect_served(const Network *network, int holder) {
         close(client);
 }
 
-Test(networks, s3_1_the_kernel_has_or_says_why_not) {
+Test(networks, the_kernel_has_or_says_why_not) {
         int control;
         Kit kit;
 

@@ -114,7 +114,7 @@ static void end_kept(Kit *kit, int control) {
         leaks_expect_fds(kit->n_fds);
 }
 
-Test(vsock, s3_1_is_made_or_the_reason_is_said) {
+Test(vsock, is_made_or_the_reason_is_said) {
         int control, fd;
         Kit kit;
 
@@ -230,7 +230,7 @@ Test(vsock, rules_give_the_port_of_a_name) {
         kit_stop(&kit);
 }
 
-Test(vsock, d2_holders_share_one_queue) {
+Test(vsock, holders_share_one_queue) {
         KitSocket first, second, third;
         json_t *endpoint;
         int control;

@@ -328,7 +328,7 @@ static void expect_host_cases(const HostCase *table, size_t n, const AddressFami
         }
 }
 
-Test(address, refuses_networks) {
+Test(address, s3_1_refuses_networks) {
         for (size_t i = 0; i < ELEMENTS(networks_refused); i++)
                 for (const char *const *network = networks_refused[i].networks; *network; network++)
                         expect_refusal(*network, "127.0.0.1:80", &address_kit_all,

@@ -285,6 +285,7 @@ Test(socket_factory, s2_1_an_option_that_is_refused_leaves_nothing_open) {
                 cr_assert(eq(int, try_open(&address, SHARING_EXCLUSIVE, &options, false, &fd, &bound),
                              SOCKET_FACTORY_E_OPTION_INVALID));
                 KIT_EXPECT_TEXT(failure.refusal.option, "timeToLive");
+                KIT_EXPECT_TEXT(failure.step, "setsockopt");
 
                 /* Past the check: by the kernel. */
                 options = no_options();
@@ -292,6 +293,7 @@ Test(socket_factory, s2_1_an_option_that_is_refused_leaves_nothing_open) {
                 cr_assert(eq(int, try_open(&address, SHARING_EXCLUSIVE, &options, false, &fd, &bound),
                              SOCKET_FACTORY_E_OPTION_INVALID));
                 KIT_EXPECT_TEXT(failure.refusal.option, "raw");
+                KIT_EXPECT_TEXT(failure.step, "setsockopt");
                 cr_assert(ne(ptr, (void *)failure.refusal.reason, NULL));
                 cr_assert(eq(int, fd, -1));
         }
@@ -810,6 +812,45 @@ Test(socket_factory, s3_7_probe_says_what_works) {
                 Address address = kit_address("tcp6", "[::1]:0");
 
                 cr_assert(zero(int, outcome(&address, SHARING_EXCLUSIVE, true)));
+        }
+}
+
+/* With the switch that takes all addresses of IPv6 away. */
+Test(socket_factory, s3_7_probe_without_ipv6) {
+        _cleanup_(fd_closep) int sysctl = -1;
+        AddressFamilies families = { 0 };
+
+        if (!kit_own_network())
+                cr_skip_test("needs root, for a network namespace");
+        sysctl = open("/proc/sys/net/ipv6/conf/all/disable_ipv6", O_WRONLY | O_CLOEXEC);
+        if (sysctl < 0)
+                cr_skip_test("there is no IPv6 at all");
+        cr_assert(zero(int, families_probe(NULL, NULL, &families)));
+        cr_assert(families.ipv4 && families.ipv6 && families.mapped);
+        cr_assert(eq(int, (int)write(sysctl, "1", 1), 1));
+        cr_assert(zero(int, families_probe(NULL, NULL, &families)));
+        cr_assert(families.ipv4);
+        cr_assert(not(families.ipv6));
+        cr_assert(not(families.mapped));
+}
+
+static int make_none(void *userdata, int family) {
+        (void)family;
+        return -*(int *)userdata;
+}
+
+/* That there is none is no error; that it cannot be told is one. */
+Test(socket_factory, s3_7_probe_that_fails) {
+        static const int absences[] = { EAFNOSUPPORT, EADDRNOTAVAIL, EPERM, EACCES };
+        AddressFamilies families = { .ipv4 = true, .ipv6 = true, .mapped = true };
+        int error = EMFILE;
+
+        cr_assert(eq(int, families_probe(make_none, &error, &families), -EMFILE));
+        cr_assert(not(families.ipv4 || families.ipv6 || families.mapped));
+        for (size_t i = 0; i < ELEMENTS(absences); i++) {
+                error = absences[i];
+                cr_assert(zero(int, families_probe(make_none, &error, &families)));
+                cr_assert(not(families.ipv4 || families.ipv6 || families.mapped));
         }
 }
 

@@ -5,6 +5,8 @@
  * handed sockets by all kinds of parents: reusectl, a shell, and one that does as systemd does.
  */
 
+#include <signal.h>
+
 #include "tests/integration/reusectl-kit.h"
 #include "tests/unit/passed-kit.h"
 
@@ -374,4 +376,201 @@ Test(examples, dial_from_port_without_one) {
                 expect_start_fails(&parent, failures[i].words);
         }
         kit_stop(&kit);
+}
+
+/* ---- hello, hello.py and load.py ----------------------------------------------------------------- */
+
+/* Runs until it is told to stop; what it was given is in @kit's broker from then on. */
+static void stop(Tool *tool, int status) {
+        cr_assert(zero(int, kill(tool->pid, SIGTERM)));
+        tool_finish(tool, &result);
+        cr_assert(eq(int, result.status, status), "%s", result.err);
+        KIT_EXPECT_TEXT(result.err, "");
+}
+
+/* Waits until somebody has a lease more. Returns the port of the one endpoint there is. */
+static int wait_for_lease(const Kit *kit, int watch) {
+        int control = harness_connect(&kit->harness), port;
+        json_auto_t *list = NULL;
+
+        json_decref(kit_event(watch, "acquired"));
+        list = kit_call(control, "List", "{}");
+        port = tool_port(kit_text(list, "parameters.endpoints.0.address"));
+        harness_hang_up(control);
+        return port;
+}
+
+static int begin_watched(Kit *kit) {
+        int control, watch;
+
+        tool_begin(kit, KIT_CONFIG);
+        control = harness_connect(&kit->harness);
+        watch = kit_watch(kit, control);
+        harness_hang_up(control);
+        return watch;
+}
+
+/* load.py is 40 clients, one after the other and beside each other; what it says is in result.out. */
+static void load(int port, int status, const char *words) {
+        char host[32];
+        Parent parent = { .words = { LOAD_PY_PATH, host, "40" } };
+        Tool tool;
+
+        snprintf(host, sizeof(host), "127.0.0.1:%d", port);
+        tool = start(&parent);
+        tool_finish(&tool, &result);
+        tool_expect(&result, status, "");
+        cr_assert(strncmp(result.out, words, strlen(words)) == 0, "%s", result.out);
+}
+
+static void expect_answered(const char *language, pid_t pid) {
+        char words[64];
+
+        snprintf(words, sizeof(words), "  %-7s pid %-8d uid-%u", language, pid, geteuid());
+        cr_assert(strstr(result.out, words) != NULL, "\"%s\" is not in %s", words, result.out);
+}
+
+static void require_python(void) {
+        static const char *const folders[] = { "/usr/bin/python3", "/usr/local/bin/python3",
+                                               "/bin/python3" };
+
+        for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+                if (access(folders[i], X_OK) == 0)
+                        return;
+        cr_skip_test("there is no python3");
+}
+
+Test(examples, hello_without_a_port) {
+        static const struct {
+                const char *words[3];
+                const char *said;
+        } failures[] = {
+                { { "udp", "localhost:0", "name=web" }, "hello: udp has packets, not connections" },
+                { { "tcp", "localhost:nothing", "name=web" },
+                  "hello: lookup tcp/nothing: unknown port" },
+                { { "tcp", "localhost:0", "nme=web" }, "hello: " },
+                { { "tcp", "192.0.2.1:80", "name=web" }, "192.0.2.1:80 is not an address of this host" },
+        };
+        Parent parent = { .words = { HELLO_PATH } };
+        Tool tool;
+        Kit kit;
+
+        tool_begin(&kit, KIT_CONFIG);
+        tool = start(&parent);
+        tool_finish(&tool, &result);
+        tool_expect(&result, 2, "usage: hello NETWORK ADDRESS OPTIONS");
+        for (size_t i = 0; i < sizeof(failures) / sizeof(*failures); i++) {
+                memcpy(&parent.words[1], failures[i].words, sizeof(failures[i].words));
+                expect_start_fails(&parent, failures[i].said);
+        }
+        kit_stop(&kit);
+}
+
+Test(examples, hello_serves_beside_another) {
+        Parent parent = { .words = { HELLO_PATH, "tcp", "localhost:0", "name=web" } };
+        Tool tools[2];
+        int watch, port;
+        Kit kit;
+
+        require_python();
+        watch = begin_watched(&kit);
+        tools[0] = start(&parent);
+        port = wait_for_lease(&kit, watch);
+        load(port, 0, "40 answered, 0 lost");
+        expect_answered("C", tools[0].pid);
+        tools[1] = start(&parent);
+        cr_assert(eq(int, wait_for_lease(&kit, watch), port));
+        load(port, 0, "40 answered, 0 lost");
+        for (size_t i = 0; i < 2; i++)
+                expect_answered("C", tools[i].pid);
+        for (size_t i = 0; i < 2; i++)
+                stop(&tools[i], 128 + SIGTERM);
+        close(watch);
+        harness_stop(&kit.harness);
+}
+
+Test(examples, hello_py_serves_what_reusectl_hands_it) {
+        Parent alone = { .words = { HELLO_PY_PATH } };
+        Tool tool;
+        int watch, port;
+        Kit kit;
+
+        require_python();
+        expect_start_fails(&alone, "hello.py: start it with: reusectl run");
+        watch = begin_watched(&kit);
+        tool = tool_start("run -l tcp:127.0.0.1:0,name=web -- " HELLO_PY_PATH);
+        port = wait_for_lease(&kit, watch);
+        /* It is listened on already: who comes before it has started waits. */
+        load(port, 0, "40 answered, 0 lost");
+        expect_answered("Python", tool.pid);
+        stop(&tool, 0);
+        close(watch);
+        harness_stop(&kit.harness);
+}
+
+Test(examples, load_py_with_nobody_there) {
+        int port, fd = make_socket(SOCK_STREAM, &port);
+
+        require_python();
+        close(fd);
+        load(port, 1, "0 answered, 40 lost");
+}
+
+/* ---- steady -------------------------------------------------------------------------------------- */
+
+static void expect_echo(int port) {
+        struct sockaddr_storage address = { 0 };
+        struct sockaddr_in *in = (struct sockaddr_in *)&address;
+        char byte = 0;
+        int fd;
+
+        *in = (struct sockaddr_in){ .sin_family = AF_INET,
+                                    .sin_port = htons((uint16_t)port),
+                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        fd = kit_connect_address(&address, sizeof(*in), SOCK_STREAM);
+        cr_assert(fd >= 0, "%m");
+        cr_assert(eq(int, (int)send(fd, "x", 1, 0), 1));
+        kit_wait_readable(fd);
+        cr_assert(eq(int, (int)recv(fd, &byte, 1, 0), 1));
+        cr_assert(eq(chr, byte, 'x'));
+        close(fd);
+}
+
+Test(examples, steady_without_a_port) {
+        Parent parent = { .words = { STEADY_PATH } };
+        Tool tool;
+        Kit kit;
+
+        tool_begin(&kit, KIT_CONFIG);
+        tool = start(&parent);
+        tool_finish(&tool, &result);
+        tool_expect(&result, 2, "usage: steady SPEC");
+        parent.words[1] = "tcp";
+        expect_start_fails(&parent, "steady: ");
+        parent.words[1] = "tcp:192.0.2.1:80";
+        expect_start_fails(&parent, "192.0.2.1:80 is not an address of this host");
+        kit_stop(&kit);
+        parent.words[1] = "tcp:127.0.0.1:0";
+        expect_start_fails(&parent, "steady: no broker at");
+}
+
+Test(examples, steady_outlives_its_broker) {
+        Parent parent = { .words = { STEADY_PATH, "tcp:127.0.0.1:0,name=echo" } };
+        char line[128];
+        Tool tool;
+        Kit kit;
+
+        tool_begin(&kit, KIT_CONFIG);
+        tool = start(&parent);
+        tool_read_line(tool.err, line, sizeof(line));
+        cr_assert(strncmp(line, "steady: at 127.0.0.1:", 21) == 0, "%s", line);
+        expect_echo(tool_port(line));
+        harness_kill(&kit.harness);
+        expect_echo(tool_port(line));
+        harness_restart(&kit.harness);
+        tool_read_line(tool.err, line, sizeof(line));
+        cr_assert(strncmp(line, "steady: now at 127.0.0.1:", 25) == 0, "%s", line);
+        expect_echo(tool_port(line));
+        stop(&tool, 128 + SIGTERM);
+        harness_stop(&kit.harness);
 }

@@ -63,6 +63,12 @@ static int say_address_in_use(const ErrorParameters *p, char **ret) {
 }
 
 static int say_address_unavailable(const ErrorParameters *p, char **ret) {
+        /* A machine has the one that its hypervisor gave it, and at most that of its loopback. */
+        if (p->network && strcmp(p->network, "vsock") == 0)
+                return asprintf(ret,
+                                "this machine does not have the context identifier of vsock:%s: ask for "
+                                "its own, or for :PORT, which is any",
+                                p->address);
         return asprintf(ret,
                         "%s is not an address of this host: add it to an interface, or set freeBind",
                         p->address);

@@ -31,7 +31,8 @@ static int refuse_socket(Context *context, const Address *address, int outcome,
                 return JOIN_E_TAKEN;
         case SOCKET_FACTORY_E_NOT_LOCAL:
                 return refuse(context, WIRE_ERROR_ADDRESS_UNAVAILABLE,
-                              &(ErrorParameters){ .address = address_format(address, text) });
+                              &(ErrorParameters){ .address = address_format(address, text),
+                                                  .network = address_network(address, network) });
         case SOCKET_FACTORY_E_NOT_SUPPORTED:
                 return refuse(context, WIRE_ERROR_NOT_SUPPORTED,
                               &(ErrorParameters){ .feature = address_network(address, network),

@@ -344,6 +344,7 @@ static DEFINE(error_address_in_use, "AddressInUse", ErrorParameters);
 
 static const Field error_address_unavailable_fields[] = {
         STRING(ErrorParameters, address, "address"),
+        STRING_OR_NULL(ErrorParameters, network, "network"),
 };
 static DEFINE(error_address_unavailable, "AddressUnavailable", ErrorParameters);
 

@@ -9,6 +9,7 @@
 #include <linux/vm_sockets.h>
 #include <sys/ioctl.h>
 
+#include "client-lib/reuse-client.h"
 #include "tests/integration/resume-kit.h"
 
 TestSuite(vsock, .timeout = 60);
@@ -170,14 +171,23 @@ Test(vsock, refused) {
 
 /* A context that is not this host's. */
 Test(vsock, context_of_another) {
+        json_auto_t *reply = NULL;
+        reuse_error *error = NULL;
         int control;
         Kit kit;
 
         require_vsock();
         kit_start(&kit, KIT_CONFIG);
         control = harness_connect(&kit.harness);
-        json_decref(kit_refused(control, "AddressUnavailable",
-                                "{'network':'vsock','address':'4000000000:80'}"));
+        reply = kit_refused(control, "AddressUnavailable",
+                            "{'network':'vsock','address':'4000000000:80'}");
+        KIT_EXPECT_TEXT(kit_text(reply, "parameters.network"), "vsock");
+        /* As users read it: there is no option that helps. */
+        cr_assert(zero(int, setenv("REUSEPORTD_SOCKET", kit.harness.socket, 1)));
+        cr_assert(eq(int, reuse_listen("vsock", "4000000000:80", NULL, &error), -EADDRNOTAVAIL));
+        cr_assert(ne(ptr, strstr(reuse_error_get_message(error), "context identifier"), NULL));
+        cr_assert(eq(ptr, strstr(reuse_error_get_message(error), "freeBind"), NULL));
+        reuse_error_free(error);
         close(control);
         kit_stop(&kit);
 }

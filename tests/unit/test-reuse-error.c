@@ -44,6 +44,14 @@ static const struct {
           -EADDRINUSE, ":80 is in use by pid 4711 (?[2Jx?\?), uid 33, since *" },
         { "io.reuseportd.AddressUnavailable", "{\"address\":\"192.0.2.1:80\"}", -EADDRNOTAVAIL,
           "192.0.2.1:80 is not an address of this host*" },
+        { "io.reuseportd.AddressUnavailable", "{\"address\":\"[2001:db8::1]:80\",\"network\":\"tcp6\"}",
+          -EADDRNOTAVAIL,
+          "[2001:db8::1]:80 is not an address of this host: add it to an interface, or set freeBind" },
+        { "io.reuseportd.AddressUnavailable", "{\"address\":\"1:0\",\"network\":\"vsock\"}",
+          -EADDRNOTAVAIL,
+          "this machine does not have the context identifier of vsock:1:0: ask for its own, or for "
+          ":PORT, "
+          "which is any" },
         { "io.reuseportd.PolicyDenied", "{\"reason\":\"not yours\",\"rule\":\"web\"}", -EACCES,
           "policy denies it: not yours (rule \"web\"); see reuseportd.conf(5)" },
         { "io.reuseportd.PolicyDenied",

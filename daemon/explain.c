@@ -14,6 +14,7 @@
 #include "daemon/judge.h"
 #include "daemon/methods.h"
 #include "daemon/overlap.h"
+#include "daemon/place.h"
 #include "daemon/refusal.h"
 #include "proto/cleanup.h"
 #include "proto/error.h"
@@ -81,9 +82,9 @@ static int explain_decide(const Policy *policy, PolicyQuery *query, Address *add
         return 0;
 }
 
-/* Policy is not all that can be in the way. Appends who is. */
-static void explain_holder(const Context *context, const Wanted *wanted, const PolicyVerdict *verdict,
-                           char reason[static POLICY_REASON_MAX]) {
+/* Policy is not all that can be in the way of @uid. Appends who is. */
+static void explain_holder(const Context *context, uid_t uid, const Wanted *wanted,
+                           const PolicyVerdict *verdict, char reason[static POLICY_REASON_MAX]) {
         const EndpointRegistry *registry = &context->services->endpoints;
         const Namespace *network_namespace = wanted->network_namespace;
         char key[ENDPOINT_KEY_MAX], text[TENANT_TEXT_MAX];
@@ -91,12 +92,20 @@ static void explain_holder(const Context *context, const Wanted *wanted, const P
                 endpoint_find(registry, endpoint_key_in(network_namespace, &wanted->address, key));
         size_t n = strlen(reason);
 
-        if (!endpoint || tenant_equal(&endpoint->tenant, &verdict->tenant))
+        if (!endpoint || judge_may_join(context->services->config->policy, endpoint, uid, verdict))
                 endpoint =
                         overlap_find_in(registry, network_namespace, &wanted->address, &verdict->tenant);
         if (endpoint)
                 snprintf(reason + n, POLICY_REASON_MAX - n, "; it is in use now, at %s by %s",
                          endpoint_address_text(endpoint), tenant_text(&endpoint->tenant, text));
+}
+
+/* Appends where the name is in use, which is where an Acquire would join. */
+static void explain_name(const Endpoint *named, char reason[static POLICY_REASON_MAX]) {
+        size_t n = strlen(reason);
+
+        snprintf(reason + n, POLICY_REASON_MAX - n, "; \"%s\" is the name of %s now", named->name,
+                 endpoint_address_text(named));
 }
 
 int method_explain(Context *context, const void *p) {
@@ -106,7 +115,9 @@ int method_explain(Context *context, const void *p) {
         PolicySubject subject;
         PolicyVerdict verdict;
         PolicyQuery query;
+        const Endpoint *named;
         Wanted wanted;
+        bool known;
         int r;
 
         r = wanted_look(context, in->request, REFUSE_NO_INDEX, &wanted);
@@ -118,13 +129,19 @@ int method_explain(Context *context, const void *p) {
                                .sharing = wanted.sharing,
                                .rights = wanted.rights,
                                .network_namespace = wanted.namespace_path };
+        /* Where the broker has nothing, nobody has anything of it. */
+        known = !wanted.namespace_path || wanted.network_namespace;
+        named = known ? place_find_named(context, &subject, &wanted) : NULL;
+        if (named)
+                wanted.address = named->address;
         r = explain_decide(policy, &query, &wanted.address, wanted_ports(context, &wanted), &verdict);
         if (r < 0)
                 return error_trace(r);
         policy_explain(policy, &query, &verdict, reason);
-        /* Where the broker has nothing, nobody has anything of it. */
-        if (verdict.allowed && (!wanted.namespace_path || wanted.network_namespace))
-                explain_holder(context, &wanted, &verdict, reason);
+        if (named)
+                explain_name(named, reason);
+        else if (verdict.allowed && known)
+                explain_holder(context, subject.uid, &wanted, &verdict, reason);
         return context_reply(context,
                              &(ExplainOut){
                                      .allowed = (Tristate)verdict.allowed,

@@ -66,14 +66,14 @@ static void judge_maker(const Policy *policy, const Endpoint *endpoint, PolicyVe
                      endpoint->network_namespace ? endpoint->network_namespace->path : NULL, ret);
 }
 
-bool judge_may_join(const Policy *policy, const Endpoint *endpoint, const Subject *subject,
+bool judge_may_join(const Policy *policy, const Endpoint *endpoint, uid_t uid,
                     const PolicyVerdict *verdict) {
         PolicyVerdict maker;
 
         if (endpoint->passed || tenant_equal(&endpoint->tenant, &verdict->tenant))
                 return true;
         judge_maker(policy, endpoint, &maker);
-        return maker.allowed && rule_shares(maker.rule, subject->uid, &verdict->tenant);
+        return maker.allowed && rule_shares(maker.rule, uid, &verdict->tenant);
 }
 
 bool judge_sees_all(const Policy *policy, const Subject *subject) {

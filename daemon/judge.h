@@ -31,10 +31,10 @@ bool judge_is_own(const Policy *policy, const Endpoint *endpoint, const Subject 
                   const char *network_namespace);
 
 /*
- * May @subject, to whom @verdict gives the address, join those who have the endpoint? It belongs to its
+ * May @uid, to whom @verdict gives the address, join those who have the endpoint? It belongs to its
  * tenant, to one that the rule of whoever made it shares with, or, of a .socket unit, to everybody.
  */
-bool judge_may_join(const Policy *policy, const Endpoint *endpoint, const Subject *subject,
+bool judge_may_join(const Policy *policy, const Endpoint *endpoint, uid_t uid,
                     const PolicyVerdict *verdict);
 
 /* May @subject see everything: root, the broker's own user, and whom the rules name. */

@@ -65,7 +65,7 @@ static int place_at(Context *context, const LeaseTerms *terms, Wanted *wanted) {
                 return r;
         if (!endpoint)
                 return join_new_endpoint(context, terms, wanted, false);
-        if (!judge_may_join(policy_of(context), endpoint, context->subject, &verdict))
+        if (!judge_may_join(policy_of(context), endpoint, context->subject->uid, &verdict))
                 return refuse_in_use(context, endpoint_address_text(endpoint), endpoint);
         return join_existing(context, terms, wanted, endpoint);
 }
@@ -215,24 +215,27 @@ static bool place_fits(const Wanted *wanted, const Endpoint *endpoint) {
         return strcmp(endpoint_key_in(wanted->network_namespace, &at, key), endpoint->key) == 0;
 }
 
-/*
- * An endpoint of the name asked for, at the address asked for, that this client may join; or NULL. One
- * of its own tenant comes before what others share: no name that they choose leads away from it.
- */
-static Endpoint *place_find_named(const Context *context, const Wanted *wanted) {
-        Endpoint *endpoint = endpoint_find_named(&context->services->endpoints, wanted->request->name);
-        Endpoint *shared = NULL;
+Endpoint *place_find_named(const Context *context, const PolicySubject *who, const Wanted *wanted) {
+        PolicyQuery query = { .subject = who,
+                              .sharing = wanted->sharing,
+                              .rights = wanted->rights,
+                              .network_namespace = wanted->namespace_path };
+        Endpoint *endpoint, *shared = NULL;
         PolicyVerdict verdict;
 
+        if (!wanted->request->name)
+                return NULL;
+        endpoint = endpoint_find_named(&context->services->endpoints, wanted->request->name);
         for (; endpoint; endpoint = LIST_NEXT(endpoint, by_name)) {
                 if (!place_fits(wanted, endpoint))
                         continue;
-                place_judge(context, wanted, &endpoint->address, &verdict);
+                query.address = &endpoint->address;
+                policy_decide(policy_of(context), &query, &verdict);
                 if (!verdict.allowed)
                         continue;
                 if (tenant_equal(&endpoint->tenant, &verdict.tenant))
                         return endpoint;
-                if (!shared && judge_may_join(policy_of(context), endpoint, context->subject, &verdict))
+                if (!shared && judge_may_join(policy_of(context), endpoint, who->uid, &verdict))
                         shared = endpoint;
         }
         return shared;
@@ -259,6 +262,7 @@ int place_check(Context *context, const Wanted *wanted) {
 }
 
 int place_socket(Context *context, const LeaseTerms *terms, Wanted *wanted) {
+        const PolicySubject who = judge_subject(context->subject);
         Endpoint *named;
         char text[ADDRESS_TEXT_MAX];
         bool fixed;
@@ -269,7 +273,7 @@ int place_socket(Context *context, const LeaseTerms *terms, Wanted *wanted) {
         if (wanted->leader)
                 address_set_port(&wanted->address, address_port(&wanted->leader->address));
         fixed = place_is_fixed(wanted);
-        named = wanted->request->name ? place_find_named(context, wanted) : NULL;
+        named = place_find_named(context, &who, wanted);
         if (named) {
                 /* Port 0 or a range under a name in use means the port that name has. */
                 wanted->address = named->address;

@@ -210,6 +210,83 @@ Test(reusectl_explain, the_built_in_rule) {
         kit_stop(&kit);
 }
 
+/* What is explained of @spec is what an Acquire of it would be answered. */
+static void expect_as_acquired(int control, const char *request, const char *spec, bool allowed) {
+        TOOL_RUN(&result, "explain --plain --as %d %s", KIT_UID, spec);
+        tool_expect(&result, allowed ? 0 : 4, "");
+        if (allowed) {
+                KitSocket held = kit_acquire(control, "%s", request);
+
+                kit_release(control, &held);
+        } else {
+                json_decref(kit_refused(control, "PolicyDenied", "%s", request));
+        }
+}
+
+/* Port 0 is the port of the name then, which a rule may give that leaves no port to be chosen. */
+Test(reusectl_explain, under_a_name_in_use) {
+        char value[2048], words[64];
+        KitSocket held;
+        int control;
+        Kit kit;
+
+        kit_require_root();
+        harness_private_network();
+        tool_begin(&kit, "[Broker]\nSocketMode=0666\nRetainSec=0\n"
+                         "[Rule web]\nUser=65534\nNetwork=tcp\nPort=20\n"
+                         "[Rule other]\nUser=65533\nNetwork=tcp\nPort=30\n");
+        control = kit_connect_as(&kit, KIT_UID, 0);
+        expect_as_acquired(control, "{'network':'tcp4','address':':0','name':'web'}", "tcp4::0,name=web",
+                           false);
+        held = kit_acquire(control, "{'network':'tcp4','address':':20','name':'web'}");
+        expect_as_acquired(control, "{'network':'tcp4','address':':0','name':'web'}", "tcp4::0,name=web",
+                           true);
+        KIT_EXPECT_TEXT(value_of("rule", value), "web");
+        snprintf(words, sizeof(words), "; \"web\" is the name of %s now", kit_address(&held));
+        cr_assert(strstr(value_of("reason", value), words) != NULL, "%s", value);
+        expect_as_acquired(control, "{'network':'tcp4','address':':10-30','name':'web'}",
+                           "tcp4::10-30,name=web", true);
+        /* Not where it is, not what it is called, or not theirs. */
+        expect_as_acquired(control, "{'network':'tcp4','address':':21-30','name':'web'}",
+                           "tcp4::21-30,name=web", false);
+        expect_as_acquired(control, "{'network':'tcp4','address':'127.0.0.1:0','name':'web'}",
+                           "tcp4:127.0.0.1:0,name=web", false);
+        expect_as_acquired(control, "{'network':'tcp4','address':':0','name':'wib'}", "tcp4::0,name=wib",
+                           false);
+        expect_as_acquired(control, "{'network':'tcp4','address':':0'}", "tcp4::0", false);
+        TOOL_RUN(&result, "explain --plain --as %d tcp4::0,name=web", KIT_OTHER_UID);
+        tool_expect(&result, 4, "");
+        cr_assert(strstr(result.out, "is the name of") == NULL, "%s", result.out);
+        kit_release(control, &held);
+        close(control);
+        kit_stop(&kit);
+}
+
+/* Who may join is told of nobody in the way. */
+Test(reusectl_explain, in_use_by_who_shares) {
+        char value[2048];
+        KitSocket held;
+        int control;
+        Kit kit;
+
+        kit_require_root();
+        tool_begin(&kit, "[Broker]\nSocketMode=0666\nRetainSec=0\n"
+                         "[Rule one]\nUser=65533\nTenant=one\nShareWith=two\n"
+                         "[Rule two]\nUser=65534\nTenant=two\n");
+        control = kit_connect_as(&kit, KIT_OTHER_UID, 0);
+        held = kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0','name':'web'}");
+        TOOL_RUN(&result, "explain --plain --as %d tcp:%s", KIT_UID, kit_address(&held));
+        tool_expect(&result, 0, "");
+        cr_assert(strstr(value_of("reason", value), "in use") == NULL, "%s", value);
+        TOOL_RUN(&result, "explain --plain --as %d tcp4:127.0.0.1:0,name=web", KIT_UID);
+        tool_expect(&result, 0, "");
+        cr_assert(strstr(value_of("reason", value), "\"web\" is the name of 127.0.0.1:") != NULL, "%s",
+                  value);
+        kit_release(control, &held);
+        close(control);
+        kit_stop(&kit);
+}
+
 /* That others have the address is not policy's to say, but is said. */
 Test(reusectl_explain, in_use_by_another_tenant) {
         char value[2048], words[64];

@@ -217,6 +217,13 @@ Test(vsock, rules_give_it_by_port) {
         kit_stop(&kit);
 }
 
+static void expect_explained(int control, const char *name, bool allowed) {
+        json_auto_t *reply = kit_call(control, "Explain",
+                                      "{'request':{'network':'vsock','address':':','name':'%s'}}", name);
+
+        cr_assert(eq(int, kit_true(reply, "parameters.allowed"), allowed));
+}
+
 /* A rule that leaves no port to the kernel still gives the one that the name has. */
 Test(vsock, rules_give_the_port_of_a_name) {
         KitSocket held, named;
@@ -228,9 +235,12 @@ Test(vsock, rules_give_the_port_of_a_name) {
         control = harness_connect(&kit.harness);
         json_decref(
                 kit_refused(control, "PolicyDenied", "{'network':'vsock','address':':','name':'vm'}"));
+        expect_explained(control, "vm", false);
         held = kit_acquire(control, "{'network':'vsock','address':':1031','name':'vm'}");
         named = kit_acquire(control, "{'network':'vsock','address':':','name':'vm'}");
         KIT_EXPECT_TEXT(kit_text(named.reply, "cookie"), kit_text(held.reply, "cookie"));
+        expect_explained(control, "vm", true);
+        expect_explained(control, "other", false);
         json_decref(kit_refused(control, "PolicyDenied",
                                 "{'network':'vsock','address':':','name':'other'}"));
         json_decref(kit_refused(control, "PolicyDenied", "{'network':'vsock','address':':'}"));

@@ -73,7 +73,7 @@ static bool may_join(const Scene *scene, uid_t uid) {
         judge_socket(scene->policy, &subject, &scene->endpoint->address, SHARING_GROUP, 0, NULL,
                      &verdict);
         cr_assert(verdict.allowed);
-        return judge_may_join(scene->policy, scene->endpoint, &subject, &verdict);
+        return judge_may_join(scene->policy, scene->endpoint, subject.uid, &verdict);
 }
 
 static bool may_see(const Scene *scene, uid_t uid) {

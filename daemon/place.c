@@ -14,6 +14,7 @@
 #include "daemon/judge.h"
 #include "daemon/overlap.h"
 #include "daemon/refusal.h"
+#include "daemon/repair.h"
 #include "proto/cleanup.h"
 #include "proto/error.h"
 #include "proto/limits.h"
@@ -67,6 +68,8 @@ static int place_at(Context *context, const LeaseTerms *terms, Wanted *wanted) {
                 return join_new_endpoint(context, terms, wanted, false);
         if (!judge_may_join(policy_of(context), endpoint, context->subject->uid, &verdict))
                 return refuse_in_use(context, endpoint_address_text(endpoint), endpoint);
+        if (repair_moved(endpoint))
+                return join_new_endpoint(context, terms, wanted, false);
         return join_existing(context, terms, wanted, endpoint);
 }
 

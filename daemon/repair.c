@@ -5,6 +5,7 @@
 #include "daemon/repair.h"
 
 #include <stddef.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "daemon/clock.h"
@@ -83,6 +84,41 @@ static void repair_departing(Member *member) {
         TAILQ_REMOVE(&endpoint->departing, member, entry);
         TAILQ_INSERT_TAIL(&endpoint->departing, member, entry);
         group_nudge(endpoint);
+}
+
+/*
+ * The kernel binds raw IP anew, as often as its holder likes, unless it is connected: then it takes the
+ * packets of one peer, and without a port nothing else says so.
+ */
+static bool repair_is_moved(const Member *member) {
+        const Address *address = &member->endpoint->address;
+        struct sockaddr_storage ss = { 0 };
+        socklen_t len = sizeof(ss);
+        Address bound = *address;
+
+        if (getsockname(member->fd, (struct sockaddr *)&ss, &len) < 0)
+                return true;
+        address_set_sockaddr(&bound, &ss, len);
+        return bound.len != address->len || memcmp(&bound.u, &address->u, bound.len) != 0 ||
+               bind(member->fd, &address->u.sa, address->len) < 0;
+}
+
+bool repair_moved(Endpoint *endpoint) {
+        Member *member, *next;
+
+        if (!address_is_raw(&endpoint->address) || endpoint->passed)
+                return false;
+        for (member = TAILQ_FIRST(&endpoint->members); member; member = next) {
+                bool last = endpoint->n_members == 1;
+
+                next = TAILQ_NEXT(member, entry);
+                if (!LIST_EMPTY(&member->leases) || !repair_is_moved(member))
+                        continue;
+                repair_close(member, "a holder bound the socket elsewhere");
+                if (last)
+                        return true;
+        }
+        return false;
 }
 
 void repair_member(Member *member) {

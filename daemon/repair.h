@@ -14,5 +14,11 @@ enum {
         REPAIR_INTERVAL_USEC = 1000000,
 };
 
+/*
+ * For who comes next to have @endpoint where it says: raw IP that an earlier holder bound elsewhere, or
+ * connected, is closed if nobody holds it. Returns whether the endpoint is gone with it.
+ */
+bool repair_moved(Endpoint *endpoint);
+
 /* Somebody else than the broker shut down the socket of @member, which may be gone afterwards. */
 void repair_member(Member *member);

@@ -288,6 +288,88 @@ Test(raw_ip, is_parked_and_adopted) {
         end(&kit, control);
 }
 
+typedef void Move(int fd, struct sockaddr *address, socklen_t size);
+
+static void move_by_bind(int fd, struct sockaddr *address, socklen_t size) {
+        cr_assert(zero(int, bind(fd, address, size)));
+}
+
+/* Who is bound already stays there, and hears one peer alone. */
+static void move_by_connect(int fd, struct sockaddr *address, socklen_t size) {
+        cr_assert(zero(int, connect(fd, address, size)));
+}
+
+/* There and back again is no harm. */
+static void move_nowhere(int fd, struct sockaddr *address, socklen_t size) {
+        struct sockaddr_storage before;
+        socklen_t len = kit_bound_address(fd, &before);
+
+        cr_assert(zero(int, bind(fd, address, size)));
+        cr_assert(zero(int, bind(fd, (struct sockaddr *)&before, len)));
+}
+
+/* What a holder made of it is not handed on under the address that it had. */
+Test(raw_ip, moved_is_not_adopted) {
+        static const struct {
+                Move *move;
+                bool adopted;
+        } moves[] = { { move_by_bind, false }, { move_by_connect, false }, { move_nowhere, true } };
+        static const char *const hosts[] = { "127.0.0.1", "" };
+        struct sockaddr_in other = { .sin_family = AF_INET };
+        int control;
+        Kit kit;
+
+        require_raw();
+        harness_private_network();
+        begin(&kit, GIVEN, &control);
+        cr_assert(eq(int, inet_pton(AF_INET, "127.0.0.2", &other.sin_addr), 1));
+        for (size_t i = 0; i < 12; i++) {
+                const char *host = hosts[i / 3 % 2], *sharing = i < 6 ? "group" : "shared";
+                KitSocket held = kit_acquire(
+                        control, "{'network':'ip4:253','address':'%s','sharing':'%s'}", host, sharing);
+                char cookie[32];
+
+                snprintf(cookie, sizeof(cookie), "%s", kit_text(held.reply, "cookie"));
+                moves[i % 3].move(held.fd, (struct sockaddr *)&other, sizeof(other));
+                kit_drop(&held);
+                harness_hang_up(control);
+                control = harness_connect(&kit.harness);
+                held = kit_acquire(control, "{'network':'ip4:253','address':'%s','sharing':'%s'}", host,
+                                   sharing);
+                cr_assert(eq(int, kit_true(held.reply, "adopted"), moves[i % 3].adopted), "row %zu", i);
+                cr_assert(eq(int, strcmp(kit_text(held.reply, "cookie"), cookie) == 0,
+                             moves[i % 3].adopted));
+                send_to("127.0.0.1", 253);
+                expect_packet(&held);
+                kit_release(control, &held);
+        }
+        end(&kit, control);
+}
+
+/* Of IPv6 likewise. */
+Test(raw_ip, moved_of_ipv6_is_not_adopted) {
+        struct sockaddr_in6 other = { .sin6_family = AF_INET6, .sin6_addr = in6addr_loopback };
+        int control;
+        Kit kit;
+
+        require_raw();
+        harness_private_network();
+        begin(&kit, GIVEN, &control);
+        for (size_t i = 0; i < 2; i++) {
+                KitSocket held = kit_acquire(control, "{'network':'ip6:253','address':''}");
+
+                (i == 0 ? move_by_bind : move_by_connect)(held.fd, (struct sockaddr *)&other,
+                                                          sizeof(other));
+                kit_drop(&held);
+                harness_hang_up(control);
+                control = harness_connect(&kit.harness);
+                held = kit_acquire(control, "{'network':'ip6:253','address':''}");
+                cr_assert(not(kit_true(held.reply, "adopted")));
+                kit_release(control, &held);
+        }
+        end(&kit, control);
+}
+
 /* ---- other brokers -------------------------------------------------------------------------------- */
 
 Test(raw_ip, outlives_the_broker) {

@@ -183,8 +183,10 @@ static bool rule_names_namespace(const Rule *rule, const char *path) {
         return false;
 }
 
+/* None of it is in another network namespace, and none has a port. */
 bool rule_gives_raw_ip(const Rule *rule) {
-        return !rule->refuses && rule->networks.bits & NETWORKS_RAW;
+        return !rule->refuses && !rule_gives_none(rule) && rule->networks.bits & NETWORKS_RAW &&
+               rule->namespaces.n == 0 && (rule->ports.any || !pattern_list_given(&rule->ports));
 }
 
 bool rule_gives_namespaces(const Rule *rule) {

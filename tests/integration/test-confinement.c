@@ -112,6 +112,8 @@ Test(confinement, capabilities_follow_from_the_rules) {
                 { "[Rule a]\nUser=*\nOptions=raw\n", true },
                 { "[Rule a]\nUser=*\nNetwork=*\n", false },
                 { "[Rule a]\nUser=*\nNetwork=ip4:icmp\nAllow=no\n", false },
+                { "[Rule a]\nUser=*\nNetwork=ip\nNetworkNamespace=blue\n", false },
+                { "[Rule a]\nUser=*\nNetwork=tcp ip4:icmp\nPort=80\n", false },
                 { "[Rule a]\nUser=*\nNetwork=ip4:icmp\n", true },
                 { "[Rule a]\nUser=*\nNetwork=tcp ip6\n", true },
         };

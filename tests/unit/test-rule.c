@@ -272,6 +272,32 @@ Test(rule, network_namespaces) {
         leaks_expect_none();
 }
 
+/* What no request could have is no reason to keep a right. */
+Test(rule, who_gives_raw_ip) {
+        static const struct {
+                const char *lines;
+                bool gives;
+        } rows[] = {
+                { "User=*", false },
+                { "User=*\nNetwork=*", false },
+                { "User=*\nNetwork=ip\nAllow=no", false },
+                { "User=*\nNetwork=ip\nNetworkNamespace=blue", false },
+                { "User=*\nNetwork=ip4:icmp\nNetworkNamespace=*", false },
+                { "User=*\nNetwork=tcp ip6\nPort=1-65535", false },
+                { "User=*\nNetwork=ip", true },
+                { "User=*\nNetwork=ip\nPort=*", true },
+                { "User=*\nNetwork=tcp ip4:icmp", true },
+                { "User=*\nNetwork=ip6\nAddress=::1", true },
+        };
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+                _cleanup_(policy_freep) Policy *policy = policy_new();
+
+                add(policy, "r", rows[i].lines);
+                cr_assert(eq(int, policy_gives_raw_ip(policy), rows[i].gives), "%s", rows[i].lines);
+        }
+}
+
 Test(rule, who_may_enter_a_namespace) {
         _cleanup_(policy_freep) Policy *policy = policy_new();
 

@@ -110,7 +110,7 @@ int outgoing_remote_parse(const OutgoingKind *kind, const char *text, const char
         if (address_parse(kind->like, text, &families, &address, ret_reason) != 0)
                 return OUTGOING_E_INVALID;
         /* It is connected to here, by number. */
-        if (network_namespace && strchr(text, '%') && address_zone(&address) == 0) {
+        if (network_namespace && address_is_of_link(&address) && address_zone(&address) == 0) {
                 *ret_reason = "a zone of another network namespace has no name here; give its index";
                 return OUTGOING_E_INVALID;
         }

@@ -132,7 +132,7 @@ static const char *zone_parse_elsewhere(const char *zone, const AddressFamilies 
                 index = strtoul(zone, NULL, 10);
         else
                 index = address_interface(families, zone);
-        if (index == 0 && *zone != '\0' && families->interfaces < 0)
+        if (index == 0 && families->interfaces < 0)
                 return NULL;
         if (index == 0 || index > INT_MAX)
                 return "no such zone; give the name or the index of an interface of that network "
@@ -169,18 +169,40 @@ static const char *host_explain(const char *text) {
 }
 
 /* What a link gives a meaning to: the kernel binds these to one interface. */
-static bool host_is_of_link(const Host *host) {
-        return host->family == AF_INET6 &&
-               (IN6_IS_ADDR_LINKLOCAL(&host->in6) || IN6_IS_ADDR_MC_LINKLOCAL(&host->in6) ||
-                IN6_IS_ADDR_MC_NODELOCAL(&host->in6));
+static bool is_of_link(const struct in6_addr *in6) {
+        return IN6_IS_ADDR_LINKLOCAL(in6) || IN6_IS_ADDR_MC_LINKLOCAL(in6) ||
+               IN6_IS_ADDR_MC_NODELOCAL(in6);
+}
+
+bool address_is_of_link(const Address *address) {
+        return address_family(address) == AF_INET6 && is_of_link(&address->u.in6.sin6_addr);
+}
+
+/* As Go has it: behind the last '%', of what is written as IPv6, and empty it is none. Cuts @text. */
+static const char *zone_split(char *text, char **ret) {
+        char *zone = strrchr(text, '%');
+        struct in6_addr in6;
+
+        *ret = NULL;
+        if (!zone || zone == text)
+                return NULL;
+        *zone++ = '\0';
+        if (inet_pton(AF_INET6, text, &in6) != 1)
+                return strchr(text, ':') ? host_explain(text)
+                                         : "a zone (%) belongs to an IPv6 address; give the address "
+                                           "without it";
+        *ret = *zone != '\0' ? zone : NULL;
+        return NULL;
 }
 
 static const char *host_parse(char *text, const AddressFamilies *families, Host *ret) {
         Host host = { .family = AF_UNSPEC };
-        char *zone = strchr(text, '%');
+        const char *reason;
+        char *zone;
 
-        if (zone)
-                *zone++ = '\0';
+        reason = zone_split(text, &zone);
+        if (reason)
+                return reason;
 
         if (inet_pton(AF_INET, text, &host.in) == 1)
                 host.family = AF_INET;
@@ -196,17 +218,13 @@ static const char *host_parse(char *text, const AddressFamilies *families, Host 
                 memcpy(&host.in, &host.in6.s6_addr[12], sizeof(host.in));
         }
 
-        /* The option bindToDevice would do instead of the zone: one socket would have two names. */
-        if (!zone && host_is_of_link(&host))
-                return "a link-local IPv6 address means nothing without its interface; give "
-                       "ADDRESS%INTERFACE, within the brackets if there are any";
-        if (zone) {
-                const char *reason;
-
-                /* The kernel ignores the zone of other addresses: one socket would have many names. */
-                if (!host_is_of_link(&host))
-                        return "a zone (%) belongs to a link-local IPv6 address only; give the address "
-                               "without it";
+        /* Elsewhere the kernel ignores the zone, whatever it says: kept, it would give one socket many
+         * names. */
+        if (host.family == AF_INET6 && is_of_link(&host.in6)) {
+                /* The option bindToDevice would do instead: one socket would have two names. */
+                if (!zone)
+                        return "a link-local IPv6 address means nothing without its interface; give "
+                               "ADDRESS%INTERFACE, within the brackets if there are any";
                 reason = zone_parse(zone, families, &host.scope);
                 if (reason)
                         return reason;

@@ -142,6 +142,9 @@ bool address_is_wildcard(const Address *address);
 /* 224.0.0.0/4 or ff00::/8. */
 bool address_is_multicast(const Address *address);
 
+/* fe80::/10 or, of multicast, ff01:: and ff02::, of which each interface has its own. */
+bool address_is_of_link(const Address *address);
+
 /* The interface that the zone of a link-local IPv6 address names; 0 for all others. */
 uint32_t address_zone(const Address *address);
 

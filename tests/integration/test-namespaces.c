@@ -447,7 +447,7 @@ Test(namespaces, zones_that_are_not_there) {
         control = harness_connect(&kit.harness);
         expect_address_invalid(control, ZONE("[fe80::1%lo]:80"), "of that network namespace");
         expect_address_invalid(control, ZONE("[fe80::1]:80"), "means nothing without its interface");
-        expect_address_invalid(control, ZONE("[::1%inside]:80"), "link-local IPv6 address only");
+        expect_address_invalid(control, ZONE("[fe80::1%]:80"), "means nothing without its interface");
         json_decref(kit_refused(control, "AddressInvalid",
                                 "{'network':'udp6','address':'[fe80::1%%inside]:80'}"));
         json_decref(kit_refused(control, "AddressUnavailable", "{" ZONE("[fe80::2%%inside]:80") "}"));
@@ -470,6 +470,7 @@ Test(namespaces, zones_are_interfaces_of_the_namespace) {
         static const char *const requests[][3] = {
                 { ZONE("[fe80::1%inside]:7000"), "[fe80::1%1]:7000", ZONE("[FE80::0:1%1]:7000") },
                 { ZONE("[fe80::1%1]:7000"), "[fe80::1%1]:7000", ZONE("[fe80::1%inside]:7000") },
+                { ZONE("[::1%nope]:7000"), "[::1]:7000", ZONE("[::1%inside]:7000") },
                 { ZONE("[fe80::1%inside]:7000") ",'options':{'bindToDevice':'inside'}",
                   "[fe80::1%1]:7000", ZONE("[::]:7000") },
                 { ZONE("[ff02::fb%inside]:7000"), "[ff02::fb%1]:7000", ZONE("[ff02::fb%1]:7000") },
@@ -492,7 +493,7 @@ Test(namespaces, zones_are_interfaces_of_the_namespace) {
                 reply = kit_call(control, "Explain", "{'request':{%s}}", requests[i][0]);
                 cr_assert(kit_true(reply, "parameters.allowed"));
                 json_decref(reply);
-                if (i < 3)
+                if (i < 4)
                         expect_served_in("blue", held.fd);
                 kit_release(control, &held);
         }

@@ -126,7 +126,7 @@ Test(refusals, addresses_invalid) {
                 { "tcp4", "127.1:80" },
                 { "tcp6", "127.0.0.1:80" },
                 { "tcp6", "::1:80" },
-                { "tcp6", "[::1%none-such]:80" },
+                { "tcp", "127.0.0.1%lo:80" },
                 { "tcp6", "[fe80::1%none-such]:80" },
                 { "unix", "" },
                 { "unix", "relative" },

@@ -17,13 +17,14 @@ typedef struct Spelling {
 } Spelling;
 
 /* One socket, in all the ways in which it can be asked for. The first is that of the reply. */
-static const Spelling sockets[][9] = {
+static const Spelling sockets[][10] = {
         { { "tcp4", "127.0.0.1:", "" },
           { "tcp", "127.0.0.1:", "" },
           { "tcp", "[127.0.0.1]:", "" },
           { "tcp", "[::ffff:127.0.0.1]:", "" },
           { "tcp4", "[::ffff:7f00:1]:", "" },
           { "tcp", "[0:0:0:0:0:ffff:127.0.0.1]:", "" },
+          { "tcp", "[::ffff:127.0.0.1%lo]:", "" },
           { "tcp", "localhost:", "" },
           { "tcp4", "LocalHost:", "" } },
         { { "udp", "[::]:", "" },
@@ -31,6 +32,7 @@ static const Spelling sockets[][9] = {
           { "udp", "0.0.0.0:", "" },
           { "udp", "[::ffff:0.0.0.0]:", "" },
           { "udp", "[0::0]:", "" },
+          { "udp", "[::%lo]:", "" },
           { "udp6", "[::]:", ",'options':{'ipv6Only':false}" } },
         { { "tcp6", "[::]:", "" },
           { "tcp6", ":", "" },
@@ -39,6 +41,9 @@ static const Spelling sockets[][9] = {
         { { "tcp6", "[::1]:", "" },
           { "tcp", "[0:0:0:0:0:0:0:1]:", "" },
           { "tcp", "[::0.0.0.1]:", "" },
+          { "tcp", "[::1%lo]:", "" },
+          { "tcp6", "[::1%no such interface]:", "" },
+          { "tcp", "[::1%]:", "" },
           { "tcp6", "localhost:", "" } },
         { { "udp6", "[ff02::fb%lo]:", "" },
           { "udp6", "[ff02::fb%1]:", "" },
@@ -104,11 +109,13 @@ Test(spellings, doubtful_ones_are_refused) {
                 { "tcp", "localhost.localdomain:7000" },
                 { "tcp", "ip6-localhost:7000" },
                 { "tcp", "*:7000" },
-                { "tcp", "[::1%lo]:7000" },
-                { "tcp", "[::%lo]:7000" },
-                { "tcp", "[::ffff:127.0.0.1%lo]:7000" },
+                { "tcp", "[127.0.0.1%lo]:7000" },
+                { "tcp", "[::1%lo%lo]:7000" },
+                { "tcp", "[%lo]:7000" },
                 { "tcp", "localhost%lo:7000" },
                 { "udp", "[fe80::1]:7000" },
+                { "udp", "[fe80::1%]:7000" },
+                { "udp", "[fe80::1%nope]:7000" },
                 { "udp", "[ff02::fb]:7000" },
                 { "tcp4", "[::1]:7000" },
                 { "tcp6", "[::ffff:127.0.0.1]:7000" },
@@ -209,7 +216,7 @@ Test(spellings, what_is_no_other_spelling_is_another_endpoint) {
 Test(spellings, t1_none_gets_past_a_rule) {
         static const struct {
                 const char *rules;
-                Spelling wanted[8];
+                Spelling wanted[9];
         } rows[] = {
                 { "[Rule some]\nUser=*\nNetwork=tcp\nAddress=127.0.0.2 ::1\n",
                   { { "tcp", "[::ffff:127.0.0.1]:", "" },
@@ -222,6 +229,7 @@ Test(spellings, t1_none_gets_past_a_rule) {
                 { "[Rule not]\nUser=*\nAddress=127.0.0.1\nAllow=no\n[Rule all]\nUser=*\nNetwork=tcp "
                   "udp\n",
                   { { "tcp", "[::ffff:127.0.0.1]:", "" },
+                    { "tcp", "[::ffff:127.0.0.1%lo]:", "" },
                     { "tcp", "[::ffff:7f00:1]:", "" },
                     { "tcp", "localhost:", "" },
                     { "udp", "LOCALHOST:", "" },

@@ -266,16 +266,16 @@ static void expect_zone(const char *text, const AddressFamilies *families, uint3
 Test(address_values, zones_of_another_network_namespace) {
         _cleanup_(fd_closep) int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0);
         const AddressFamilies there = { .ipv6 = true, .elsewhere = true, .interfaces = fd };
-        static const char *const none[] = {
-                "[fe80::1%]:80",           "[fe80::1%nope]:80",        "[fe80::1%0]:80",
-                "[fe80::1%2147483648]:80", "[fe80::1%" HUNDRED "]:80", "[fe80::1%abcdefghijklmnop]:80"
-        };
+        static const char *const none[] = { "[fe80::1%nope]:80", "[fe80::1%0]:80",
+                                            "[fe80::1%2147483648]:80", "[fe80::1%" HUNDRED "]:80",
+                                            "[fe80::1%abcdefghijklmnop]:80" };
 
         for (size_t i = 0; i < ELEMENTS(none); i++)
                 cr_expect(strstr(zone_refusal(none[i], &there), "of that network namespace") != NULL,
                           "%s", none[i]);
         cr_expect(strstr(zone_refusal("[fe80::1]:80", &there), "means nothing") != NULL);
-        cr_expect(strstr(zone_refusal("[::1%lo]:80", &there), "link-local IPv6 address only") != NULL);
+        cr_expect(strstr(zone_refusal("[fe80::1%]:80", &there), "means nothing") != NULL);
+        expect_zone("[::1%nope]:80", &there, 0, "[::1]:80");
         expect_zone("[fe80::1%lo]:80", &there, 1, "[fe80::1%1]:80");
         expect_zone("[fe80::1%1]:80", &there, 1, "[fe80::1%1]:80");
         expect_zone("[fe80::1%77]:80", &there, 77, "[fe80::1%77]:80");
@@ -288,8 +288,9 @@ Test(address_values, zones_of_another_network_namespace) {
 Test(address_values, zones_that_nobody_knows) {
         static const AddressFamilies there = { .ipv6 = true, .elsewhere = true, .interfaces = -1 };
 
-        cr_expect(strstr(zone_refusal("[fe80::1%]:80", &there), "of that network namespace") != NULL);
+        cr_expect(strstr(zone_refusal("[fe80::1%]:80", &there), "means nothing") != NULL);
         cr_expect(strstr(zone_refusal("[fe80::1]:80", &there), "means nothing") != NULL);
+        expect_zone("[::1%lo]:80", &there, 0, "[::1]:80");
         expect_zone("[fe80::1%lo]:80", &there, 0, "[fe80::1]:80");
         expect_zone("[fe80::1%77]:80", &there, 77, "[fe80::1%77]:80");
         cr_assert(zero(u32, address_interface(&there, "lo")));

@@ -47,6 +47,8 @@ static const struct {
         { "tcp4", "[::1]:80", NULL, 0 },
         { "tcp6", "127.0.0.1:80", NULL, 0 },
         { "tcp", "[fe80::1]:80", NULL, 0 },
+        { "tcp", "[fe80::1%nope]:80", NULL, 0 },
+        { "tcp", "127.0.0.1%lo:80", NULL, 0 },
         { "tcp", "/run/x", NULL, 0 },
         { "unix", "127.0.0.1:80", NULL, 0 },
         { "unix", "", NULL, 0 },
@@ -62,6 +64,9 @@ static const struct {
         { "tcp", "localhost:80", "127.0.0.1:80", AF_INET },
         { "tcp6", "localhost:80", "[::1]:80", AF_INET6 },
         { "tcp", "[::1]:80", "[::1]:80", AF_INET6 },
+        { "tcp", "[::1%lo]:80", "[::1]:80", AF_INET6 },
+        { "tcp", "[2001:db8::1%nope]:80", "[2001:db8::1]:80", AF_INET6 },
+        { "tcp", "[fe80::1%1]:80", "[fe80::1%lo]:80", AF_INET6 },
         { "tcp", "[::ffff:10.0.0.1]:80", "10.0.0.1:80", AF_INET },
         { "udp4", "255.255.255.255:9", "255.255.255.255:9", AF_INET },
         /* No host is this one. */
@@ -90,6 +95,30 @@ Test(outgoing_address, destinations) {
                         continue;
                 expect_text(address.text, remotes[i].expected);
                 cr_assert(eq(int, address.u.sa.sa_family, remotes[i].family), "row %zu", i);
+        }
+}
+
+/* A name is nobody's there that is known here. */
+Test(outgoing_address, zones_elsewhere) {
+        static const struct {
+                const char *text, *expected; /* NULL: it is refused */
+        } rows[] = {
+                { "[fe80::1]:80", NULL },
+                { "[fe80::1%lo]:80", NULL },
+                { "[fe80::1%1]:80", "[fe80::1%1]:80" },
+                { "[::1%lo]:80", "[::1]:80" },
+        };
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+                const char *reason = NULL;
+                OutgoingAddress address;
+                int r = outgoing_remote_parse(outgoing_kind_find("tcp"), rows[i].text, "blue", &address,
+                                              &reason);
+
+                cr_assert(eq(int, r, rows[i].expected ? 0 : OUTGOING_E_INVALID), "row %zu", i);
+                cr_assert(eq(int, reason != NULL, r != 0), "row %zu", i);
+                if (r == 0)
+                        expect_text(address.text, rows[i].expected);
         }
 }
 

@@ -291,7 +291,8 @@ static const char *host_apply(Host *host, int wanted, const AddressFamilies *fam
                 address->u.in6.sin6_addr = host->in6;
                 address->u.in6.sin6_scope_id = host->scope;
                 address->zone_elsewhere = families->elsewhere && host->scope != 0;
-                /* A specific address cannot serve IPv4 anyway. */
+                /* Go sets it to 0 for a specific address on "tcp". It cannot serve IPv4 anyway, and when
+                 * it is bound the kernel sets it to 1. */
                 address->ipv6_only = !dual;
         }
         return NULL;

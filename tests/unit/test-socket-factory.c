@@ -603,6 +603,24 @@ Test(socket_factory, s3_10_what_a_socket_has_at_birth) {
         leaks_expect_fds(n_fds);
 }
 
+/* So that Go, which sets it to 0 for "tcp" at an address, has the same socket in the end; and one that
+ * was made with either value is in the same group. */
+Test(socket_factory, s3_8_the_kernel_sets_ipv6_only_at_an_address) {
+        static const char *const sockets[] = { "tcp6", "udp6" };
+
+        for (size_t i = 0; i < 4; i++) {
+                Address address = kit_address(sockets[i / 2], "[::1]:0");
+                int fd = socket(AF_INET6, address_socket_type(&address) | SOCK_CLOEXEC, 0);
+
+                cr_assert(
+                        zero(int, setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, &(int){ i % 2 }, sizeof(int))));
+                cr_assert(eq(int, option(fd, SOL_IPV6, IPV6_V6ONLY), (int)(i % 2)));
+                cr_assert(zero(int, bind(fd, &address.u.sa, address.len)));
+                cr_assert(eq(int, option(fd, SOL_IPV6, IPV6_V6ONLY), 1));
+                fd_close(fd);
+        }
+}
+
 /* Which families a wildcard serves is what was asked for, not what the host has for those who say
  * nothing. */
 Test(socket_factory, s3_8_families_are_not_left_to_the_host) {

@@ -113,6 +113,9 @@ static const char *ports_parse(char *text, uint16_t *ret_first, uint16_t *ret_la
 uint32_t address_interface(const AddressFamilies *families, const char *name) {
         struct ifreq request = { .ifr_ifindex = 0 };
 
+        /* No interface is called so, and the kernel would stop reading there: an alias. */
+        if (strchr(name, ':'))
+                return 0;
         if (!families->elsewhere)
                 return if_nametoindex(name);
         if (families->interfaces < 0 || strlen(name) >= sizeof(request.ifr_name))
@@ -148,7 +151,7 @@ static const char *zone_parse(const char *zone, const AddressFamilies *families,
 
         if (families->elsewhere)
                 return zone_parse_elsewhere(zone, families, ret);
-        index = if_nametoindex(zone);
+        index = address_interface(families, zone);
         if (index == 0 && zone[strspn(zone, DIGITS)] == '\0')
                 index = strtoul(zone, NULL, 10);
         if (index == 0 || index > INT_MAX)

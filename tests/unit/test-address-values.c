@@ -266,9 +266,10 @@ static void expect_zone(const char *text, const AddressFamilies *families, uint3
 Test(address_values, zones_of_another_network_namespace) {
         _cleanup_(fd_closep) int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0);
         const AddressFamilies there = { .ipv6 = true, .elsewhere = true, .interfaces = fd };
-        static const char *const none[] = { "[fe80::1%nope]:80", "[fe80::1%0]:80",
-                                            "[fe80::1%2147483648]:80", "[fe80::1%" HUNDRED "]:80",
-                                            "[fe80::1%abcdefghijklmnop]:80" };
+        static const char *const none[] = {
+                "[fe80::1%nope]:80",       "[fe80::1%lo:1]:80",        "[fe80::1%0]:80",
+                "[fe80::1%2147483648]:80", "[fe80::1%" HUNDRED "]:80", "[fe80::1%abcdefghijklmnop]:80"
+        };
 
         for (size_t i = 0; i < ELEMENTS(none); i++)
                 cr_expect(strstr(zone_refusal(none[i], &there), "of that network namespace") != NULL,

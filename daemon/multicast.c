@@ -56,8 +56,8 @@ static const char *group_parse(const char *text, Group *ret) {
         text += n;
         if (*text == '%') {
                 n_interface = strcspn(++text, "@");
-                if (n_interface == 0 || n_interface >= IFNAMSIZ)
-                        return "an interface has a name of 1 to 15 bytes";
+                if (n_interface == 0 || n_interface >= IFNAMSIZ || memchr(text, ':', n_interface))
+                        return "an interface has a name of 1 to 15 bytes, without ':'";
                 memcpy(group.interface, text, n_interface);
                 text += n_interface;
         }

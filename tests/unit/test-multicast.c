@@ -35,6 +35,8 @@ static const Case cases[] = {
         { "udp4", "239.1.1.1%", "an interface has a name" },
         { "udp6", "ff02::1%0123456789abcdef", "an interface has a name" },
         { "udp4", "239.1.1.1%@10.0.0.1", "an interface has a name" },
+        { "udp4", "239.1.1.1%lo:1", "an interface has a name" },
+        { "udp6", "ff02::1%lo:@::1", "an interface has a name" },
         { "udp4", "@10.0.0.1", "not a multicast address" },
         { "udp4", "239.1.1.1@", "a source is an address of one host" },
         { "udp4", "239.1.1.1@host", "a source is an address of one host" },

@@ -22,10 +22,10 @@
  * Datagrams know no such distinction: one more socket of another owner would keep all further members
  * out. It is the broker's, connected before anybody has it, and takes nothing until then.
  * The kernel takes a connected one out of the group that it joined, but whoever binds to the same address
- * afterwards joins the first that is found there, which may be that one, and so another group. Hence, at
- * an address of IPv6, it differs from the members in IPV6_V6ONLY, which parts it from them from the
- * beginning; at a wildcard it has another address once it is connected. An address of IPv4 leaves nothing
- * to differ in: see outgoing.c.
+ * afterwards joins the first that is found there, which may be that one, and so another group. Of IPv4 that
+ * is the one that was bound last: see outgoing.c. Of IPv6 it is the first that was bound, a member; only if
+ * all have gone that were there before it, further ones part from those that came in between. At a wildcard
+ * it has another address once it is connected.
  *
  * Whoever shuts a listener down but keeps it must clear SO_REUSEADDR first: it is bound and not
  * listening then, and any local user could take the port.
@@ -286,10 +286,10 @@ static bool dials_datagrams(const DialSpec *spec) {
 static int dial_prepare(int fd, const DialSpec *spec, SocketFailure *failure) {
         const Address *local = &spec->local;
         const SocketSpec common = { .address = *local, .options = spec->options };
-        int only = address_is_wildcard(local) || !dials_datagrams(spec), r = 0;
+        int r = 0;
 
         if (address_family(local) == AF_INET6 &&
-            setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, &only, sizeof(only)) < 0)
+            setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, &(int){ local->ipv6_only }, sizeof(int)) < 0)
                 return fail(failure, "setsockopt", "ipv6Only");
         if (dials_datagrams(spec))
                 r = switch_on(fd, SO_BROADCAST, "broadcast", failure);

@@ -100,6 +100,7 @@ static int broker_watch_helper(Broker *broker) {
 
 static void broker_probe(Services *services) {
         (void)families_probe(NULL, NULL, &services->families);
+        services->finds_connected = families_find_connected();
         services->peer_pidfd = kernel_has_peer_pidfd();
         services->no_socket_diag = !socket_dump_is_possible();
 }

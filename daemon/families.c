@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -57,4 +58,24 @@ int families_probe(int (*make)(void *userdata, int family), void *userdata, Addr
         ret->mapped = ret->ipv6 &&
                       is_there(try_bind(make(userdata, AF_INET6), "::ffff:127.0.0.1", false), &r);
         return r;
+}
+
+/*
+ * Those kernels have a table of the connected ones, by both ends, and take out of its group whoever
+ * comes to be in it: then there is no group to have a program. One that is set before bind makes it a
+ * group of its own, whatever the port.
+ */
+bool families_find_connected(void) {
+        static struct sock_filter first = { .code = BPF_RET | BPF_K, .k = 0 };
+        static const struct sock_fprog program = { .len = 1, .filter = &first };
+        const struct sockaddr_in peer = { .sin_family = AF_INET,
+                                          .sin_port = htons(9),
+                                          .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        _cleanup_(fd_closep) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+        return fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &(int){ 1 }, sizeof(int)) == 0 &&
+               setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program)) == 0 &&
+               connect(fd, (const struct sockaddr *)&peer, sizeof(peer)) == 0 &&
+               setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program)) < 0 &&
+               errno == EINVAL;
 }

@@ -11,3 +11,7 @@
  * there is none.
  */
 int families_probe(int (*make)(void *userdata, int family), void *userdata, AddressFamilies *ret);
+
+/* Whether a connected datagram socket gets what is for it though others share its port, in whatever
+ * group they are (Linux 6.13). Asked in the caller's network; where that cannot be told, no. */
+bool families_find_connected(void);

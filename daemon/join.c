@@ -264,7 +264,8 @@ static int join_member(Context *context, const LeaseTerms *terms, Wanted *wanted
         return join_lease(context, terms, wanted, member);
 }
 
-/* A group of datagram sockets cannot be founded where others are connected from: see outgoing.c. */
+/* A group of datagram sockets cannot be founded where others are connected from that were not made
+ * aside: see outgoing.c. */
 static bool join_may_reshape(const Endpoint *endpoint, const Wanted *wanted) {
         return !(endpoint->lent && endpoint->sharing != SHARING_GROUP &&
                  wanted->sharing == SHARING_GROUP && endpoint->address.transport == TRANSPORT_UDP);

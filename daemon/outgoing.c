@@ -175,15 +175,25 @@ typedef struct Candidates {
         size_t n;
 } Candidates;
 
+static bool is_of_datagrams_of_ipv4(const Address *address) {
+        return address->transport == TRANSPORT_UDP && address_family(address) == AF_INET;
+}
+
+/* Whether it can be made aside: the kernel finds such a socket, and its network has them. */
+static bool can_step_aside(const Context *context, const Outgoing *outgoing) {
+        return is_of_datagrams_of_ipv4(&outgoing->remote) && outgoing->families.mapped &&
+               context->services->finds_connected;
+}
+
 /*
- * Beside datagram sockets that share an address of IPv4 there can be no further one that is connected:
- * the next member would not come into their group, and take everything.
+ * Unless it is made aside, there can be no connected socket beside datagram sockets that share an
+ * address of IPv4: the next member would not come into their group, and take everything.
  */
-static bool is_lent(const Endpoint *endpoint) {
+static bool is_lent(const Context *context, const Outgoing *outgoing, const Endpoint *endpoint) {
         const Address *address = &endpoint->address;
 
-        return endpoint->sharing != SHARING_GROUP || address->transport != TRANSPORT_UDP ||
-               address_family(address) != AF_INET || address_is_wildcard(address);
+        return endpoint->sharing != SHARING_GROUP || !is_of_datagrams_of_ipv4(address) ||
+               address_is_wildcard(address) || can_step_aside(context, outgoing);
 }
 
 static bool is_own(const Context *context, const Outgoing *outgoing, const Endpoint *endpoint) {
@@ -197,8 +207,8 @@ static void consider(const Context *context, const Outgoing *outgoing, Endpoint 
         if (candidates->n > 0 && candidates->endpoints[candidates->n - 1] == endpoint)
                 return;
         if (endpoint->network_namespace != outgoing->wanted.network_namespace ||
-            !origin_serves(&endpoint->address, &outgoing->remote) || !is_lent(endpoint) ||
-            !is_own(context, outgoing, endpoint))
+            !origin_serves(&endpoint->address, &outgoing->remote) ||
+            !is_lent(context, outgoing, endpoint) || !is_own(context, outgoing, endpoint))
                 return;
         candidates->endpoints[candidates->n] = endpoint;
         candidates->items[candidates->n++] = (OriginCandidate){ &endpoint->address, endpoint->id };
@@ -244,15 +254,14 @@ static bool may_come_from(const Context *context, const Outgoing *outgoing, cons
         const Endpoint *neighbour;
         Address source;
 
-        if (!is_lent(endpoint))
+        if (!is_lent(context, outgoing, endpoint))
                 return false;
-        if (local->transport != TRANSPORT_UDP || address_family(local) != AF_INET ||
-            !address_is_wildcard(local) ||
+        if (!is_of_datagrams_of_ipv4(local) || !address_is_wildcard(local) ||
             !origin_route(outgoing->wanted.network_namespace, &outgoing->remote, &source))
                 return true;
         address_set_port(&source, address_port(local));
         neighbour = find_at(context, outgoing, &source);
-        return !neighbour || is_lent(neighbour);
+        return !neighbour || is_lent(context, outgoing, neighbour);
 }
 
 /* Chooses among what the caller has. */
@@ -323,8 +332,10 @@ static int obey(Context *context, Outgoing *outgoing) {
         endpoint = find_serving(context, outgoing);
         if (endpoint && is_own(context, outgoing, endpoint))
                 return !may_come_from(context, outgoing, endpoint)
-                               ? refuse_local(context, "a group of datagram sockets at an address of "
-                                                       "IPv4 has no room for one that is connected")
+                               ? refuse_local(context,
+                                              "this kernel has no room for a connected socket "
+                                              "beside datagram sockets that share an address of "
+                                              "IPv4: it takes Linux 6.13, and IPv6")
                                : come_from(context, outgoing, endpoint);
         judge_socket(policy_of(context), context->subject, local, SHARING_EXCLUSIVE,
                      outgoing->wanted.rights, outgoing->wanted.namespace_path, &verdict);
@@ -343,13 +354,13 @@ static int obey(Context *context, Outgoing *outgoing) {
 /* ---- the socket ---------------------------------------------------------------------------------- */
 
 /* Has those let the socket in who have their port alone. */
-static int lend(Endpoint *endpoint) {
+static int lend(const Context *context, const Outgoing *outgoing, Endpoint *endpoint) {
         const Member *member;
         int r = 0;
 
         if (endpoint->sharing == SHARING_GROUP || endpoint->passed)
                 return 0;
-        endpoint->lent = true;
+        endpoint->lent |= !can_step_aside(context, outgoing);
         TAILQ_FOREACH (member, &endpoint->members, entry)
                 if (r == 0)
                         r = socket_factory_lend(member->fd);
@@ -365,7 +376,7 @@ static int lend_neighbours(const Context *context, const Outgoing *outgoing) {
                 if (endpoint->network_namespace == outgoing->wanted.network_namespace &&
                     overlap_between(&endpoint->address, &outgoing->wanted.address) &&
                     tenant_equal(&endpoint->tenant, &outgoing->endpoint->tenant))
-                        r = lend(endpoint);
+                        r = lend(context, outgoing, endpoint);
         return error_trace(r);
 }
 
@@ -411,13 +422,14 @@ static int open_dial(Context *context, const Outgoing *outgoing, int *ret_fd, Ad
                 .options = outgoing->in->options,
                 .unbound = outgoing->unbound,
                 .reuse = endpoint != NULL,
+                .aside = endpoint && can_step_aside(context, outgoing),
                 .uid = context->subject->uid,
                 .gid = context->subject->gid,
                 .announce = steered ? group_announce : NULL,
                 .userdata = endpoint,
         };
         SocketFailure failure;
-        int r = endpoint ? lend(endpoint) : 0;
+        int r = endpoint ? lend(context, outgoing, endpoint) : 0;
 
         if (r < 0)
                 return refuse_failure(context, "setsockopt", NULL, -r);

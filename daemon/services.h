@@ -28,6 +28,7 @@ typedef struct Services {
         Poller poller;
         Config *config;
         AddressFamilies families;
+        bool finds_connected; /* the kernel does: families.h */
         PortPool *ports;
         IdSource ids;
         EventHub hub;

@@ -6,12 +6,12 @@
  * SO_REUSEPORT makes a group member and nothing else does; other sockets do without (it costs 2 kB).
  *
  * SO_REUSEADDR on UDP would let any local user take the datagrams, and on a TCP socket that is bound
- * but not yet listening, the port. Only what is bound to a multicast group has it, as what is sent there is
- * for all who want it. But a TCP listener that never had it leaves a port that cannot be
- * opened again for as long as a connection accepted from it lives or is in TIME_WAIT: the kernel takes
- * such a connection for another user of the port, unless both it and the newcomer have SO_REUSEADDR,
- * or both SO_REUSEPORT and one owner. The owner of a connection is who accepted it, so not even the next
- * member of the same group is sure to get in. Hence:
+ * but not yet listening, the port. Only what is bound to a multicast group has it, as what is sent there
+ * is for all who want it. But a TCP listener that never had it leaves a port that cannot be opened again
+ * for as long as a connection accepted from it lives or is in TIME_WAIT: the kernel takes such a
+ * connection for another user of the port, unless both it and the newcomer have SO_REUSEADDR, or both
+ * SO_REUSEPORT and one owner. The owner of a connection is who accepted it, so not even the next member
+ * of the same group is sure to get in. Hence:
  *  - a TCP listener gets SO_REUSEADDR after listen(), and its connections inherit it;
  *  - TCP binds without; only when the port seems to be in use it tries again with, and listens at once.
  *    A listener, of anybody, still refuses that. Should somebody take the port between bind and listen,
@@ -21,11 +21,15 @@
  * gets it. So it is in nobody's way, and its holder cannot have it listen in the midst of the group.
  * Datagrams know no such distinction: one more socket of another owner would keep all further members
  * out. It is the broker's, connected before anybody has it, and takes nothing until then.
- * The kernel takes a connected one out of the group that it joined, but whoever binds to the same address
- * afterwards joins the first that is found there, which may be that one, and so another group. Of IPv4 that
- * is the one that was bound last: see outgoing.c. Of IPv6 it is the first that was bound, a member; only if
- * all have gone that were there before it, further ones part from those that came in between. At a wildcard
- * it has another address once it is connected.
+ * The kernel takes a connected one out of the group that it joined, but whoever binds to the same
+ * address afterwards joins the first that is found there, which may be that one, and so another group.
+ * At a wildcard it has another address once it is connected. At an address of IPv6 the first that is
+ * found is the one that was bound first, a member; only if all have gone that were there before it,
+ * further ones part from those that came in between. Of IPv4 it is the one that was bound last: there it
+ * is bound as a socket of IPv6 to
+ * ::ffff:a.b.c.d. The kernel looks at sockets of IPv4 first, so it takes nothing before it is connected,
+ * and finds those of IPv6 that share a port last of all, so it stays behind every member also when
+ * IPV6_ADDRFORM has made it what was asked for. Where that cannot be, see outgoing.c.
  *
  * Whoever shuts a listener down but keeps it must clear SO_REUSEADDR first: it is bound and not
  * listening then, and any local user could take the port.
@@ -66,7 +70,8 @@ static int fail_to_make(SocketFailure *failure) {
         switch (failure->refusal.error) {
         case EPROTONOSUPPORT:
         case ESOCKTNOSUPPORT:
-                failure->refusal.reason = "this kernel has no such protocol, or its module is not loaded";
+                failure->refusal.reason =
+                        "this kernel has no such protocol, or its module is not loaded";
                 return SOCKET_FACTORY_E_NOT_SUPPORTED;
         case EAFNOSUPPORT:
                 failure->refusal.reason =
@@ -74,7 +79,8 @@ static int fail_to_make(SocketFailure *failure) {
                         "the broker's unit does not let it: RestrictAddressFamilies=";
                 return SOCKET_FACTORY_E_NOT_SUPPORTED;
         case ENOPROTOOPT:
-                failure->refusal.reason = "this kernel has the protocol, and it is switched off: see sysctl(8)";
+                failure->refusal.reason =
+                        "this kernel has the protocol, and it is switched off: see sysctl(8)";
                 return SOCKET_FACTORY_E_NOT_SUPPORTED;
         default:
                 return r;
@@ -113,7 +119,8 @@ static bool is_tcp(const SocketSpec *spec) {
 /* Nothing that is sent to one host can be taken by who shares the address of a group: it is for all. */
 static bool shares_multicast(const SocketSpec *spec) {
         return address_is_udp(&spec->address) && address_is_multicast(&spec->address) &&
-               spec->sharing != SHARING_EXCLUSIVE && !(spec->options && spec->options->reuse_address == 0);
+               spec->sharing != SHARING_EXCLUSIVE &&
+               !(spec->options && spec->options->reuse_address == 0);
 }
 
 static int prepare(int fd, const SocketSpec *spec, bool reuse_address, SocketFailure *failure) {
@@ -283,13 +290,28 @@ static bool dials_datagrams(const DialSpec *spec) {
         return spec->local.transport == TRANSPORT_UDP;
 }
 
+/* What the kernel is told to bind it to. */
+static Address dial_place(const DialSpec *spec) {
+        Address place = { .transport = spec->local.transport, .len = sizeof(place.u.in6) };
+
+        if (!spec->aside)
+                return spec->local;
+        place.u.in6 =
+                (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = spec->local.u.in.sin_port };
+        place.u.in6.sin6_addr.s6_addr32[2] = htonl(0xffff);
+        place.u.in6.sin6_addr.s6_addr32[3] = spec->local.u.in.sin_addr.s_addr;
+        return place;
+}
+
 static int dial_prepare(int fd, const DialSpec *spec, SocketFailure *failure) {
         const Address *local = &spec->local;
+        /* Also of one that is made aside: it will be of that family. */
         const SocketSpec common = { .address = *local, .options = spec->options };
         int r = 0;
 
-        if (address_family(local) == AF_INET6 &&
-            setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, &(int){ local->ipv6_only }, sizeof(int)) < 0)
+        if ((spec->aside || address_family(local) == AF_INET6) &&
+            setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, &(int){ !spec->aside && local->ipv6_only },
+                       sizeof(int)) < 0)
                 return fail(failure, "setsockopt", "ipv6Only");
         if (dials_datagrams(spec))
                 r = switch_on(fd, SO_BROADCAST, "broadcast", failure);
@@ -328,17 +350,26 @@ static int dial_connect(int fd, const DialSpec *spec, SocketFailure *failure) {
         return SOCKET_FACTORY_E_SYSTEM;
 }
 
-static int dial_bind(int fd, const DialSpec *spec, SocketFailure *failure) {
+/* From now on it is a socket of IPv4 like any other. */
+static int dial_come_back(int fd, SocketFailure *failure) {
+        if (setsockopt(fd, SOL_IPV6, IPV6_ADDRFORM, &(int){ AF_INET }, sizeof(int)) < 0)
+                return fail(failure, "setsockopt", NULL);
+        return 0;
+}
+
+static int dial_bind(int fd, const DialSpec *spec, const Address *place, SocketFailure *failure) {
         bool deaf = dials_datagrams(spec) && !spec->unbound;
         const SocketSpec common = { .announce = spec->announce, .userdata = spec->userdata };
         int r = deaf ? announce(fd, &common, failure) : 0;
 
         if (r == 0 && deaf)
                 r = dial_close_ears(fd, failure);
-        if (r == 0 && !spec->unbound && bind(fd, &spec->local.u.sa, spec->local.len) < 0)
+        if (r == 0 && !spec->unbound && bind(fd, &place->u.sa, place->len) < 0)
                 return fail(failure, "bind", NULL);
         if (r == 0 && dials_datagrams(spec))
                 r = dial_connect(fd, spec, failure);
+        if (r == 0 && spec->aside)
+                r = dial_come_back(fd, failure);
         if (r == 0 && deaf)
                 r = dial_open_ears(fd, failure);
         return r;
@@ -360,13 +391,15 @@ int socket_factory_dial(const DialSpec *spec, int *ret_fd, Address *ret_bound,
                         SocketFailure *ret_failure) {
         const SocketSpec common = { .network_namespace = spec->network_namespace,
                                     .address = spec->local };
+        const SocketSpec made = { .network_namespace = spec->network_namespace,
+                                  .address = dial_place(spec) };
         _cleanup_(fd_closep) int fd = -1;
-        int r = make(&common, &fd, ret_failure);
+        int r = make(&made, &fd, ret_failure);
 
         if (r == 0)
                 r = dial_prepare(fd, spec, ret_failure);
         if (r == 0)
-                r = dial_bind(fd, spec, ret_failure);
+                r = dial_bind(fd, spec, &made.address, ret_failure);
         if (r == 0)
                 r = dial_hand_over(fd, spec, ret_failure);
         if (r == 0)

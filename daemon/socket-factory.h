@@ -77,6 +77,9 @@ typedef struct DialSpec {
         bool unbound;           /* both are the kernel's to choose: @local is a wildcard */
         /* Somebody listens there, whose port it shares: see socket_factory_lend(). */
         bool reuse;
+        /* Of datagrams and IPv4: it is one of IPv6 until it is connected, so that nobody's group is
+         * parted. */
+        bool aside;
         /* Whose the connection is to be: as if they had accepted it. */
         uid_t uid;
         gid_t gid;

@@ -126,6 +126,8 @@ static void run_broker(const Harness *h, const struct sockaddr_un *notify, bool 
                 _exit(93);
         if (h->no_socket_diag && hide(SYS_socket, 2, NETLINK_SOCK_DIAG, EPROTONOSUPPORT) < 0)
                 _exit(92);
+        if (h->no_ipv6 && hide(SYS_socket, 0, AF_INET6, EAFNOSUPPORT) < 0)
+                _exit(90);
         if (h->uid != geteuid() && (setgroups(0, NULL) < 0 || setgid(h->uid) < 0 || setuid(h->uid) < 0))
                 _exit(99);
         if (h->prepare)

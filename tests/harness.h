@@ -26,6 +26,7 @@ typedef struct Harness {
         bool no_pass_rights; /* as before Linux 6.16 */
         bool no_pidfd_info;  /* as before Linux 6.13 */
         bool no_socket_diag; /* as without the module tcp_diag, and with none to be loaded */
+        bool no_ipv6;        /* as of a kernel that has none */
         bool replaces;       /* it takes over from one that runs */
         Keeper *keeper;      /* keeps its descriptors; NULL: nobody does */
         const char *user;    /* whom a broker of root's is to become; "": as by default; NULL: nobody */

@@ -183,13 +183,16 @@ static void dial(Play *play) {
         Guest *guest = play_guest(play);
 
         guest_acquire(guest, "{'network':'tcp4','address':'127.0.0.1:4000','sharing':'exclusive'},"
-                             "{'network':'udp6','address':'[::1]:4000'}");
+                             "{'network':'udp6','address':'[::1]:4000'},"
+                             "{'network':'udp4','address':'127.0.0.1:4000'}");
         guest_dial(guest, "'network':'tcp','remoteAddress':'127.0.0.1:4001','options':{'noDelay':true}");
         guest_dial(guest, "'network':'tcp','remoteAddress':'127.0.0.1:4001','localAddress':':0'");
         guest_dial(guest, "'network':'udp','remoteAddress':'[::1]:4001'");
         guest_dial(guest, "'network':'udp','remoteAddress':'[::1]:4001','localAddress':'[::1]:4002'");
+        guest_dial(guest, "'network':'udp','remoteAddress':'127.0.0.1:4001'");
         guest_release(guest, 0);
         guest_release(guest, 1);
+        guest_release(guest, 2);
 }
 
 /* ---- several ------------------------------------------------------------------------------------- */

@@ -3,12 +3,12 @@
 /* Dial of datagrams: they come connected, and what comes from elsewhere is not theirs. */
 
 #include <linux/filter.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 
 #include "tests/integration/dial-kit.h"
 
 enum {
-        FLOWS = 60,
         N_DIALS = 40,
 };
 
@@ -24,6 +24,10 @@ static void begin_with_receiver(int family, const char *host) {
 static Dialled dial_receiver(void) {
         return kit_dial(scene.honest, "'network':'udp','remoteAddress':'%s'", server_text);
 }
+
+enum {
+        FLOWS = 60,
+};
 
 TestSuite(outgoing_datagrams, .timeout = 60);
 
@@ -55,6 +59,11 @@ Test(outgoing_datagrams, s1_11_specific_by_route) {
                     "udp4", "10.9.9.1");
 }
 
+Test(outgoing_datagrams, s1_11_specific_by_route_from_a_group) {
+        expect_from(AF_INET, "10.9.9.1", "{'network':'udp4','address':'10.9.9.1:0'}", "udp4",
+                    "10.9.9.1");
+}
+
 Test(outgoing_datagrams, s1_11_specific_by_route_of_ipv6) {
         expect_from(AF_INET6, "fd09::1", "{'network':'udp6','address':'[fd09::1]:0'}", "udp6",
                     "[fd09::1]");
@@ -69,6 +78,11 @@ Test(outgoing_datagrams, s1_12_loopback_from_an_exclusive_one) {
 Test(outgoing_datagrams, s1_12_loopback_from_a_shared_one) {
         expect_from(AF_INET, "127.0.0.1",
                     "{'network':'udp4','address':'127.0.0.1:0','sharing':'shared'}", "udp4",
+                    "127.0.0.1");
+}
+
+Test(outgoing_datagrams, s1_12_loopback_from_a_group) {
+        expect_from(AF_INET, "127.0.0.1", "{'network':'udp4','address':'127.0.0.1:0'}", "udp4",
                     "127.0.0.1");
 }
 
@@ -101,6 +115,32 @@ Test(outgoing_datagrams, s3_14_connected) {
         kit_expect_origin(&dialled, "udp4", kit_address_text(&address, text), false);
         expect_talk(&dialled, text);
         kit_hang_up(&dialled);
+        close(server);
+        scene_end(&scene);
+}
+
+/* However it was made, it is what was asked for, also to who asks the kernel. */
+Test(outgoing_datagrams, s1_11_a_socket_of_ipv4) {
+        struct sockaddr_storage address;
+        Dialled dialled;
+        KitSocket held;
+
+        begin_with_receiver(AF_INET, "127.0.0.1");
+        held = kit_acquire(scene.honest, "{'network':'udp4','address':'127.0.0.1:0'}");
+        dialled = kit_dial(scene.honest,
+                           "'network':'udp','remoteAddress':'%s','options':{'typeOfService':32,"
+                           "'timeToLive':9,'packetInfo':true,'freeBind':true,'receiveBuffer':65536}",
+                           server_text);
+        kit_expect_origin(&dialled, "udp4", kit_address(&held), true);
+        cr_assert(eq(int, (int)kit_bound_address(dialled.fd, &address), sizeof(struct sockaddr_in)));
+        cr_assert(eq(int, address.ss_family, AF_INET));
+        cr_assert(eq(int, kit_int_option(dialled.fd, SOL_SOCKET, SO_DOMAIN), AF_INET));
+        cr_assert(eq(int, kit_int_option(dialled.fd, SOL_IP, IP_TOS), 32));
+        cr_assert(eq(int, kit_int_option(dialled.fd, SOL_IP, IP_TTL), 9));
+        cr_assert(eq(int, kit_int_option(dialled.fd, SOL_IP, IP_PKTINFO), 1));
+        cr_assert(eq(int, kit_int_option(dialled.fd, SOL_IP, IP_FREEBIND), 1));
+        kit_hang_up(&dialled);
+        kit_release(scene.honest, &held);
         close(server);
         scene_end(&scene);
 }
@@ -149,6 +189,8 @@ static void expect_third_parties(int family, const char *host, const char *endpo
 
 #define GROUP_OF_ALL "{'network':'udp4','address':':0'}"
 #define GROUP_OF_ONE "{'network':'udp6','address':'[::1]:0'}"
+#define GROUP_OF_ONE_OF_IPV4 "{'network':'udp4','address':'127.0.0.1:0'}"
+#define GROUP_OF_BOTH "{'network':'udp','address':':0'}"
 #define EXCLUSIVE "{'network':'udp4','address':'127.0.0.1:0','sharing':'exclusive'}"
 
 Test(outgoing_datagrams, third_parties_of_a_wildcard_s_group) {
@@ -157,6 +199,10 @@ Test(outgoing_datagrams, third_parties_of_a_wildcard_s_group) {
 
 Test(outgoing_datagrams, third_parties_of_a_group) {
         expect_third_parties(AF_INET6, "::1", GROUP_OF_ONE);
+}
+
+Test(outgoing_datagrams, third_parties_of_a_group_of_ipv4) {
+        expect_third_parties(AF_INET, "127.0.0.1", GROUP_OF_ONE_OF_IPV4);
 }
 
 Test(outgoing_datagrams, third_parties_of_an_exclusive_one) {
@@ -211,11 +257,17 @@ Test(outgoing_datagrams, t7_nothing_before_it_is_connected_from_a_group) {
         expect_deaf(AF_INET6, "::1", GROUP_OF_ONE);
 }
 
+Test(outgoing_datagrams, t7_nothing_before_it_is_connected_from_a_group_of_ipv4) {
+        expect_deaf(AF_INET, "127.0.0.1", GROUP_OF_ONE_OF_IPV4);
+}
+
+Test(outgoing_datagrams, t7_nothing_before_it_is_connected_from_a_group_of_both) {
+        expect_deaf(AF_INET, "127.0.0.1", GROUP_OF_BOTH);
+}
+
 Test(outgoing_datagrams, t7_nothing_before_it_is_connected_beside_an_exclusive_one) {
         expect_deaf(AF_INET, "127.0.0.1", EXCLUSIVE);
 }
-
-/* ---- what the kernel has no room for ------------------------------------------------------------- */
 
 static int bind_member(int family, const struct sockaddr_storage *address, socklen_t size) {
         int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -263,83 +315,92 @@ Test(outgoing_datagrams, a_connected_socket_of_ipv6_does_not_part_a_group_from_i
         cr_assert(n > 0 && n < FLOWS, "%d", n);
 }
 
-Test(outgoing_datagrams, group_at_an_address_of_ipv4_is_not_lent) {
-        Dialled dialled;
-        KitSocket held, wildcard;
+static volatile int *dials_over;
 
-        begin_with_receiver(AF_INET, "127.0.0.1");
-        held = kit_acquire(scene.honest, "{'network':'udp4','address':'127.0.0.1:0'}");
-        json_decref(kit_dial_refused(scene.honest, "NotSupported",
-                                     "'network':'udp','remoteAddress':'%s','localAddress':'%s'",
-                                     server_text, kit_address(&held)));
-        dialled = dial_receiver();
-        kit_expect_origin(&dialled, "udp4", NULL, false);
-        kit_hang_up(&dialled);
-        wildcard = kit_acquire(scene.honest, "{'network':'udp4','address':':0'}");
-        dialled = dial_receiver();
-        cr_assert(kit_true(dialled.reply, "reused"));
-        kit_hang_up(&dialled);
-        kit_release(scene.honest, &wildcard);
-        kit_release(scene.honest, &held);
-        close(server);
-        scene_end(&scene);
+/* Sends until it is told that the dials are over. Returns how many. */
+static int send_until_over(const struct sockaddr_storage *address, socklen_t size) {
+        int fds[16], n = 0;
+
+        for (int i = 0; i < 16; i++)
+                fds[i] = socket(address->ss_family, SOCK_DGRAM, 0);
+        for (; !*dials_over; n++)
+                if (sendto(fds[n % 16], "z", 1, 0, (const struct sockaddr *)address, size) != 1)
+                        _exit(1);
+        return n;
 }
 
-/* Nor is a wildcard, if that is where its socket would come to be. */
-Test(outgoing_datagrams, wildcard_with_such_a_group_at_its_port_is_not_lent) {
-        KitSocket held, wildcard;
-        Dialled dialled;
+static int count_taken(int fd) {
+        int n = 0;
+        char byte;
 
-        begin_with_receiver(AF_INET, "127.0.0.1");
-        wildcard = kit_acquire(scene.honest, "{'network':'udp4','address':':0'}");
-        held = kit_acquire(scene.honest, "{'network':'udp4','address':'127.0.0.1:%d'}",
-                           kit_port(&wildcard));
-        dialled = dial_receiver();
-        kit_expect_origin(&dialled, "udp4", NULL, false);
-        kit_hang_up(&dialled);
-        json_decref(kit_dial_refused(scene.honest, "NotSupported",
-                                     "'network':'udp','remoteAddress':'%s','localAddress':':%d'",
-                                     server_text, kit_port(&wildcard)));
-        dialled = kit_dial(scene.honest, "%s", TO("udp", "10.9.9.1:9"));
-        cr_assert(kit_true(dialled.reply, "reused"));
-        kit_hang_up(&dialled);
-        kit_release(scene.honest, &held);
-        kit_release(scene.honest, &wildcard);
-        close(server);
-        scene_end(&scene);
+        while (recv(fd, &byte, 1, MSG_DONTWAIT) == 1)
+                n++;
+        return n;
 }
 
-/* Nor does what was lent become a group while it is kept for the next client. */
-Test(outgoing_datagrams, what_was_lent_becomes_no_group) {
+/* Not steered, too: of what comes to a port of IPv4 while sockets are made beside it, all is the
+ * endpoint's. */
+static void expect_nothing_lost(const char *endpoint) {
+        struct sockaddr_storage address;
         KitSocket held;
-        Dialled dialled;
-        int control;
+        socklen_t size;
+        int *sent, got = 0;
+        pid_t pid;
 
         harness_global_network();
-        scene_begin(&scene, "[Broker]\nSocketMode=0666\n[Rule all]\nUser=*\n");
-        control = scene_connect(&scene);
-        held = kit_acquire(control, "{'network':'udp4','address':'127.0.0.1:0','sharing':'exclusive',"
-                                    "'retainSec':3600}");
-        dialled = kit_dial(control, "%s,'localAddress':'%s'", TO("udp", "127.0.0.1:9"),
-                           kit_address(&held));
-        cr_assert(kit_true(dialled.reply, "reused"));
-        harness_hang_up(control);
-        json_decref(kit_refused(scene.honest, "AddressInUse", "{'network':'udp4','address':'%s'}",
-                                kit_address(&held)));
-        close(held.fd);
-        control = scene_connect(&scene);
-        {
-                KitSocket again =
-                        kit_acquire(control, "{'network':'udp4','address':'%s','sharing':'exclusive'}",
-                                    kit_address(&held));
-
-                cr_assert(kit_true(again.reply, "adopted"));
-                kit_release(control, &again);
+        scene_begin_as_set(&scene, KIT_CONFIG, &(Harness){ .uid = geteuid(), .no_bpf = true });
+        server = kit_listen(AF_INET, "127.0.0.1", SOCK_DGRAM);
+        size = kit_bound_address(server, &address);
+        kit_address_text(&address, server_text);
+        held = kit_acquire(scene.honest, "%s", endpoint);
+        ((struct sockaddr_in *)&address)->sin_port = htons((uint16_t)kit_port(&held));
+        sent = mmap(NULL, 2 * sizeof(int), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        cr_assert(ne(ptr, sent, MAP_FAILED));
+        cr_assert(zero(int,
+                       setsockopt(held.fd, SOL_SOCKET, SO_RCVBUFFORCE, &(int){ 1 << 28 }, sizeof(int))));
+        dials_over = sent + 1;
+        pid = fork();
+        cr_assert(ge(int, pid, 0));
+        if (pid == 0) {
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                *sent = send_until_over(&address, size);
+                _exit(0);
         }
-        kit_hang_up(&dialled);
-        json_decref(held.reply);
-        close(control);
+        for (int i = 0; i < 300; i++) {
+                Dialled dialled = dial_receiver();
+
+                cr_assert(kit_true(dialled.reply, "reused"));
+                got += count_taken(held.fd);
+                kit_hang_up(&dialled);
+        }
+        *dials_over = 1;
+        cr_assert(eq(int, waitpid(pid, NULL, 0), pid));
+        got += count_taken(held.fd);
+        cr_assert(eq(int, got, *sent));
+        munmap(sent, 2 * sizeof(int));
+        kit_release(scene.honest, &held);
+        close(server);
         scene_end(&scene);
+}
+
+Test(outgoing_datagrams, nothing_lost_of_a_group_of_ipv4) {
+        kit_require_root();
+        expect_nothing_lost(GROUP_OF_ONE_OF_IPV4);
+}
+
+Test(outgoing_datagrams, nothing_lost_of_a_group_of_both) {
+        kit_require_root();
+        expect_nothing_lost(GROUP_OF_BOTH);
+}
+
+Test(outgoing_datagrams, nothing_lost_of_a_wildcard_s_group) {
+        kit_require_root();
+        expect_nothing_lost(GROUP_OF_ALL);
+}
+
+Test(outgoing_datagrams, nothing_lost_of_an_exclusive_one) {
+        kit_require_root();
+        expect_nothing_lost(EXCLUSIVE);
 }
 
 /* ---- holders ------------------------------------------------------------------------------------- */

@@ -124,6 +124,11 @@ Test(outgoing_groups, steered_datagrams_to_a_wildcard_go_on) {
         expect_steered("udp4", AF_INET, "127.0.0.1", "");
 }
 
+Test(outgoing_groups, steered_datagrams_of_ipv4_go_on) {
+        kit_require_root();
+        expect_steered("udp4", AF_INET, "127.0.0.1", "127.0.0.1");
+}
+
 Test(outgoing_groups, steered_datagrams_go_on) {
         kit_require_root();
         expect_steered("udp6", AF_INET6, "::1", "[::1]");
@@ -178,6 +183,10 @@ static void expect_no_survivor(const char *network, int family, const char *host
 
 Test(outgoing_groups, no_survivor_of_connections) {
         expect_no_survivor("tcp4", AF_INET, "127.0.0.1", "127.0.0.1");
+}
+
+Test(outgoing_groups, no_survivor_of_datagrams_of_ipv4) {
+        expect_no_survivor("udp4", AF_INET, "127.0.0.1", "127.0.0.1");
 }
 
 Test(outgoing_groups, no_survivor_of_datagrams) {

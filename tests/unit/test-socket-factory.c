@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 
 #include "daemon/families.h"
 #include "tests/unit/leaks.h"
@@ -870,6 +871,18 @@ Test(socket_factory, s3_7_probe_that_fails) {
                 cr_assert(zero(int, families_probe(make_none, &error, &families)));
                 cr_assert(not(families.ipv4 || families.ipv6 || families.mapped));
         }
+}
+
+/* Nothing else of this kernel is asked for its number. */
+Test(socket_factory, probe_knows_who_finds_connected_sockets) {
+        int n_fds = leaks_count_fds(), major, minor;
+        struct utsname name;
+
+        cr_assert(zero(int, uname(&name)));
+        cr_assert(eq(int, sscanf(name.release, "%d.%d", &major, &minor), 2));
+        cr_assert(families_find_connected() == (major > 6 || (major == 6 && minor >= 13)), "%s",
+                  name.release);
+        leaks_expect_fds(n_fds);
 }
 
 /* Returns 0 or an errno. */

@@ -124,9 +124,18 @@ static int relay(int fd) {
 
 /* ---- the command ---- */
 
+/* The colon behind the network. Raw IP has one in its name; it is not dialled, and refused by that. */
+static char *spec_colon(char *spec) {
+        char *colon = strchr(spec, ':');
+        bool raw = strncmp(spec, "ip:", 3) == 0 || strncmp(spec, "ip4:", 4) == 0 ||
+                   strncmp(spec, "ip6:", 4) == 0;
+
+        return raw ? strchr(colon + 1, ':') : colon;
+}
+
 /* Cuts it in place. Returns false if there is no network or no address. */
 static bool spec_cut(char *spec, char **ret_address, char **ret_options) {
-        char *colon = strchr(spec, ':');
+        char *colon = spec_colon(spec);
         char *bracket, *comma;
 
         if (!colon || colon == spec)

@@ -37,6 +37,26 @@ Test(reusectl_dial, nobody_listens) {
         kit_stop(&kit);
 }
 
+/* Its network is called as it was written. */
+Test(reusectl_dial, raw_ip) {
+        static const char *const specs[][2] = {
+                { "ip4:1:127.0.0.1", "the network \"ip4:1\": ask for tcp, udp, " },
+                { "ip:icmp:127.0.0.1", "the network \"ip:icmp\": ask for tcp, udp, " },
+                { "ip6:58:[::1]", "the network \"ip6:58\": ask for tcp, udp, " },
+        };
+        static ToolResult result;
+        Kit kit;
+
+        tool_begin(&kit, KIT_CONFIG);
+        TOOL_RUN(&result, "dial ip4:127.0.0.1");
+        tool_expect(&result, 2, "\"ip4:127.0.0.1\" is not NETWORK:ADDRESS");
+        for (size_t i = 0; i < sizeof(specs) / sizeof(specs[0]); i++) {
+                TOOL_RUN(&result, "dial %s", specs[i][0]);
+                tool_expect(&result, 1, specs[i][1]);
+        }
+        kit_stop(&kit);
+}
+
 Test(reusectl_dial, no_such_network_namespace) {
         static ToolResult result;
         Kit kit;

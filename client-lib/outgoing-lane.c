@@ -85,7 +85,7 @@ static bool lane_varies(OutgoingLane *lane, int number, const char *answer, bool
 
         if (outgoing->local.fixed)
                 return false;
-        if (no_broker || outgoing_is_unserved(answer)) {
+        if (no_broker || outgoing_is_unserved(outgoing->kind, answer)) {
                 if (lane->alone || outgoing_needs_broker(outgoing))
                         return false;
                 lane->alone = lane->plain = true;

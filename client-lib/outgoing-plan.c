@@ -31,8 +31,10 @@ static bool is_among(const char *name, const char *const *names, size_t n) {
         return false;
 }
 
-bool outgoing_is_unserved(const char *answer) {
-        return is_among(answer, names_unserved, sizeof(names_unserved) / sizeof(names_unserved[0]));
+bool outgoing_is_unserved(const OutgoingKind *kind, const char *answer) {
+        /* Of TCP and UDP it is where to come from that is not supported. */
+        return is_among(answer, names_unserved, sizeof(names_unserved) / sizeof(names_unserved[0])) ||
+               (kind->protocol != 0 && answer && strcmp(answer, "io.reuseportd.NotSupported") == 0);
 }
 
 bool outgoing_may_retry(int number, const char *answer) {

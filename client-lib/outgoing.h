@@ -42,9 +42,6 @@ enum {
  */
 bool outgoing_may_retry(int number, const char *answer);
 
-/* Whether @answer says that this broker has no Dial at all. NULL says nothing. */
-bool outgoing_is_unserved(const char *answer);
-
 /* By when the next of @n_left addresses must be connected to, if all are to have their share of the time
  * until @deadline. @n_left is not 0. */
 uint64_t outgoing_share(uint64_t now, uint64_t deadline, size_t n_left);
@@ -63,6 +60,9 @@ typedef struct OutgoingKind {
         bool brokered; /* it has ports, so the broker is asked for one */
         bool races;    /* two families are tried at once */
 } OutgoingKind;
+
+/* Whether @answer says that this broker has no Dial, or none for these. NULL says nothing. */
+bool outgoing_is_unserved(const OutgoingKind *kind, const char *answer);
 
 /* Where to connect from. */
 typedef struct OutgoingLocal {

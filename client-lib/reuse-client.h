@@ -111,9 +111,9 @@ int reuse_acquire(reuse_request *request, reuse_sockets **ret_sockets, reuse_err
 
 /*
  * A connection to @remote_address: "tcp", "tcp4", "tcp6", "udp", "udp4", "udp6"; "unix", "unixgram",
- * "unixpacket" and "vsock" ("CID:PORT"); mptcp, sctp and udplite where there is no broker, as it dials
- * none. Host and port may be names; of a host all addresses are tried, each for its part of the time,
- * and those of the second family from 300 ms on beside the first. No host is this one.
+ * "unixpacket" and "vsock" ("CID:PORT"); "mptcp", "sctp" and "udplite", also with 4 or 6, which the
+ * broker does not dial. Host and port may be names; of a host all addresses are tried, each for its part
+ * of the time, and those of the second family from 300 ms on beside the first. No host is this one.
  *
  * The socket comes from the broker, which has it come from a port that this process listens on where one
  * fits the destination: then the other side sees one address for both. @local_address forces that: an
@@ -121,8 +121,8 @@ int reuse_acquire(reuse_request *request, reuse_sockets **ret_sockets, reuse_err
  * an attempt from a reused port fails, other than by a timeout or because nobody listens there, there is
  * a second one from a new port, in the same time; one that turns out to be a connection to itself is
  * closed, and tried up to two times more. Where there is no broker, or one that does not do this, and
- * for UNIX and vsock, the library makes the socket itself. None of this is done where @local_address has
- * a port.
+ * for what it does not dial, the library makes the socket itself. None of this is done where
+ * @local_address has a port.
  *
  * @options: "key=value,key=value" with the keys of Options, or NULL: lingerSec, keepAliveIdleSec,
  * receiveBuffer, ... and networkNamespace, where the broker alone can make it. Unless they say

@@ -171,6 +171,74 @@ Test(library_dial, s1_24_forced_to_oneself) {
 
 /* ---- from a port of its own ---------------------------------------------------------------------- */
 
+static const struct {
+        const char *network;
+        int type, protocol;
+} undialled[] = {
+        { "mptcp", SOCK_STREAM, IPPROTO_MPTCP },
+        { "mptcp4", SOCK_STREAM, IPPROTO_MPTCP },
+        { "sctp4", SOCK_STREAM, IPPROTO_SCTP },
+        { "udplite", SOCK_DGRAM, IPPROTO_UDPLITE },
+};
+
+/* What only a broker could do is still refused by the one that is there. */
+Test(library_dial, what_the_broker_does_not_dial_has_no_port_of_its_own) {
+        static const char *const refused[][2] = {
+                { "127.0.0.1:7", NULL },
+                { NULL, "networkNamespace=/proc/self/ns/net" },
+        };
+
+        begin();
+        for (size_t i = 0; i < 2; i++)
+                for (size_t j = 0; j < sizeof(undialled) / sizeof(undialled[0]); j++) {
+                        reuse_outgoing *outgoing = NULL;
+                        reuse_error *error = NULL;
+
+                        cr_assert(lt(int,
+                                     reuse_client_dial(client, undialled[j].network, "127.0.0.1:9",
+                                                       refused[i][0], refused[i][1], PATIENCE_USEC,
+                                                       &outgoing, &error),
+                                     0));
+                        cr_assert(reuse_error_get_name(error) != NULL);
+                        reuse_error_free(error);
+                }
+        end();
+}
+
+/* With a broker as without one. */
+Test(library_dial, what_the_broker_does_not_dial) {
+        Peer stream;
+
+        begin();
+        stream = peer_new(SOCK_STREAM, 8);
+        for (size_t i = 0; i < sizeof(undialled) / sizeof(undialled[0]); i++) {
+                int fd = socket(AF_INET, undialled[i].type | SOCK_CLOEXEC, undialled[i].protocol);
+                int protocol = 0;
+                socklen_t size = sizeof(protocol);
+                reuse_outgoing *outgoing;
+
+                /* Not every kernel has them. */
+                if (fd < 0 || undialled[i].protocol == IPPROTO_SCTP) {
+                        fd_close(fd);
+                        continue;
+                }
+                close(fd);
+                outgoing = dial(undialled[i].network, stream.address, NULL, NULL);
+                cr_assert(zero(int, reuse_outgoing_get_reused(outgoing)));
+                cr_assert(zero(int, getsockopt(reuse_outgoing_get_fd(outgoing), SOL_SOCKET, SO_PROTOCOL,
+                                               &protocol, &size)));
+                cr_assert(eq(int, protocol, undialled[i].protocol));
+                reuse_outgoing_free(outgoing);
+                /* And in one line. */
+                fd = reuse_dial(undialled[i].network, stream.address, "127.0.0.2:0", NULL, PATIENCE_USEC,
+                                NULL);
+                cr_assert(ge(int, fd, 0));
+                close(fd);
+        }
+        close(stream.fd);
+        end();
+}
+
 Test(library_dial, s1_14_who_listens_on_nothing_has_a_port_of_its_own) {
         Peer peer;
 

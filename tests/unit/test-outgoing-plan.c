@@ -54,11 +54,27 @@ Test(outgoing_plan, s1_16_which_failures_are_worth_another_attempt) {
 }
 
 Test(outgoing_plan, which_brokers_have_no_dial) {
-        cr_assert(not(outgoing_is_unserved(NULL)));
-        cr_assert(not(outgoing_is_unserved("io.reuseportd.NotSupported")));
-        cr_assert(outgoing_is_unserved("org.varlink.service.MethodNotImplemented"));
-        cr_assert(outgoing_is_unserved("org.varlink.service.MethodNotFound"));
-        cr_assert(outgoing_is_unserved("org.varlink.service.InterfaceNotFound"));
+        const OutgoingKind *tcp = outgoing_kind_find("tcp");
+
+        cr_assert(not(outgoing_is_unserved(tcp, NULL)));
+        cr_assert(not(outgoing_is_unserved(tcp, "io.reuseportd.NotSupported")));
+        cr_assert(not(outgoing_is_unserved(outgoing_kind_find("udp6"), "io.reuseportd.NotSupported")));
+        cr_assert(outgoing_is_unserved(tcp, "org.varlink.service.MethodNotImplemented"));
+        cr_assert(outgoing_is_unserved(tcp, "org.varlink.service.MethodNotFound"));
+        cr_assert(outgoing_is_unserved(tcp, "org.varlink.service.InterfaceNotFound"));
+}
+
+Test(outgoing_plan, which_networks_a_broker_does_not_dial) {
+        static const char *const networks[] = { "mptcp", "sctp6", "udplite4" };
+
+        for (size_t i = 0; i < sizeof(networks) / sizeof(networks[0]); i++) {
+                const OutgoingKind *kind = outgoing_kind_find(networks[i]);
+
+                cr_assert(not(outgoing_is_unserved(kind, NULL)));
+                cr_assert(not(outgoing_is_unserved(kind, "io.reuseportd.PolicyDenied")));
+                cr_assert(not(outgoing_is_unserved(kind, "io.reuseportd.OptionInvalid")));
+                cr_assert(outgoing_is_unserved(kind, "io.reuseportd.NotSupported"));
+        }
 }
 
 /* ---- TestDialerPartialDeadline ---- */

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -19,6 +20,8 @@ enum {
         TOLD_MAX = 10,
 };
 
+static const char another[] = "it is not what was kept under this name";
+
 /* The kernel lets a holder bind it anew, and connect() does so unasked: of raw IP the protocol is all
  * that stays as it was. */
 static bool has_protocol(int fd, const Address *address) {
@@ -29,9 +32,25 @@ static bool has_protocol(int fd, const Address *address) {
                protocol == address_protocol(address);
 }
 
+/*
+ * A datagram socket at a wildcard that its holder has connected is at the address that it talks from,
+ * until its holder takes the peer off. What has no peer, or another port, was bound by somebody else.
+ */
+static bool is_connected_from(int fd, const Address *wildcard, const Address *bound) {
+        struct sockaddr_storage peer;
+        socklen_t len = sizeof(peer);
+
+        if (!address_is_udp(wildcard) || !address_is_wildcard(wildcard) ||
+            address_port(bound) != address_port(wildcard))
+                return false;
+        if (wildcard->ipv6_only && IN6_IS_ADDR_V4MAPPED(&bound->u.in6.sin6_addr))
+                return false;
+        return getpeername(fd, (struct sockaddr *)&peer, &len) == 0;
+}
+
 /* The socket is the one of the record: its number, which the kernel never gives again, where it was
- * made, and its address. */
-static bool socket_fits(int fd, uint64_t cookie, const Endpoint *endpoint) {
+ * made, and its address. Returns NULL, or why it is not. */
+static const char *why_not_socket(int fd, uint64_t cookie, const Endpoint *endpoint) {
         char key[ENDPOINT_KEY_MAX];
         struct sockaddr_storage ss = { 0 };
         socklen_t len = sizeof(ss), size = sizeof(uint64_t);
@@ -40,21 +59,28 @@ static bool socket_fits(int fd, uint64_t cookie, const Endpoint *endpoint) {
         int type;
 
         if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &have, &size) < 0 || have != cookie)
-                return false;
+                return another;
         if (endpoint->network_namespace &&
             namespace_cookie_of(fd) != endpoint->network_namespace->cookie)
-                return false;
+                return another;
         size = sizeof(type);
         if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 ||
             type != address_socket_type(&endpoint->address))
-                return false;
+                return another;
         if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0 ||
             ss.ss_family != address_family(&endpoint->address))
-                return false;
+                return another;
         if (address_is_raw(&endpoint->address))
-                return has_protocol(fd, &endpoint->address);
+                return has_protocol(fd, &endpoint->address) ? NULL : another;
         address_set_sockaddr(&bound, &ss, len);
-        return strcmp(endpoint_key_in(endpoint->network_namespace, &bound, key), endpoint->key) == 0;
+        if (strcmp(endpoint_key_in(endpoint->network_namespace, &bound, key), endpoint->key) == 0)
+                return NULL;
+        if (!is_connected_from(fd, &endpoint->address, &bound))
+                return another;
+        /* No program can be given it, and with it there would be none for all the others. */
+        return endpoint->sharing == SHARING_GROUP
+                       ? "its holder has connected it, so that it is in its group no more"
+                       : NULL;
 }
 
 void recovery_count_lost(Recovery *recovery, const char *what, uint64_t id, const char *why) {
@@ -80,10 +106,10 @@ static bool is_pidfd(int fd) {
         return syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0) == 0 || errno == ESRCH || errno == EPERM;
 }
 
-static bool fits(int fd, uint64_t cookie, const Endpoint *endpoint) {
+static const char *why_not(int fd, uint64_t cookie, const Endpoint *endpoint) {
         if (endpoint)
-                return socket_fits(fd, cookie, endpoint);
-        return cookie > 0 ? lifeline_fits(fd, cookie) : is_pidfd(fd);
+                return why_not_socket(fd, cookie, endpoint);
+        return (cookie > 0 ? lifeline_fits(fd, cookie) : is_pidfd(fd)) ? NULL : another;
 }
 
 Claimed recovery_claim(Recovery *recovery, uint64_t id, uint64_t cookie, const Endpoint *endpoint) {
@@ -91,13 +117,16 @@ Claimed recovery_claim(Recovery *recovery, uint64_t id, uint64_t cookie, const E
         char name[STATE_NAME_MAX];
         int fd;
 
-        while ((fd = inherited_claim(recovery->inherited, state_name(id, name))) >= 0)
-                if (claimed.fd < 0 && fits(fd, cookie, endpoint)) {
+        while ((fd = inherited_claim(recovery->inherited, state_name(id, name))) >= 0) {
+                const char *reason = claimed.fd < 0 ? why_not(fd, cookie, endpoint) : another;
+
+                if (!reason) {
                         claimed.fd = fd;
                 } else {
-                        recovery_count_foreign(recovery, fd, name, "it is not what was kept under this name");
+                        recovery_count_foreign(recovery, fd, name, reason);
                         claimed.anew = true;
                 }
+        }
         return claimed;
 }
 

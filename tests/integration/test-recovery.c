@@ -97,6 +97,145 @@ Test(recovery, leases_of_connections_are_resumed) {
         end(&kit);
 }
 
+static void connect_to(int fd, int family) {
+        struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(9) };
+        struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(9) };
+
+        in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        in6.sin6_addr = in6addr_loopback;
+        if (family == AF_INET)
+                cr_assert(zero(int, connect(fd, (const struct sockaddr *)&in, sizeof(in))));
+        else
+                cr_assert(zero(int, connect(fd, (const struct sockaddr *)&in6, sizeof(in6))));
+}
+
+static int listen_here(struct sockaddr_in *ret) {
+        socklen_t size = sizeof(*ret);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        *ret = (struct sockaddr_in){ .sin_family = AF_INET };
+        ret->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        cr_assert(zero(int, bind(fd, (struct sockaddr *)ret, size)));
+        cr_assert(zero(int, listen(fd, 4)));
+        cr_assert(zero(int, getsockname(fd, (struct sockaddr *)ret, &size)));
+        return fd;
+}
+
+/* One of TCP has to be shut down for that: it listens no more, and what it is now is its holder's. */
+Test(recovery, listener_that_its_holder_has_connected) {
+        struct sockaddr_in address;
+        KitSocket held;
+        Kit kit;
+        int control, peer;
+
+        begin(&kit, CONFIG, 64);
+        control = harness_connect(&kit.harness);
+        held = kit_acquire(control, "{'network':'tcp4','address':':0'}");
+        peer = listen_here(&address);
+        cr_assert(zero(int, shutdown(held.fd, SHUT_RD)));
+        cr_assert(connect(held.fd, (struct sockaddr *)&address, sizeof(address)) == 0 ||
+                          errno == EINPROGRESS,
+                  "%m");
+        kill_and_restart(&kit);
+        close(control);
+        control = harness_connect(&kit.harness);
+        expect_status(control, "recovered", 0);
+        expect_status(control, "foreign", 1);
+        kit_drop(&held);
+        close(peer);
+        close(control);
+        end(&kit);
+}
+
+/* It is in no group of the kernel's any more, and the others are steered on without it. */
+Test(recovery, member_that_its_holder_has_connected) {
+        json_t *endpoint = NULL;
+        KitSocket held[3];
+        int control;
+        Kit kit;
+
+        harness_private_network();
+        begin(&kit, CONFIG, 64);
+        control = harness_connect(&kit.harness);
+        if (!kit_is_capable(control, "steer")) {
+                close(control);
+                end(&kit);
+                cr_skip_test("the broker cannot steer here");
+        }
+        held[0] = kit_acquire(control, "{'network':'udp4','address':':0','steering':'roundRobin'}");
+        for (int i = 1; i < 3; i++)
+                held[i] = kit_acquire(control, "{'network':'udp4','address':':%d'}", kit_port(&held[0]));
+        connect_to(held[2].fd, AF_INET);
+        kill_and_restart(&kit);
+        close(control);
+        control = harness_connect(&kit.harness);
+        expect_status(control, "recovered", 2);
+        expect_status(control, "foreign", 1);
+        for (int i = 0; i < 2; i++)
+                cr_assert(kit_resume(control, &held[i]));
+        cr_assert(not(kit_resume(control, &held[2])));
+        /* It looks around for such holders in its own time. */
+        do {
+                json_decref(endpoint);
+                endpoint = kit_describe(control, &held[0]);
+        } while (!json_object_get(endpoint, "steering"));
+        KIT_EXPECT_TEXT(kit_text(endpoint, "steering"), "roundRobin");
+        json_decref(endpoint);
+        kit_drop(&held[2]);
+        for (int i = 0; i < 2; i++)
+                kit_release(control, &held[i]);
+        close(control);
+        end(&kit);
+}
+
+/* The kernel puts it where it talks from: it is theirs, with or without a peer. */
+Test(recovery, datagram_sockets_that_their_holders_have_connected) {
+        static const struct {
+                const char *request;
+                int family;
+        } rows[] = {
+                { "{'network':'udp4','address':':0','sharing':'exclusive'}", AF_INET },
+                { "{'network':'udp','address':':0','sharing':'shared'}", AF_INET },
+                { "{'network':'udp','address':':0','sharing':'exclusive'}", AF_INET6 },
+                { "{'network':'udp6','address':':0','sharing':'shared'}", AF_INET6 },
+                { "{'network':'udplite4','address':':0','sharing':'exclusive'}", AF_INET },
+        };
+        enum { N = sizeof(rows) / sizeof(rows[0]) };
+        KitSocket held[N];
+        Kit kit;
+        int control;
+
+        harness_private_network();
+        begin(&kit, CONFIG, 64);
+        control = harness_connect(&kit.harness);
+        for (size_t i = 0; i < N; i++) {
+                held[i] = kit_acquire(control, "%s", rows[i].request);
+                connect_to(held[i].fd, rows[i].family);
+        }
+        for (int again = 0; again < 2; again++) {
+                kill_and_restart(&kit);
+                close(control);
+                control = harness_connect(&kit.harness);
+                expect_status(control, "recovered", N);
+                expect_status(control, "lost", 0);
+                expect_status(control, "foreign", 0);
+                for (size_t i = 0; i < N; i++) {
+                        json_auto_t *endpoint = kit_describe(control, &held[i]);
+
+                        KIT_EXPECT_TEXT(kit_text(endpoint, "address"), kit_address(&held[i]));
+                        cr_assert(kit_resume(control, &held[i]));
+                }
+        }
+        for (size_t i = 0; i < N; i++) {
+                cr_assert(zero(int, connect(held[i].fd, &(struct sockaddr){ .sa_family = AF_UNSPEC },
+                                            sizeof(struct sockaddr))));
+                kit_release(control, &held[i]);
+        }
+        expect_status(control, "endpoints", 0);
+        close(control);
+        end(&kit);
+}
+
 Test(recovery, nothing_is_lost_between_the_brokers) {
         enum { N = 16 };
         KitSocket held[2];

@@ -153,17 +153,17 @@ Test(libp2p, test_none_and_single) {
         }
 }
 
-Test(libp2p, test_two_local) {
+static void two_local(const Hosts *hosts) {
         char address[ADDRESS_TEXT_MAX];
         reuse_sockets *own[2];
         Transports t;
         int fd;
 
-        begin(&t, &v4);
+        begin(&t, hosts);
         for (size_t i = 0; i < 2; i++)
-                own[i] = listen_at(&t, v4.loopback);
+                own[i] = listen_at(&t, hosts->loopback);
         cr_assert(ne(int, port_at(own[0]), port_at(own[1])));
-        fd = far_end(&t, v4.loopback, address);
+        fd = far_end(&t, hosts->loopback, address);
         for (int i = 0; i < DIALS; i++) {
                 int port = dial_end(&t, fd, address);
 
@@ -174,6 +174,11 @@ Test(libp2p, test_two_local) {
         for (size_t i = 0; i < 2; i++)
                 leave(&t, own[i]);
         end(&t);
+}
+
+Test(libp2p, test_two_local) {
+        two_local(&v4);
+        two_local(&v6);
 }
 
 static void global_preference(const Hosts *hosts) {
@@ -241,15 +246,20 @@ Test(libp2p, test_global_to_global) {
         use_first(&v6, v6.global, v6.wildcard, &v6, v6.loopback);
 }
 
-Test(libp2p, test_duplicate_global) {
+static void duplicate_global(const Hosts *hosts) {
         reuse_sockets *own[2];
         Transports t;
 
-        begin(&t, &v4);
+        begin(&t, hosts);
         for (size_t i = 0; i < 2; i++)
-                own[i] = listen_at(&t, v4.global);
-        expect_port(&t, v4.global, dial_one(&t, v4.global));
+                own[i] = listen_at(&t, hosts->global);
+        expect_port(&t, hosts->global, dial_one(&t, hosts->global));
         for (size_t i = 0; i < 2; i++)
                 leave(&t, own[i]);
         end(&t);
+}
+
+Test(libp2p, test_duplicate_global) {
+        duplicate_global(&v4);
+        duplicate_global(&v6);
 }

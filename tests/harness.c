@@ -501,6 +501,13 @@ void harness_global_network(void) {
         wait_for_address(&six.address);
 }
 
+void harness_no_timestamps(void) {
+        FILE *file = fopen("/proc/sys/net/ipv4/tcp_timestamps", "we");
+
+        if (!file || fputs("0", file) < 0 || fclose(file) != 0)
+                cr_skip_test("needs to set tcp_timestamps");
+}
+
 int harness_run_as(uid_t uid, int (*f)(void *userdata), void *userdata) {
         int status;
         pid_t pid = fork();

@@ -126,5 +126,9 @@ void harness_private_network(void);
  */
 void harness_global_network(void);
 
+/* In a network of one's own: TCP connections have none, so that a pair of addresses stays whoever's end
+ * waits. */
+void harness_no_timestamps(void);
+
 /* Runs @f in a child as @uid, and waits. Its result, 0 to 255, is returned. */
 int harness_run_as(uid_t uid, int (*f)(void *userdata), void *userdata);

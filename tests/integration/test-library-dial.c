@@ -171,6 +171,36 @@ Test(library_dial, s1_24_forced_to_oneself) {
 
 /* ---- from a port of its own ---------------------------------------------------------------------- */
 
+/* The client closed first, and without the kernel's help against old segments its end waits: connect()
+ * says so, and the second attempt is from another port. With linger 0 nothing waits. */
+Test(library_dial, s1_22_from_another_port_while_it_waits) {
+        static const char *const options[] = { "lingerSec=0", "lingerSec=0", NULL, NULL };
+        static const bool same[] = { true, true, true, false };
+        reuse_sockets *sockets;
+        Peer peer;
+        int port;
+
+        harness_private_network();
+        harness_no_timestamps();
+        begin();
+        sockets = library_acquire(client, "tcp4:127.0.0.1:0");
+        port = atoi(strrchr(reuse_sockets_get_address(sockets, 0), ':') + 1);
+        peer = peer_new(SOCK_STREAM, 16);
+        for (int i = 0; i < 4; i++) {
+                reuse_outgoing *outgoing = dial("tcp", peer.address, NULL, options[i]);
+                int fd, from = peer_accept(&peer, &fd);
+
+                cr_assert(eq(int, from == port, same[i]), "dial %d from %d", i, from);
+                cr_assert(eq(int, reuse_outgoing_get_reused(outgoing) > 0, same[i]));
+                reuse_outgoing_free(outgoing);
+                kit_wait_readable(fd);
+                close(fd);
+        }
+        close(peer.fd);
+        reuse_sockets_free(sockets);
+        end();
+}
+
 static const struct {
         const char *network;
         int type, protocol;

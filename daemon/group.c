@@ -71,6 +71,14 @@ bool group_is_steered(const Endpoint *endpoint) {
         return endpoint->group.steering;
 }
 
+int group_anchor(Endpoint *endpoint) {
+        int r = sentinel_is_open(&endpoint->group.sentinel)
+                        ? 0
+                        : sentinel_open(&endpoint->group.sentinel, endpoint);
+
+        return r > 0 ? GROUP_E_FULL : error_trace(r);
+}
+
 bool group_migrates(const Endpoint *endpoint) {
         return endpoint->sharing == SHARING_GROUP && endpoint->address.transport == TRANSPORT_TCP &&
                (group_is_steered(endpoint) || group_migrate_req_of(endpoint));

@@ -36,7 +36,7 @@ typedef struct EndpointRegistry EndpointRegistry;
 typedef struct Group {
         SteeringMode mode;       /* as asked for */
         SteeringGroup *steering; /* NULL: not steered */
-        Sentinel sentinel;       /* from the second member on */
+        Sentinel sentinel;       /* from the second member on, or by group_anchor() */
         GroupHealth health;
         TAILQ_ENTRY(Endpoint) stale_entry;
         bool stale;   /* its list is not what the states of its members ask for */
@@ -114,6 +114,10 @@ extern const char group_kernel_reason[];
 
 /* Whether members can be taken off the list. */
 bool group_is_steered(const Endpoint *endpoint);
+
+/* Has the sentinel of a steered group there, which stays for as long as the endpoint does, also while
+ * there is one member alone. Returns 0, GROUP_E_FULL, or a negative errno. */
+int group_anchor(Endpoint *endpoint);
 
 /* Whether another member than @but takes new flows because its holder serves them. */
 bool group_has_live(const Endpoint *endpoint, const Member *but);

@@ -34,6 +34,7 @@ typedef struct Outgoing {
         SocketRequest request; /* as who follows refusals is told of it */
         Wanted wanted;         /* at the address to come from */
         Endpoint *endpoint;    /* whose port it is; NULL: nobody's */
+        Endpoint *beside;      /* who has the address that it comes to have; NULL: nobody */
         bool unbound;
 } Outgoing;
 
@@ -185,15 +186,23 @@ static bool can_step_aside(const Context *context, const Outgoing *outgoing) {
                context->services->finds_connected;
 }
 
-/*
- * Unless it is made aside, there can be no connected socket beside datagram sockets that share an
- * address of IPv4: the next member would not come into their group, and take everything.
- */
-static bool is_lent(const Context *context, const Outgoing *outgoing, const Endpoint *endpoint) {
+static bool shares_datagrams(const Endpoint *endpoint) {
         const Address *address = &endpoint->address;
 
-        return endpoint->sharing != SHARING_GROUP || !is_of_datagrams_of_ipv4(address) ||
-               address_is_wildcard(address) || can_step_aside(context, outgoing);
+        return endpoint->sharing == SHARING_GROUP && address->transport == TRANSPORT_UDP &&
+               !address_is_wildcard(address);
+}
+
+/*
+ * Beside datagram sockets that share an address a further one that is connected parts the next member
+ * from them, if the kernel finds it first. One of IPv4 is found last if it is made aside. Of IPv6 it is
+ * the one that was bound first, which must stay: the sentinel does, and only what is steered has one.
+ */
+static bool is_lent(const Context *context, const Outgoing *outgoing, const Endpoint *endpoint) {
+        if (!shares_datagrams(endpoint))
+                return true;
+        return address_family(&endpoint->address) == AF_INET ? can_step_aside(context, outgoing)
+                                                             : group_is_steered(endpoint);
 }
 
 static bool is_own(const Context *context, const Outgoing *outgoing, const Endpoint *endpoint) {
@@ -249,19 +258,22 @@ static Endpoint *find_at(const Context *context, const Outgoing *outgoing, const
 }
 
 /* A datagram socket at a wildcard comes to be, once it is connected, where there may be such a group. */
-static bool may_come_from(const Context *context, const Outgoing *outgoing, const Endpoint *endpoint) {
+static bool may_come_from(const Context *context, Outgoing *outgoing, Endpoint *endpoint) {
         const Address *local = &outgoing->wanted.address;
-        const Endpoint *neighbour;
+        Endpoint *neighbour;
         Address source;
 
         if (!is_lent(context, outgoing, endpoint))
                 return false;
-        if (!is_of_datagrams_of_ipv4(local) || !address_is_wildcard(local) ||
+        outgoing->beside = endpoint;
+        if (local->transport != TRANSPORT_UDP || !address_is_wildcard(local) ||
             !origin_route(outgoing->wanted.network_namespace, &outgoing->remote, &source))
                 return true;
         address_set_port(&source, address_port(local));
         neighbour = find_at(context, outgoing, &source);
-        return !neighbour || is_lent(context, outgoing, neighbour);
+        if (neighbour)
+                outgoing->beside = neighbour;
+        return is_lent(context, outgoing, outgoing->beside);
 }
 
 /* Chooses among what the caller has. */
@@ -333,9 +345,9 @@ static int obey(Context *context, Outgoing *outgoing) {
         if (endpoint && is_own(context, outgoing, endpoint))
                 return !may_come_from(context, outgoing, endpoint)
                                ? refuse_local(context,
-                                              "this kernel has no room for a connected socket "
-                                              "beside datagram sockets that share an address of "
-                                              "IPv4: it takes Linux 6.13, and IPv6")
+                                              "there is no room for a connected socket beside "
+                                              "datagram sockets that share an address: of IPv4 it "
+                                              "takes Linux 6.13, and IPv6; of IPv6, steering")
                                : come_from(context, outgoing, endpoint);
         judge_socket(policy_of(context), context->subject, local, SHARING_EXCLUSIVE,
                      outgoing->wanted.rights, outgoing->wanted.namespace_path, &verdict);
@@ -433,6 +445,11 @@ static int open_dial(Context *context, const Outgoing *outgoing, int *ret_fd, Ad
 
         if (r < 0)
                 return refuse_failure(context, "setsockopt", NULL, -r);
+        if (outgoing->beside && shares_datagrams(outgoing->beside) &&
+            address_family(&outgoing->beside->address) == AF_INET6)
+                r = group_anchor(outgoing->beside);
+        if (r != 0)
+                return refuse_steering(context, "localAddress", r);
         r = socket_factory_dial(&spec, ret_fd, ret_bound, &failure);
         if (r == SOCKET_FACTORY_E_IN_USE && endpoint) {
                 r = lend_neighbours(context, outgoing);

@@ -23,13 +23,12 @@
  * out. It is the broker's, connected before anybody has it, and takes nothing until then.
  * The kernel takes a connected one out of the group that it joined, but whoever binds to the same
  * address afterwards joins the first that is found there, which may be that one, and so another group.
- * At a wildcard it has another address once it is connected. At an address of IPv6 the first that is
- * found is the one that was bound first, a member; only if all have gone that were there before it,
- * further ones part from those that came in between. Of IPv4 it is the one that was bound last: there it
- * is bound as a socket of IPv6 to
- * ::ffff:a.b.c.d. The kernel looks at sockets of IPv4 first, so it takes nothing before it is connected,
- * and finds those of IPv6 that share a port last of all, so it stays behind every member also when
- * IPV6_ADDRFORM has made it what was asked for. Where that cannot be, see outgoing.c.
+ * At a wildcard it has another address once it is connected. Of IPv6 the first is the one that was bound
+ * first, and has to be one that stays: see outgoing.c. Of IPv4 it is the one that was bound last: hence
+ * it is bound as a socket of IPv6, to ::ffff:a.b.c.d. The kernel looks at sockets of IPv4 first, so it
+ * takes nothing before it is connected, and finds those of IPv6 that share a port last of all, so it
+ * stays behind every member also when IPV6_ADDRFORM has made it what was asked for. Where that cannot
+ * be, see outgoing.c.
  *
  * Whoever shuts a listener down but keeps it must clear SO_REUSEADDR first: it is bound and not
  * listening then, and any local user could take the port.

@@ -315,6 +315,61 @@ Test(outgoing_datagrams, a_connected_socket_of_ipv6_does_not_part_a_group_from_i
         cr_assert(n > 0 && n < FLOWS, "%d", n);
 }
 
+/* Nothing stays that the kernel would find before the one that is connected. */
+Test(outgoing_datagrams, group_that_is_not_steered_is_not_lent) {
+        Dialled dialled;
+        KitSocket held;
+
+        harness_global_network();
+        scene_begin_as_set(&scene, KIT_CONFIG,
+                           &(Harness){ .uid = geteuid(), .program = REUSEPORTD_BARE_PATH });
+        held = kit_acquire(scene.honest, "{'network':'udp6','address':'[::1]:0'}");
+        json_decref(kit_dial_refused(scene.honest, "NotSupported", "%s,'localAddress':'%s'",
+                                     TO("udp", "[::1]:9"), kit_address(&held)));
+        dialled = kit_dial(scene.honest, "%s", TO("udp", "[::1]:9"));
+        kit_expect_origin(&dialled, "udp6", NULL, false);
+        kit_hang_up(&dialled);
+        kit_release(scene.honest, &held);
+        scene_end(&scene);
+}
+
+/* Steered, there is the sentinel, also where the connected one is made beside the only member. */
+static void expect_not_parted(bool from_wildcard) {
+        KitSocket first, second, third, wildcard;
+        Dialled dialled;
+        size_t n;
+
+        begin_with_receiver(AF_INET6, "::1");
+        if (!kit_is_capable(scene.honest, "steer"))
+                cr_skip_test("the broker cannot steer here");
+        first = kit_acquire(scene.honest, "{'network':'udp6','address':'[::1]:0'}");
+        wildcard = kit_acquire(scene.honest, "{'network':'udp','address':':%d'}", kit_port(&first));
+        dialled = kit_dial(scene.honest, "'network':'udp','remoteAddress':'%s','localAddress':'%s:%d'",
+                           server_text, from_wildcard ? "" : "[::1]", kit_port(&first));
+        cr_assert(kit_true(dialled.reply, "reused"));
+        second = kit_acquire(scene.honest, "{'network':'udp6','address':'%s'}", kit_address(&first));
+        kit_expect_both_served(first.fd, second.fd);
+        n = harness_broker_fds(&scene.kit.harness);
+        kit_release(scene.honest, &first);
+        harness_expect_broker_fds(&scene.kit.harness, n - 1);
+        third = kit_acquire(scene.honest, "{'network':'udp6','address':'%s'}", kit_address(&second));
+        kit_expect_both_served(second.fd, third.fd);
+        kit_hang_up(&dialled);
+        kit_release(scene.honest, &third);
+        kit_release(scene.honest, &second);
+        kit_release(scene.honest, &wildcard);
+        close(server);
+        scene_end(&scene);
+}
+
+Test(outgoing_datagrams, group_is_not_parted_when_its_first_member_goes) {
+        expect_not_parted(false);
+}
+
+Test(outgoing_datagrams, group_is_not_parted_by_who_comes_from_a_wildcard) {
+        expect_not_parted(true);
+}
+
 static volatile int *dials_over;
 
 /* Sends until it is told that the dials are over. Returns how many. */

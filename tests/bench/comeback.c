@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <jansson.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,16 +17,14 @@
 
 #include "proto/cleanup.h"
 #include "proto/error.h"
-#include "tests/bench/cage.h"
+#include "tests/bench/arguments.h"
+#include "tests/bench/bench.h"
 #include "tests/bench/comeback-holder.h"
 #include "tests/bench/interrupt.h"
 #include "tests/bench/link.h"
-#include "tests/bench/report.h"
-#include "tests/bench/scratch.h"
 #include "tests/bench/store.h"
 
 enum {
-        EXIT_SKIPPED = 77,
         RUNS = 11,
         GOAL_ENDPOINTS = 10000,
         GOAL_MSEC = 300,
@@ -47,11 +44,13 @@ static const Row rows[] = {
         { "group", 10 },     { "group", 100 },     { "group", 1000 },     { "group", GOAL_ENDPOINTS / 2 },
 };
 
-typedef struct Arguments {
-        const char *daemon;
-        const char *folder;
-        bool check;
-} Arguments;
+static const char usage[] = "Usage: comeback --daemon PATH [OPTION...]\n"
+                            "Measure how soon a reuseportd is back that was killed.\n"
+                            "\n"
+                            "      --daemon=PATH      the reuseportd to measure\n"
+                            "      --check            fail when the goal is missed\n"
+                            "  -h, --help             print this\n"
+                            "Exits with 77 where it is not allowed to make a network of its own.\n";
 
 /* What came back, as the broker itself says. */
 static int status_check(const char *text, size_t n) {
@@ -118,7 +117,8 @@ static int kill_once(const Store *store, size_t n, Samples *ready, Samples *answ
         return 0;
 }
 
-static int row_run(const Arguments *arguments, const Row *row, Samples *ready, Samples *answered) {
+static int row_run(const char *daemon, const char *folder, const Row *row, Samples *ready,
+                   Samples *answered) {
         static const char config[] = "[Broker]\nSocketMode=0666\nMaxLeasesPerUser=100000\n"
                                      "[Rule bench]\nUser=*\nNetwork=*\nSharing=*\n";
         BrokerSettings settings = { .config = config, .uid = geteuid() };
@@ -126,7 +126,7 @@ static int row_run(const Arguments *arguments, const Row *row, Samples *ready, S
         Store store;
         int r;
 
-        r = store_start(arguments->daemon, arguments->folder, "broker", &settings, &store);
+        r = store_start(daemon, folder, "broker", &settings, &store);
         if (r == 0)
                 r = holders_start(store.program.path, row->sharing, row->n, &holders);
         for (int i = 0; r == 0 && i < RUNS; i++)
@@ -147,7 +147,7 @@ static void row_report(const Row *row, Samples *ready, Samples *answered, Report
                             GOAL_MSEC);
 }
 
-static int measure_rows(const Arguments *arguments, Report *report) {
+static int measure_rows(const char *daemon, const char *folder, Report *report) {
         report_note(report,
                     "Until the next broker is ready, and has answered, of %d runs.\n"
                     "%-10s %10s %10s %10s %10s\n%-10s %10s %10s %10s %10s",
@@ -161,7 +161,7 @@ static int measure_rows(const Arguments *arguments, Report *report) {
                 if (r == 0)
                         r = samples_init(&answered, RUNS);
                 if (r == 0)
-                        r = row_run(arguments, &rows[i], &ready, &answered);
+                        r = row_run(daemon, folder, &rows[i], &ready, &answered);
                 if (r == 0)
                         row_report(&rows[i], &ready, &answered, report);
                 samples_deinit(&ready);
@@ -172,60 +172,28 @@ static int measure_rows(const Arguments *arguments, Report *report) {
         return 0;
 }
 
-/* Inside. Returns the exit status. */
-static int measure(void *userdata) {
-        const Arguments *arguments = userdata;
-        char text[512];
-        Report *report;
-        bool met = false;
+static int measure(void *userdata, const char *folder, Report *report) {
+        const char *daemon = *(const char **)userdata;
         int r;
 
         /* Clients are other users. */
-        r = chmod(arguments->folder, 0711) < 0 ? error_origin(-errno) : 0;
+        r = chmod(folder, 0711) < 0 ? error_origin(-errno) : 0;
         if (r == 0)
-                r = report_new(false, &report);
-        if (r == 0) {
-                r = measure_rows(arguments, report);
-                if (r == 0)
-                        met = report_finish(report);
-                report_free(report);
-        }
-        fflush(stdout);
-        if (r < 0) {
-                fprintf(stderr, "comeback: %s\n", error_describe(text, sizeof(text)));
-                return EXIT_FAILURE;
-        }
-        return arguments->check && !met ? EXIT_FAILURE : EXIT_SUCCESS;
+                r = measure_rows(daemon, folder, report);
+        return r < 0 ? error_trace(r) : 0;
 }
 
 int main(int argc, char **argv) {
-        char folder[SCRATCH_PATH_MAX], text[512];
-        Arguments arguments = { .folder = folder, .check = argc == 3 && strcmp(argv[2], "--check") == 0 };
-        const char *reason;
-        int status, r;
+        const char *daemon = NULL;
+        Bench bench = { .measure = measure, .userdata = &daemon, .caged = true };
+        const Argument arguments[] = {
+                { "daemon", .text = &daemon, .mandatory = true },
+                { "check", .flag = &bench.check },
+        };
+        int r;
 
-        if (argc < 2 || argc > 3 || argv[1][0] == '-' || (argc == 3 && !arguments.check)) {
-                fputs("Usage: comeback DAEMON [--check]\n"
-                      "Measure how soon a reuseportd is back that was killed.\n"
-                      "--check fails when the goal is missed.\n",
-                      stderr);
-                return EXIT_FAILURE;
-        }
-        arguments.daemon = argv[1];
-        setvbuf(stdout, NULL, _IOLBF, 0);
-        interrupt_init();
-        r = scratch_new(folder);
-        if (r == 0) {
-                r = cage_run(measure, &arguments, &status, &reason);
-                scratch_remove(folder);
-        }
-        if (r < 0) {
-                fprintf(stderr, "comeback: %s\n", error_describe(text, sizeof(text)));
-                return EXIT_FAILURE;
-        }
-        if (r == CAGE_E_NOT_ALLOWED) {
-                printf("comeback: skipped: %s\n", reason);
-                return EXIT_SKIPPED;
-        }
-        return status;
+        r = arguments_parse(arguments, sizeof(arguments) / sizeof(*arguments), usage, argc, argv);
+        if (r != 0)
+                return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        return bench_run(&bench);
 }

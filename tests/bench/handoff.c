@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,12 +15,12 @@
 
 #include "proto/cleanup.h"
 #include "proto/error.h"
+#include "tests/bench/arguments.h"
+#include "tests/bench/bench.h"
 #include "tests/bench/cage.h"
 #include "tests/bench/cpu.h"
 #include "tests/bench/fan-in.h"
 #include "tests/bench/held.h"
-#include "tests/bench/interrupt.h"
-#include "tests/bench/report.h"
 #include "tests/bench/single.h"
 #include "tests/bench/stage.h"
 
@@ -32,18 +31,21 @@
 /* Where seven of ten ports are held, one that is not is the third or fourth that is looked at. */
 #define PORTS_SLOWER_MAX 1.40
 
-typedef struct Arguments {
+enum {
+        NUMBER_MAX = 10 * 1000 * 1000,
+        CPU_FIRST = NUMBER_MAX + 1,
+};
+
+typedef struct Order {
         const char *daemon;
-        int cpu;
+        size_t cpu;
         size_t iterations;
         size_t calls;
         size_t leases;
         size_t sockets;
         size_t ports;
         bool kept;
-        bool json;
-        bool check;
-} Arguments;
+} Order;
 
 static const char usage[] =
         "Usage: handoff --daemon PATH [OPTION...]\n"
@@ -61,93 +63,26 @@ static const char usage[] =
         "      --check            fail when a goal is missed\n"
         "  -h, --help             print this\n";
 
-/* Returns 0 or -EINVAL. */
-static int number_parse(const char *text, size_t min, size_t *ret) {
-        unsigned long long value;
-        char *end;
+/* As arguments_parse(). */
+static int order_parse(Order *order, Bench *bench, int argc, char **argv) {
+        const Argument arguments[] = {
+                { "daemon", .text = &order->daemon, .mandatory = true },
+                { "cpu", .number = &order->cpu, .min = 0, .max = NUMBER_MAX },
+                { "iterations", .number = &order->iterations, .min = CONTEST_ROUNDS, .max = NUMBER_MAX },
+                { "calls", .number = &order->calls, .min = FAN_IN_CLIENTS, .max = NUMBER_MAX },
+                { "leases", .number = &order->leases, .min = HELD_FEW + 1, .max = NUMBER_MAX },
+                { "sockets", .number = &order->sockets, .min = HELD_FEW + 1, .max = NUMBER_MAX },
+                { "ports", .number = &order->ports, .min = HELD_FEW + 1, .max = NUMBER_MAX },
+                { "kept", .flag = &order->kept },
+                { "json", .flag = &bench->json },
+                { "check", .flag = &bench->check },
+        };
 
-        errno = 0;
-        value = strtoull(text, &end, 10);
-        if (errno != 0 || *text < '0' || *text > '9' || *end || value < min ||
-            value > 10 * 1000 * 1000) {
-                fprintf(stderr, "handoff: \"%s\" is not a number from %zu to 10000000\n", text, min);
-                return -EINVAL;
-        }
-        *ret = (size_t)value;
-        return 0;
-}
-
-enum { DAEMON = 256, CPU, ITERATIONS, CALLS, LEASES, SOCKETS, PORTS, KEPT, JSON, CHECK };
-static const struct option options[] = {
-        { "daemon", required_argument, NULL, DAEMON },
-        { "cpu", required_argument, NULL, CPU },
-        { "iterations", required_argument, NULL, ITERATIONS },
-        { "calls", required_argument, NULL, CALLS },
-        { "leases", required_argument, NULL, LEASES },
-        { "sockets", required_argument, NULL, SOCKETS },
-        { "ports", required_argument, NULL, PORTS },
-        { "kept", no_argument, NULL, KEPT },
-        { "json", no_argument, NULL, JSON },
-        { "check", no_argument, NULL, CHECK },
-        { "help", no_argument, NULL, 'h' },
-        { 0 },
-};
-
-/* Returns 0, 1 when only help was asked for, or -EINVAL. */
-static int arguments_parse(Arguments *arguments, int argc, char **argv) {
-        size_t cpu;
-        int c, r = 0;
-
-        while (r == 0 && (c = getopt_long(argc, argv, "h", options, NULL)) >= 0) {
-                switch (c) {
-                case DAEMON:
-                        arguments->daemon = optarg;
-                        break;
-                case CPU:
-                        r = number_parse(optarg, 0, &cpu);
-                        if (r == 0)
-                                arguments->cpu = (int)cpu;
-                        break;
-                case ITERATIONS:
-                        r = number_parse(optarg, CONTEST_ROUNDS, &arguments->iterations);
-                        break;
-                case CALLS:
-                        r = number_parse(optarg, FAN_IN_CLIENTS, &arguments->calls);
-                        break;
-                case LEASES:
-                        r = number_parse(optarg, HELD_FEW + 1, &arguments->leases);
-                        break;
-                case SOCKETS:
-                        r = number_parse(optarg, HELD_FEW + 1, &arguments->sockets);
-                        break;
-                case PORTS:
-                        r = number_parse(optarg, HELD_FEW + 1, &arguments->ports);
-                        break;
-                case KEPT:
-                        arguments->kept = true;
-                        break;
-                case JSON:
-                        arguments->json = true;
-                        break;
-                case CHECK:
-                        arguments->check = true;
-                        break;
-                case 'h':
-                        fputs(usage, stdout);
-                        return 1;
-                default:
-                        return -EINVAL;
-                }
-        }
-        if (r == 0 && (!arguments->daemon || optind < argc)) {
-                fputs(usage, stderr);
-                return -EINVAL;
-        }
-        return r;
+        return arguments_parse(arguments, sizeof(arguments) / sizeof(*arguments), usage, argc, argv);
 }
 
 /* The load runs beside the server, where there is a second CPU for it. */
-static int many_clients(Stage *stage, const Arguments *arguments, int cpu, int other, Report *report) {
+static int many_clients(Stage *stage, const Order *order, int cpu, int other, Report *report) {
         double floor, broker;
         int r;
 
@@ -159,7 +94,7 @@ static int many_clients(Stage *stage, const Arguments *arguments, int cpu, int o
         r = cpu_pin(other);
         if (r == 0)
                 r = fan_in_measure(stage->floor_path, stage->broker.path, stage->shared.address,
-                                   arguments->calls, &floor, &broker);
+                                   order->calls, &floor, &broker);
         if (r == 0)
                 r = cpu_pin(cpu);
         if (r < 0)
@@ -191,125 +126,123 @@ static int narrow_ports(size_t n) {
         return 0;
 }
 
+typedef struct Held {
+        HeldKind kind;
+        const char *key, *title, *bytes, *what;
+} Held;
+
+static void held_report(const Held *held, Contest *contest, double bytes, Report *report) {
+        Samples *few = &contest_find(contest, HELD_NAME_FEW)->acquired;
+        Samples *many = &contest_find(contest, HELD_NAME_MANY)->acquired;
+        char title[128];
+
+        report_contest(report, contest);
+        snprintf(title, sizeof(title), "the broker's memory for each %s held, of %zu", held->what,
+                 held->kind.n);
+        report_figure(report, held->bytes, title, bytes, "bytes");
+        report_goal(report, title, bytes, GOAL_BELOW, HELD_BYTES_BELOW);
+        snprintf(title, sizeof(title), "Acquire with %zu %ss held, p50, times Acquire with %d",
+                 held->kind.n, held->what, HELD_FEW);
+        report_goal(report, title, samples_percentile(many, 50) / samples_percentile(few, 50),
+                    GOAL_AT_MOST, held->kind.any_port ? PORTS_SLOWER_MAX : HELD_SLOWER_MAX);
+}
+
 /* Many leases of few sockets; about as many sockets as one user may have of a broker with 20 000
  * descriptors: half of three quarters; and most of the ports that there are to choose from. */
-static int many_held(const Arguments *arguments, const char *folder, Report *report) {
-        const struct {
-                HeldKind kind;
-                const char *key, *title, *bytes, *what;
-        } kinds[] = {
-                { { "shared", false, arguments->leases },
-                  "heldLeases",
-                  "\nOne lease more of a shared socket, with 10 leases held and with many.",
-                  "bytesPerLease",
-                  "lease" },
-                { { "exclusive", false, arguments->sockets },
-                  "heldSockets",
-                  "\nOne socket more, with 10 sockets held and with many.",
-                  "bytesPerSocket",
-                  "socket" },
-                { { "exclusive", true, arguments->ports },
-                  "heldPorts",
-                  "\nOne port more of the broker's choice, with 10 held and with many.",
-                  "bytesPerPort",
-                  "port" },
+static int many_held(const Order *order, const char *folder, Report *report) {
+        const Held kinds[] = {
+                {
+                        .kind = { "shared", false, order->leases },
+                        .key = "heldLeases",
+                        .title = "\nOne lease more of a shared socket, with 10 leases held and with "
+                                 "many.",
+                        .bytes = "bytesPerLease",
+                        .what = "lease",
+                },
+                {
+                        .kind = { "exclusive", false, order->sockets },
+                        .key = "heldSockets",
+                        .title = "\nOne socket more, with 10 sockets held and with many.",
+                        .bytes = "bytesPerSocket",
+                        .what = "socket",
+                },
+                {
+                        .kind = { "exclusive", true, order->ports },
+                        .key = "heldPorts",
+                        .title = "\nOne port more of the broker's choice, with 10 held and with many.",
+                        .bytes = "bytesPerPort",
+                        .what = "port",
+                },
         };
 
         for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
-                Contest contest = { .key = kinds[i].key, .title = kinds[i].title };
-                char title[128];
+                const Held *held = &kinds[i];
+                Contest contest = { .key = held->key, .title = held->title };
                 double bytes;
                 int r = 0;
 
-                if (kinds[i].kind.any_port)
-                        r = narrow_ports(kinds[i].kind.n);
+                if (held->kind.any_port)
+                        r = narrow_ports(held->kind.n);
                 if (r == CAGE_E_NOT_ALLOWED) {
-                        report_note(report, "Ports of the broker's choice are not measured: that takes root.");
+                        report_note(report,
+                                    "Ports of the broker's choice are not measured: that takes root.");
                         continue;
                 }
                 if (r == 0)
-                        r = held_measure(arguments->daemon, folder, &kinds[i].kind, arguments->iterations,
-                                 &contest, &bytes);
+                        r = held_measure(order->daemon, folder, &held->kind, order->iterations, &contest,
+                                         &bytes);
                 if (r < 0)
                         return error_trace(r);
-                report_contest(report, &contest);
-                snprintf(title, sizeof(title), "the broker's memory for each %s held, of %zu",
-                         kinds[i].what, kinds[i].kind.n);
-                report_figure(report, kinds[i].bytes, title, bytes, "bytes");
-                report_goal(report, title, bytes, GOAL_BELOW, HELD_BYTES_BELOW);
-                snprintf(title, sizeof(title), "Acquire with %zu %ss held, p50, times Acquire with %d",
-                         kinds[i].kind.n, kinds[i].what, HELD_FEW);
-                report_goal(
-                        report, title,
-                        samples_percentile(&contest_find(&contest, HELD_NAME_MANY)->acquired, 50) /
-                                samples_percentile(&contest_find(&contest, HELD_NAME_FEW)->acquired, 50),
-                        GOAL_AT_MOST, kinds[i].kind.any_port ? PORTS_SLOWER_MAX : HELD_SLOWER_MAX);
+                held_report(held, &contest, bytes, report);
                 contest_deinit(&contest);
         }
         return 0;
 }
 
-static int measure(const Arguments *arguments, const char *folder, Report *report) {
+static int measure(void *userdata, const char *folder, Report *report) {
+        const Order *order = userdata;
         int cpu, other, r;
         Stage stage;
 
-        r = cpu_choose(arguments->cpu, &cpu, &other);
+        r = cpu_choose(order->cpu == CPU_FIRST ? -1 : (int)order->cpu, &cpu, &other);
         if (r == -EINVAL)
-                fprintf(stderr, "handoff: this process may not run on CPU %d\n", arguments->cpu);
+                fprintf(stderr, "handoff: this process may not run on CPU %zu\n", order->cpu);
         if (r == 0)
                 r = cpu_pin(cpu);
         if (r < 0)
                 return error_trace(r);
-        report_note(report, "Both ends on CPU %d, %zu hand-overs each.", cpu, arguments->iterations);
-        r = stage_init(&stage, arguments->daemon, folder, arguments->kept);
+        report_note(report, "Both ends on CPU %d, %zu hand-overs each.", cpu, order->iterations);
+        r = stage_init(&stage, order->daemon, folder, order->kept);
         if (r == 0)
-                r = single_measure(&stage, arguments->iterations, report);
+                r = single_measure(&stage, order->iterations, report);
         if (r == 0)
-                r = many_clients(&stage, arguments, cpu, other, report);
+                r = many_clients(&stage, order, cpu, other, report);
         stage_deinit(&stage);
         if (r == 0)
-                r = many_held(arguments, folder, report);
+                r = many_held(order, folder, report);
         return r < 0 ? error_trace(r) : 0;
 }
 
 int main(int argc, char **argv) {
-        Arguments arguments = {
-                .cpu = -1,
+        Order order = {
+                .cpu = CPU_FIRST,
                 .iterations = 20000,
                 .calls = 200000,
                 .leases = 100000,
                 .sockets = 7000,
                 .ports = 7000,
         };
-        char folder[SCRATCH_PATH_MAX], text[512];
+        Bench bench = { .measure = measure, .userdata = &order };
         struct rlimit limit;
-        Report *report;
-        bool met = false;
         int r;
 
-        r = arguments_parse(&arguments, argc, argv);
+        r = order_parse(&order, &bench, argc, argv);
         if (r != 0)
                 return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
-        interrupt_init();
         /* The broker inherits this. */
         if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
                 limit.rlim_cur = limit.rlim_max;
                 setrlimit(RLIMIT_NOFILE, &limit);
         }
-        r = report_new(arguments.json, &report);
-        if (r == 0) {
-                r = scratch_new(folder);
-                if (r == 0) {
-                        r = measure(&arguments, folder, report);
-                        scratch_remove(folder);
-                }
-                if (r == 0)
-                        met = report_finish(report);
-                report_free(report);
-        }
-        if (r < 0) {
-                fprintf(stderr, "handoff: %s\n", error_describe(text, sizeof(text)));
-                return EXIT_FAILURE;
-        }
-        return arguments.check && !met ? EXIT_FAILURE : EXIT_SUCCESS;
+        return bench_run(&bench);
 }

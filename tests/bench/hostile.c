@@ -7,7 +7,6 @@
  */
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
 #include <unistd.h>
 
 #include "proto/error.h"
+#include "tests/bench/arguments.h"
 #include "tests/bench/cage.h"
 #include "tests/bench/hostile-table.h"
 #include "tests/bench/interrupt.h"
@@ -48,67 +48,21 @@ static const char usage[] =
         "Not as root, all have one user: what is limited for each user then hits the\n"
         "honest client as well, and what is missed by that says nothing.\n";
 
-/* Returns 0 or -EINVAL. */
-static int seconds_parse(const char *text, unsigned *ret) {
-        unsigned long value;
-        char *end;
-
-        errno = 0;
-        value = strtoul(text, &end, 10);
-        if (errno != 0 || *text < '0' || *text > '9' || *end || value < 1 || value > SECONDS_MAX) {
-                fprintf(stderr, "hostile: \"%s\" is not a number from 1 to %d\n", text, SECONDS_MAX);
-                return -EINVAL;
-        }
-        *ret = (unsigned)value;
-        return 0;
-}
-
-/* Returns 0, 1 when only help was asked for, or -EINVAL. */
-static int arguments_parse(Arguments *arguments, int argc, char **argv) {
-        enum { DAEMON = 256, SECONDS_EACH, ONLY, MARKDOWN, NO_FIGURES, CHECK };
-        static const struct option options[] = {
-                { "daemon", required_argument, NULL, DAEMON },
-                { "seconds", required_argument, NULL, SECONDS_EACH },
-                { "only", required_argument, NULL, ONLY },
-                { "markdown", no_argument, NULL, MARKDOWN },
-                { "no-figures", no_argument, NULL, NO_FIGURES },
-                { "check", no_argument, NULL, CHECK },
-                { "help", no_argument, NULL, 'h' },
-                { 0 },
+/* As arguments_parse(). */
+static int order_parse(Arguments *ret, int argc, char **argv) {
+        size_t seconds = SECONDS;
+        const Argument arguments[] = {
+                { "daemon", .text = &ret->order.daemon, .mandatory = true },
+                { "seconds", .number = &seconds, .min = 1, .max = SECONDS_MAX },
+                { "only", .text = &ret->only },
+                { "markdown", .flag = &ret->markdown },
+                { "no-figures", .flag = &ret->no_figures },
+                { "check", .flag = &ret->check },
         };
-        int c, r = 0;
+        int r;
 
-        while (r == 0 && (c = getopt_long(argc, argv, "h", options, NULL)) >= 0) {
-                switch (c) {
-                case DAEMON:
-                        arguments->order.daemon = optarg;
-                        break;
-                case SECONDS_EACH:
-                        r = seconds_parse(optarg, &arguments->order.seconds);
-                        break;
-                case ONLY:
-                        arguments->only = optarg;
-                        break;
-                case MARKDOWN:
-                        arguments->markdown = true;
-                        break;
-                case NO_FIGURES:
-                        arguments->no_figures = true;
-                        break;
-                case CHECK:
-                        arguments->check = true;
-                        break;
-                case 'h':
-                        fputs(usage, stdout);
-                        return 1;
-                default:
-                        return -EINVAL;
-                }
-        }
-        if (r == 0 && (!arguments->order.daemon || optind < argc)) {
-                fputs(usage, stderr);
-                return -EINVAL;
-        }
+        r = arguments_parse(arguments, sizeof(arguments) / sizeof(*arguments), usage, argc, argv);
+        ret->order.seconds = (unsigned)seconds;
         return r;
 }
 
@@ -217,12 +171,12 @@ static int shares_init(const Arguments *arguments, CpuShares *shares) {
 }
 
 int main(int argc, char **argv) {
-        Arguments arguments = { .order = { .seconds = SECONDS } };
+        Arguments arguments = { 0 };
         char folder[SCRATCH_PATH_MAX], text[512];
         const char *reason;
         int status, r;
 
-        r = arguments_parse(&arguments, argc, argv);
+        r = order_parse(&arguments, argc, argv);
         if (r != 0)
                 return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
         setvbuf(stdout, NULL, _IOLBF, 0);

@@ -164,6 +164,18 @@ static inline int kit_run(Broker *broker) {
         }
 }
 
+/* The client comes back once it may, and has its connection. */
+static inline void kit_await(Broker *broker) {
+        cr_assert(zero(int, kit_run(broker)));
+        broker_accept(broker);
+}
+
+/* The client hears this, and does what is to be done then. */
+static inline void kit_answer(Broker *broker, const char *text) {
+        broker_say(broker, text);
+        cr_assert(zero(int, client_settle(broker->client)));
+}
+
 /* What a handler saw of its answers: "0 -104 ..." */
 static inline int kit_see(reuse_client *client, reuse_reply *reply, void *userdata) {
         char *seen = userdata;
@@ -180,6 +192,17 @@ static inline void kit_expect_resume(Broker *broker) {
         const char *heard = kit_hear(broker);
 
         cr_assert(ne(ptr, strstr(heard, "\"io.reuseportd.Resume\""), NULL), "%s", heard);
+}
+
+static inline void kit_answer_resume(Broker *broker, const char *text) {
+        kit_expect_resume(broker);
+        kit_answer(broker, text);
+}
+
+/* The client comes back to the next broker, which answers its Resume. */
+static inline void kit_resume(Broker *broker, const char *text) {
+        kit_come_back(broker);
+        kit_answer_resume(broker, text);
 }
 
 #define KIT_RESUMED(lease) "{\"parameters\":{\"resumed\":[\"" lease "\"],\"lost\":[]}}"

@@ -28,11 +28,8 @@ Test(reconnect_calls, time_of_a_call_is_over_meanwhile) {
         /* That call alone has failed. */
         reuse_client_set_timeout(broker.client, REUSE_TIMEOUT_INFINITE);
         kit_listen_again(&broker);
-        cr_assert(zero(int, kit_run(&broker)));
-        broker_accept(&broker);
-        kit_expect_resume(&broker);
-        broker_say(&broker, KIT_RESUMED("l0"));
-        cr_assert(zero(int, client_settle(broker.client)));
+        kit_await(&broker);
+        kit_answer_resume(&broker, KIT_RESUMED("l0"));
         broker_say(&broker, "{}");
         cr_assert(zero(int, reuse_client_call(broker.client, "List", NULL, NULL, NULL)));
         kit_expect(&broker, LIST);
@@ -55,8 +52,7 @@ Test(reconnect_calls, calls_are_made_again_in_their_order) {
                                                     kit_see, seen)));
         kit_expect_resume(&broker);
         broker_expect_silence(&broker);
-        broker_say(&broker, KIT_RESUMED("l0"));
-        cr_assert(zero(int, client_settle(broker.client)));
+        kit_answer(&broker, KIT_RESUMED("l0"));
         cr_assert(zero(int, reuse_client_call_async(broker.client, "List", "{\"endpoint\":\"c\"}", 0,
                                                     kit_see, seen)));
         kit_expect(&broker, "{\"method\":\"io.reuseportd.List\",\"parameters\":{\"endpoint\":\"a\"}}");
@@ -68,8 +64,7 @@ Test(reconnect_calls, calls_are_made_again_in_their_order) {
                    "{\"error\":\"io.reuseportd.PolicyDenied\",\"parameters\":{\"reason\":\"\"}}");
         broker_say(&broker,
                    "{\"error\":\"io.reuseportd.NoSuchEndpoint\",\"parameters\":{\"endpoint\":\"\"}}");
-        broker_say(&broker, "{}");
-        cr_assert(zero(int, client_settle(broker.client)));
+        kit_answer(&broker, "{}");
         expect_text(seen, "0 -13 -2 0");
         kit_end(&broker, &notices);
 }
@@ -97,12 +92,10 @@ Test(reconnect_calls, calls_that_only_read_are_made_again) {
                 /* A refusal of the connection would be the answer to the first call. */
                 kit_expect(&broker, GET_INFO);
                 broker_expect_silence(&broker);
-                broker_say(&broker, "{}");
-                cr_assert(zero(int, client_settle(broker.client)));
+                kit_answer(&broker, "{}");
                 kit_expect(&broker, call);
                 expect_text(seen, "");
-                broker_say(&broker, "{}");
-                cr_assert(zero(int, client_settle(broker.client)));
+                kit_answer(&broker, "{}");
                 expect_text(seen, "0");
         }
         broker_end(&broker);
@@ -119,11 +112,9 @@ Test(reconnect_calls, hang_up_while_idle) {
         cr_assert(zero(int, client_settle(broker.client)));
         broker_accept(&broker);
         kit_expect(&broker, GET_INFO);
-        broker_say(&broker, "{}");
-        cr_assert(zero(int, client_settle(broker.client)));
+        kit_answer(&broker, "{}");
         kit_expect(&broker, LIST);
-        broker_say(&broker, "{}");
-        cr_assert(zero(int, client_settle(broker.client)));
+        kit_answer(&broker, "{}");
         expect_text(seen, "0");
         broker_end(&broker);
 }
@@ -148,11 +139,8 @@ Test(reconnect_calls, what_may_be_done_is_not_made_again) {
         cr_assert(zero(int, reuse_request_set_lifetime(request, "connection")));
         cr_assert(zero(int, reuse_client_acquire_async(broker.client, request, kit_see, seen)));
         broker_hang_up(&broker);
-        cr_assert(zero(int, kit_run(&broker)));
-        broker_accept(&broker);
-        kit_expect_resume(&broker);
-        broker_say(&broker, KIT_RESUMED("l0"));
-        cr_assert(zero(int, client_settle(broker.client)));
+        kit_await(&broker);
+        kit_answer_resume(&broker, KIT_RESUMED("l0"));
         kit_expect(&broker, "{\"method\":\"io.reuseportd.Acquire\",\"parameters\":{\"sockets\":[{"
                             "\"network\":\"tcp4\",\"address\":\"127.0.0.1:80\"}],\"lifetime\":"
                             "\"connection\"}}");
@@ -170,10 +158,7 @@ Test(reconnect_calls, call_that_the_broker_dies_of) {
         for (int i = 0; i < 3; i++) {
                 kit_hear(&broker);
                 expect_text(seen, "");
-                kit_come_back(&broker);
-                kit_expect_resume(&broker);
-                broker_say(&broker, KIT_RESUMED("l0"));
-                cr_assert(zero(int, client_settle(broker.client)));
+                kit_resume(&broker, KIT_RESUMED("l0"));
         }
         broker_expect_silence(&broker);
         expect_text(seen, "-104");
@@ -194,9 +179,7 @@ Test(reconnect_calls, hang_up_while_the_leases_are_settled) {
                         broker_hang_up(&broker);
         }
         cr_assert(zero(int, kit_run(&broker)));
-        kit_expect_resume(&broker);
-        broker_say(&broker, KIT_RESUMED("l0"));
-        cr_assert(zero(int, client_settle(broker.client)));
+        kit_answer_resume(&broker, KIT_RESUMED("l0"));
         expect_text(notices.text, "lost resumed:l0 back");
         kit_end(&broker, &notices);
 }
@@ -209,11 +192,8 @@ Test(reconnect_calls, full_broker_is_tried_again) {
         kit_come_back(&broker);
         broker_say(&broker, KIT_REFUSAL);
         broker_hang_up(&broker);
-        cr_assert(zero(int, kit_run(&broker)));
-        broker_accept(&broker);
-        kit_expect_resume(&broker);
-        broker_say(&broker, KIT_RESUMED("l0"));
-        cr_assert(zero(int, client_settle(broker.client)));
+        kit_await(&broker);
+        kit_answer_resume(&broker, KIT_RESUMED("l0"));
         expect_text(notices.text, "lost resumed:l0 back");
         kit_end(&broker, &notices);
 }
@@ -244,13 +224,11 @@ Test(reconnect_calls, watch_goes_on_with_an_overflow) {
                 /* A refusal of the connection would be the answer to the first call. */
                 kit_expect(&broker, GET_INFO);
                 broker_expect_silence(&broker);
-                broker_say(&broker, "{}");
-                cr_assert(zero(int, client_settle(broker.client)));
+                kit_answer(&broker, "{}");
                 kit_expect(&broker, WATCH);
                 cr_assert(ne(ptr, strstr(last, "\"overflow\""), NULL), "%s", last);
                 cr_assert(ne(ptr, strstr(last, "\"timeUsec\":"), NULL), "%s", last);
-                broker_say(&broker, "{\"parameters\":{\"event\":1},\"continues\":true}");
-                cr_assert(zero(int, client_settle(broker.client)));
+                kit_answer(&broker, "{\"parameters\":{\"event\":1},\"continues\":true}");
                 expect_text(last, "{\"event\":1}");
         }
         reuse_client_set_reconnect(broker.client, 0);

@@ -63,10 +63,7 @@ Test(reconnect_loop, handler_takes_itself_away) {
         broker_start(&broker);
         kit_hold(&broker);
         reuse_client_set_notice_handler(broker.client, drop_handler, &n);
-        kit_come_back(&broker);
-        kit_expect_resume(&broker);
-        broker_say(&broker, KIT_RESUMED("l0"));
-        cr_assert(zero(int, client_settle(broker.client)));
+        kit_resume(&broker, KIT_RESUMED("l0"));
         cr_assert(eq(int, n, 1));
         broker_end(&broker);
 }

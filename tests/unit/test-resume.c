@@ -66,10 +66,7 @@ Test(resume, socket_anew_that_is_none) {
         Broker broker;
 
         kit_start(&broker, &notices);
-        kit_come_back(&broker);
-        kit_expect_resume(&broker);
-        broker_say(&broker, KIT_LOST("l0"));
-        cr_assert(zero(int, client_settle(broker.client)));
+        kit_resume(&broker, KIT_LOST("l0"));
         broker_say(&broker, "{\"parameters\":{\"sockets\":[]}}");
         cr_assert(eq(int, client_settle(broker.client), -EPROTO));
         kit_end(&broker, &notices);
@@ -121,13 +118,9 @@ Test(resume, socket_anew_is_refused) {
                 Broker broker;
 
                 kit_start(&broker, &notices);
-                kit_come_back(&broker);
-                kit_expect_resume(&broker);
-                broker_say(&broker, losses[i]);
-                cr_assert(zero(int, client_settle(broker.client)));
+                kit_resume(&broker, losses[i]);
                 kit_expect(&broker, ACQUIRE(AT_8080));
-                broker_say(&broker, refusals[i].said);
-                cr_assert(zero(int, client_settle(broker.client)));
+                kit_answer(&broker, refusals[i].said);
                 expect_text(notices.text, refusals[i].told);
                 /* Nothing is held any more. */
                 broker_hang_up(&broker);
@@ -142,14 +135,10 @@ Test(resume, socket_anew_is_over_a_limit) {
         Broker broker;
 
         kit_start(&broker, &notices);
-        kit_come_back(&broker);
-        kit_expect_resume(&broker);
-        broker_say(&broker, KIT_LOST("l0"));
-        cr_assert(zero(int, client_settle(broker.client)));
+        kit_resume(&broker, KIT_LOST("l0"));
         kit_hear(&broker);
-        broker_say(&broker, "{\"error\":\"io.reuseportd.QuotaExceeded\",\"parameters\":{\"resource\":"
+        kit_answer(&broker, "{\"error\":\"io.reuseportd.QuotaExceeded\",\"parameters\":{\"resource\":"
                             "\"leases\",\"limit\":4}}");
-        cr_assert(zero(int, client_settle(broker.client)));
         expect_text(notices.text, "lost gone:l0=EDQUOT back");
         kit_end(&broker, &notices);
 }
@@ -167,10 +156,7 @@ Test(resume, what_was_asked_for_is_not_known) {
         kit_say_acquired(&broker, (const char *const[]){ "l7" }, 1, fd);
         close(fd);
         cr_assert(zero(int, client_settle(broker.client)));
-        kit_come_back(&broker);
-        kit_expect_resume(&broker);
-        broker_say(&broker, "{\"parameters\":{\"resumed\":[\"l0\"],\"lost\":[\"l7\"]}}");
-        cr_assert(zero(int, client_settle(broker.client)));
+        kit_resume(&broker, "{\"parameters\":{\"resumed\":[\"l0\"],\"lost\":[\"l7\"]}}");
         expect_text(notices.text, "lost resumed:l0 gone:l7=ENOENT back");
         kit_end(&broker, &notices);
 }
@@ -207,13 +193,9 @@ Test(resume, old_socket_was_in_the_way) {
 
         kit_start(&broker, &notices);
         open_sockets(&fd, 1);
-        kit_come_back(&broker);
-        kit_expect_resume(&broker);
-        broker_say(&broker, KIT_LOST("l0"));
-        cr_assert(zero(int, client_settle(broker.client)));
+        kit_resume(&broker, KIT_LOST("l0"));
         kit_expect(&broker, ACQUIRE(AT_8080));
-        broker_say(&broker, IN_USE);
-        cr_assert(zero(int, client_settle(broker.client)));
+        kit_answer(&broker, IN_USE);
         expect_text(notices.text, "lost close:l0");
         kit_expect(&broker, ACQUIRE(AT_8080));
         kit_say_acquired(&broker, (const char *const[]){ "l5" }, 1, fd);
@@ -230,10 +212,7 @@ Test(resume, socket_anew) {
 
         kit_start(&broker, &notices);
         open_sockets(&fd, 1);
-        kit_come_back(&broker);
-        kit_expect_resume(&broker);
-        broker_say(&broker, KIT_LOST("l0"));
-        cr_assert(zero(int, client_settle(broker.client)));
+        kit_resume(&broker, KIT_LOST("l0"));
         kit_expect(&broker, ACQUIRE(AT_8080));
         kit_say_acquired(&broker, (const char *const[]){ "l5" }, 1, fd);
         cr_assert(zero(int, client_settle(broker.client)));
@@ -246,8 +225,7 @@ Test(resume, socket_anew) {
         notices.text[0] = '\0';
         kit_come_back(&broker);
         cr_assert(ne(ptr, strstr(kit_hear(&broker), "[{\"lease\":\"l5\",\"cookie\":"), NULL));
-        broker_say(&broker, KIT_LOST("l5"));
-        cr_assert(zero(int, client_settle(broker.client)));
+        kit_answer(&broker, KIT_LOST("l5"));
         kit_expect(&broker, ACQUIRE(AT_8080));
         kit_say_acquired(&broker, (const char *const[]){ "l5" }, 1, fd);
         cr_assert(zero(int, client_settle(broker.client)));
@@ -264,18 +242,14 @@ Test(resume, socket_anew_that_nobody_takes) {
         kit_start(&broker, &notices);
         notices.leaves = true;
         open_sockets(&fd, 1);
-        kit_come_back(&broker);
-        kit_expect_resume(&broker);
-        broker_say(&broker, KIT_LOST("l0"));
-        cr_assert(zero(int, client_settle(broker.client)));
+        kit_resume(&broker, KIT_LOST("l0"));
         kit_expect(&broker, ACQUIRE(AT_8080));
         kit_say_acquired(&broker, (const char *const[]){ "l5" }, 1, fd);
         close(fd);
         cr_assert(zero(int, client_settle(broker.client)));
         kit_expect(&broker,
                    "{\"method\":\"io.reuseportd.Release\",\"parameters\":{\"leases\":[\"l5\"]}}");
-        broker_say(&broker, "{}");
-        cr_assert(zero(int, client_settle(broker.client)));
+        kit_answer(&broker, "{}");
         broker_hang_up(&broker);
         cr_assert(eq(int, client_settle(broker.client), -ECONNRESET));
         kit_end(&broker, &notices);
@@ -286,17 +260,11 @@ Test(resume, hang_up_before_the_socket_anew) {
         Broker broker;
 
         kit_start(&broker, &notices);
-        kit_come_back(&broker);
-        kit_expect_resume(&broker);
-        broker_say(&broker, KIT_LOST("l0"));
-        cr_assert(zero(int, client_settle(broker.client)));
+        kit_resume(&broker, KIT_LOST("l0"));
         kit_expect(&broker, ACQUIRE(AT_8080));
         broker_hang_up(&broker);
-        cr_assert(zero(int, kit_run(&broker)));
-        broker_accept(&broker);
-        kit_expect_resume(&broker);
-        broker_say(&broker, KIT_RESUMED("l0"));
-        cr_assert(zero(int, client_settle(broker.client)));
+        kit_await(&broker);
+        kit_answer_resume(&broker, KIT_RESUMED("l0"));
         expect_text(notices.text, "lost resumed:l0 back");
         kit_end(&broker, &notices);
 }
@@ -325,13 +293,9 @@ Test(resume, socket_anew_is_as_the_old_one_was) {
         cr_assert(zero(int, reuse_client_drain(broker.client, draining, 1, NULL)));
 
         open_sockets(&fd, 1);
-        kit_come_back(&broker);
-        kit_expect_resume(&broker);
-        broker_say(&broker, KIT_RESUMED("l0"));
-        cr_assert(zero(int, client_settle(broker.client)));
+        kit_resume(&broker, KIT_RESUMED("l0"));
         cr_assert(ne(ptr, strstr(kit_hear(&broker), "\"lifetime\":\"process\""), NULL));
-        broker_say(&broker, "{\"parameters\":{\"resumed\":[],\"lost\":[\"l1\",\"l2\",\"l3\"]}}");
-        cr_assert(zero(int, client_settle(broker.client)));
+        kit_answer(&broker, "{\"parameters\":{\"resumed\":[],\"lost\":[\"l1\",\"l2\",\"l3\"]}}");
         kit_expect(&broker,
                    "{\"method\":\"io.reuseportd.Acquire\",\"parameters\":{\"sockets\":[{" AT_8080
                    ",\"weight\":3,\"options\":{\"backlog\":7}}],\"lifetime\":\"process\"}}");
@@ -366,13 +330,11 @@ Test(resume, process_and_connection_apart) {
         cr_assert(ne(ptr, strstr(heard, "\"l2\""), NULL));
         cr_assert(eq(ptr, strstr(heard, "lifetime"), NULL));
         broker_expect_silence(&broker);
-        broker_say(&broker, "{\"parameters\":{\"resumed\":[\"l2\",\"l0\"],\"lost\":[]}}");
-        cr_assert(zero(int, client_settle(broker.client)));
+        kit_answer(&broker, "{\"parameters\":{\"resumed\":[\"l2\",\"l0\"],\"lost\":[]}}");
         heard = kit_hear(&broker);
         cr_assert(ne(ptr, strstr(heard, "[{\"lease\":\"l1\","), NULL), "%s", heard);
         cr_assert(ne(ptr, strstr(heard, "}],\"lifetime\":\"process\""), NULL), "%s", heard);
-        broker_say(&broker, KIT_RESUMED("l1"));
-        cr_assert(zero(int, client_settle(broker.client)));
+        kit_answer(&broker, KIT_RESUMED("l1"));
         expect_text(notices.text, "lost resumed:l2 resumed:l0 resumed:l1 back");
         kit_end(&broker, &notices);
 }
@@ -420,14 +382,10 @@ Test(resume, release_under_way) {
                                                     "{\"leases\":[\"l0\",\"l1\",\"other\"]}", 0, kit_see,
                                                     seen)));
         kit_hear(&broker);
-        kit_come_back(&broker);
-        kit_expect_resume(&broker);
-        broker_say(&broker, "{\"parameters\":{\"resumed\":[\"l1\",\"l2\"],\"lost\":[\"l0\"]}}");
-        cr_assert(zero(int, client_settle(broker.client)));
+        kit_resume(&broker, "{\"parameters\":{\"resumed\":[\"l1\",\"l2\"],\"lost\":[\"l0\"]}}");
         kit_expect(&broker, "{\"method\":\"io.reuseportd.Release\",\"parameters\":{\"leases\":[\"l1\","
                             "\"other\"]}}");
-        broker_say(&broker, "{}");
-        cr_assert(zero(int, client_settle(broker.client)));
+        kit_answer(&broker, "{}");
         expect_text(seen, "0");
         expect_text(notices.text, "lost resumed:l1 resumed:l2 back");
         kit_end(&broker, &notices);
@@ -442,13 +400,9 @@ Test(resume, release_under_way_was_done) {
         cr_assert(zero(int, reuse_client_call_async(broker.client, "Release", "{\"leases\":[\"l0\"]}", 0,
                                                     kit_see, seen)));
         kit_hear(&broker);
-        kit_come_back(&broker);
-        kit_expect_resume(&broker);
-        broker_say(&broker, KIT_LOST("l0"));
-        cr_assert(zero(int, client_settle(broker.client)));
+        kit_resume(&broker, KIT_LOST("l0"));
         kit_expect(&broker, "{\"method\":\"io.reuseportd.Release\",\"parameters\":{\"leases\":[]}}");
-        broker_say(&broker, "{}");
-        cr_assert(zero(int, client_settle(broker.client)));
+        kit_answer(&broker, "{}");
         expect_text(seen, "0");
         broker_end(&broker);
 }
@@ -534,8 +488,7 @@ Test(resume, hang_up_between_two_of_many_calls) {
         cr_assert(zero(int, client_settle(broker.client)));
         kit_hear(&broker);
         broker_hang_up(&broker);
-        cr_assert(zero(int, kit_run(&broker)));
-        broker_accept(&broker);
+        kit_await(&broker);
         /* This broker knows nothing of what the other was told; the program does. */
         for (size_t done = 0; done < MANY + 1;) {
                 done += resume_all(&broker);
@@ -560,10 +513,7 @@ Test(resume, acquired_by_text) {
         kit_hear(&broker);
         kit_say_acquired(&broker, (const char *const[]){ "l7" }, 1, fd);
         cr_assert(zero(int, client_settle(broker.client)));
-        kit_come_back(&broker);
-        kit_expect_resume(&broker);
-        broker_say(&broker, "{\"parameters\":{\"resumed\":[\"l0\"],\"lost\":[\"l7\"]}}");
-        cr_assert(zero(int, client_settle(broker.client)));
+        kit_resume(&broker, "{\"parameters\":{\"resumed\":[\"l0\"],\"lost\":[\"l7\"]}}");
         kit_expect(&broker, ACQUIRE(AT_8080 ",\"name\":\"web\""));
         kit_say_acquired(&broker, (const char *const[]){ "l8" }, 1, fd);
         cr_assert(zero(int, client_settle(broker.client)));

@@ -6,6 +6,10 @@
 
 TestSuite(policy_reasons, .timeout = 10);
 
+#define TCP "tcp4 127.0.0.1:80 (group)"
+#define NOTHING_GIVES(socket) "no rule gives uid 60001 " socket "; "
+#define NEAREST(socket) NOTHING_GIVES(socket) "nearest: rule \"r\" (test.conf:1): "
+
 Test(policy_reasons, reasons) {
         static const struct {
                 const char *lines, *network, *address;
@@ -13,46 +17,32 @@ Test(policy_reasons, reasons) {
                 const char *reason;
         } rows[] = {
                 { "User=60001\nPort=8080", "tcp4", "127.0.0.1:80", 0,
-                  "no rule gives uid 60001 tcp4 127.0.0.1:80 (group); nearest: rule \"r\" "
-                  "(test.conf:1): its Port= does not cover 80" },
+                  NEAREST(TCP) "its Port= does not cover 80" },
                 { "User=60001\nSharing=shared\nAddress=::1", "tcp4", "127.0.0.1:80", 0,
-                  "no rule gives uid 60001 tcp4 127.0.0.1:80 (group); nearest: rule \"r\" "
-                  "(test.conf:1): its Address= does not cover this address, its Sharing= does not cover "
-                  "group" },
+                  NEAREST(TCP) "its Address= does not cover this address, its Sharing= does not cover "
+                               "group" },
                 { "User=60001\nNetwork=udp", "tcp4", "127.0.0.1:80", 0,
-                  "no rule gives uid 60001 tcp4 127.0.0.1:80 (group); nearest: rule \"r\" "
-                  "(test.conf:1): its Network= does not cover tcp4" },
+                  NEAREST(TCP) "its Network= does not cover tcp4" },
                 { "User=60001\nPath=/run/x", "tcp4", "127.0.0.1:80", 0,
-                  "no rule gives uid 60001 tcp4 127.0.0.1:80 (group); nearest: rule \"r\" "
-                  "(test.conf:1): it covers UNIX sockets only" },
+                  NEAREST(TCP) "it covers UNIX sockets only" },
                 { "User=60001\nPort=80", "unix", "@x", 0,
-                  "no rule gives uid 60001 unix @x (group); nearest: rule \"r\" (test.conf:1): it "
-                  "covers IP sockets only" },
+                  NEAREST("unix @x (group)") "it covers IP sockets only" },
                 { "User=60001\nPath=/run/x", "unix", "@x", 0,
-                  "no rule gives uid 60001 unix @x (group); nearest: rule \"r\" (test.conf:1): its "
-                  "Path= does not cover this path" },
+                  NEAREST("unix @x (group)") "its Path= does not cover this path" },
                 { "User=60001\nOptions=mark", "tcp4", "127.0.0.1:80",
-                  POLICY_RIGHT_MARK | POLICY_RIGHT_RAW,
-                  "no rule gives uid 60001 tcp4 127.0.0.1:80 (group); nearest: rule \"r\" "
-                  "(test.conf:1): its Options= does not give raw" },
-                { "User=0", "tcp4", "127.0.0.1:80", 0,
-                  "no rule gives uid 60001 tcp4 127.0.0.1:80 (group); nearest: rule \"r\" "
-                  "(test.conf:1): it is for other users and groups" },
+                  POLICY_RIGHT_MARK | POLICY_RIGHT_RAW, NEAREST(TCP) "its Options= does not give raw" },
+                { "User=0", "tcp4", "127.0.0.1:80", 0, NEAREST(TCP) "it is for other users and groups" },
                 { "User=*\nAllow=no", "tcp4", "127.0.0.1:80", 0,
-                  "rule \"r\" (test.conf:1) refuses uid 60001 tcp4 127.0.0.1:80 (group)" },
+                  "rule \"r\" (test.conf:1) refuses uid 60001 " TCP },
                 { "Unit=a.service", "tcp4", "127.0.0.1:80", 0,
-                  "no rule gives uid 60001 tcp4 127.0.0.1:80 (group); nearest: rule \"r\" "
-                  "(test.conf:1): it is for a unit, and whose this client is is not known" },
+                  NEAREST(TCP) "it is for a unit, and whose this client is is not known" },
                 { "Label=x\nPort=81", "tcp4", "127.0.0.1:80", 0,
-                  "no rule gives uid 60001 tcp4 127.0.0.1:80 (group); nearest: rule \"r\" "
-                  "(test.conf:1): its Port= does not cover 80, it is for a security label, and this "
-                  "client has none" },
+                  NEAREST(TCP) "its Port= does not cover 80, it is for a security label, and this "
+                               "client has none" },
                 { "User=*\nObserve=yes", "tcp4", "127.0.0.1:80", 0,
-                  "no rule gives uid 60001 tcp4 127.0.0.1:80 (group); nearest: rule \"r\" "
-                  "(test.conf:1): it only lets people look" },
+                  NEAREST(TCP) "it only lets people look" },
                 { "User=0\nAllow=no", "tcp4", "127.0.0.1:80", 0,
-                  "no rule gives uid 60001 tcp4 127.0.0.1:80 (group); there is no rule that gives "
-                  "anything" },
+                  NOTHING_GIVES(TCP) "there is no rule that gives anything" },
         };
 
         for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {

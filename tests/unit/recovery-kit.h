@@ -259,3 +259,30 @@ static inline int kit_other_listener(void) {
 
         return kit_socket(&address, SHARING_EXCLUSIVE, &bound);
 }
+
+/* What the first broker gives in the place @i. */
+static inline Lease *testament_acquire(Kit *kit, Testament *left, size_t i, const char *network,
+                                       Sharing sharing) {
+        const char *text = strcmp(network, "unix") == 0 ? "@test-recovery" : "127.0.0.1:0";
+        Lease *lease;
+
+        kit->told[0] = '\0';
+        lease = kit_acquire(kit, network, text, sharing, KIT_RETAIN_USEC);
+        testament_note(left, i, lease);
+        return lease;
+}
+
+/* What is in the first broker. */
+static inline void scene_live_with_one(Kit *kit, Testament *left) {
+        testament_acquire(kit, left, 0, "tcp4", SHARING_EXCLUSIVE);
+}
+
+static inline void scene_live_with_two(Kit *kit, Testament *left) {
+        testament_acquire(kit, left, 0, "tcp4", SHARING_EXCLUSIVE);
+        testament_acquire(kit, left, 1, "udp4", SHARING_EXCLUSIVE);
+        cr_assert(zero(int,
+                       endpoint_rename(endpoint_find(&kit->services.endpoints, left->address[0]), "a")));
+        endpoint_find(&kit->services.endpoints, left->address[1])->tenant = tenant_of("other", 0);
+        cr_assert(zero(int,
+                       endpoint_rename(endpoint_find(&kit->services.endpoints, left->address[1]), "a")));
+}

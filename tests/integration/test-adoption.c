@@ -2,29 +2,11 @@
 
 /* The one who adopts a parked socket may want it otherwise than the one before. */
 
-#include "tests/integration/acquire-kit.h"
+#include "tests/integration/parking-kit.h"
 
 TestSuite(adoption, .timeout = 60);
 
 #define ADOPTION_CONFIG "[Broker]\nRetainSec=1h\n[Rule all]\nUser=*\nOptions=*\n"
-
-typedef struct Scene {
-        Kit kit;
-        int control;
-        int watch;
-} Scene;
-
-static void scene_open(Scene *scene) {
-        kit_start(&scene->kit, ADOPTION_CONFIG);
-        scene->control = harness_connect(&scene->kit.harness);
-        scene->watch = kit_watch(&scene->kit, scene->control);
-}
-
-static void scene_close(Scene *scene) {
-        close(scene->control);
-        close(scene->watch);
-        kit_stop(&scene->kit);
-}
 
 static KitSocket acquire_and_hang_up(Scene *scene, const char *network, const char *address,
                                      const char *more) {
@@ -60,7 +42,7 @@ Test(adoption, option_that_the_kernel_refuses) {
         Scene scene;
         KitSocket held, next;
 
-        scene_open(&scene);
+        scene_open(&scene, ADOPTION_CONFIG);
         held = acquire_and_hang_up(&scene, "tcp4", "127.0.0.1:0", "");
         json_decref(kit_refused(scene.control, "OptionInvalid",
                                 "{'network':'tcp4','address':'%s','options':{'congestion':'none-such'}}",
@@ -91,7 +73,7 @@ Test(adoption, options_that_the_kernel_refuses_half_way) {
         };
         Scene scene;
 
-        scene_open(&scene);
+        scene_open(&scene, ADOPTION_CONFIG);
         for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
                 KitSocket held, next;
                 int before;
@@ -118,7 +100,7 @@ Test(adoption, name_of_another_endpoint) {
         Scene scene;
         KitSocket named, held, next;
 
-        scene_open(&scene);
+        scene_open(&scene, ADOPTION_CONFIG);
         named = kit_acquire(scene.control, "{'network':'tcp4','address':'127.0.0.1:0','name':'web'}");
         held = acquire_and_hang_up(&scene, "tcp4", "127.0.0.1:0", "");
         json_decref(kit_refused(scene.control, "OptionConflict",
@@ -137,7 +119,7 @@ Test(adoption, other_options) {
         Scene scene;
         KitSocket held, next;
 
-        scene_open(&scene);
+        scene_open(&scene, ADOPTION_CONFIG);
         held = acquire_and_hang_up(&scene, "tcp4", "127.0.0.1:0",
                                    ",'options':{'timeToLive':9,'backlog':5}");
         next = adopt(&scene, &held, ",'options':{'timeToLive':10,'backlog':6,'keepAlive':true}");
@@ -172,7 +154,7 @@ Test(adoption, same_options_and_another) {
         };
         Scene scene;
 
-        scene_open(&scene);
+        scene_open(&scene, ADOPTION_CONFIG);
         for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
                 KitSocket held, next;
                 char more[256];
@@ -193,7 +175,7 @@ Test(adoption, other_sharing) {
         static const char *const networks[] = { "tcp4", "udp4" };
         Scene scene;
 
-        scene_open(&scene);
+        scene_open(&scene, ADOPTION_CONFIG);
         for (int i = 0; i < 2 * 3 * 3; i++) {
                 const char *from = sharings[i % 3], *to = sharings[i / 3 % 3],
                            *network = networks[i / 9];
@@ -228,7 +210,7 @@ Test(adoption, other_name) {
         Scene scene;
         KitSocket held, next, other;
 
-        scene_open(&scene);
+        scene_open(&scene, ADOPTION_CONFIG);
         held = acquire_and_hang_up(&scene, "tcp4", "127.0.0.1:0", ",'name':'old'");
         next = adopt(&scene, &held, ",'name':'new'");
         KIT_EXPECT_TEXT(kit_text(next.reply, "name"), "new");
@@ -248,7 +230,7 @@ Test(adoption, other_retention) {
         KitSocket held, next;
         int lost;
 
-        scene_open(&scene);
+        scene_open(&scene, ADOPTION_CONFIG);
         held = acquire_and_hang_up(&scene, "tcp4", "127.0.0.1:0", ",'retainSec':3600");
         lost = harness_connect(&scene.kit.harness);
         next = kit_acquire(lost, "{'network':'tcp4','address':'%s','retainSec':0}", kit_address(&held));

@@ -4,7 +4,7 @@
 
 #include <sys/stat.h>
 
-#include "tests/integration/acquire-kit.h"
+#include "tests/integration/parking-kit.h"
 
 TestSuite(all_or_none, .timeout = 60);
 
@@ -146,24 +146,6 @@ Test(all_or_none, limit_of_leases) {
 /* They stay after the last lease, and the test holds on to their sockets to look at them. */
 #define BEFORE_CONFIG "[Broker]\nRetainSec=1h\n[Rule all]\nUser=*\nOptions=*\n"
 
-typedef struct Scene {
-        Kit kit;
-        int control;
-        int watch;
-} Scene;
-
-static void scene_open(Scene *scene) {
-        kit_start(&scene->kit, BEFORE_CONFIG);
-        scene->control = harness_connect(&scene->kit.harness);
-        scene->watch = kit_watch(&scene->kit, scene->control);
-}
-
-static void scene_close(Scene *scene) {
-        close(scene->control);
-        close(scene->watch);
-        kit_stop(&scene->kit);
-}
-
 /* A socket whose holder has gone, but for the copy that the test looks through. */
 static KitSocket park(Scene *scene, const char *request) {
         int lost = harness_connect(&scene->kit.harness);
@@ -214,7 +196,7 @@ Test(all_or_none, name_of_a_live_endpoint) {
         static const char *const sharings[] = { "shared", "group" };
         Scene scene;
 
-        scene_open(&scene);
+        scene_open(&scene, BEFORE_CONFIG);
         for (int i = 0; i < 2 * _WAYS_N; i++) {
                 KitSocket held, other;
                 json_t *before;
@@ -265,7 +247,7 @@ static const struct {
 Test(all_or_none, parked_socket) {
         Scene scene;
 
-        scene_open(&scene);
+        scene_open(&scene, BEFORE_CONFIG);
         for (size_t i = 0; i < 2 * sizeof(changes) / sizeof(changes[0]); i++) {
                 KitSocket held, next;
                 json_t *before;
@@ -305,7 +287,7 @@ Test(all_or_none, names_passed_on) {
         json_t *before;
         Scene scene;
 
-        scene_open(&scene);
+        scene_open(&scene, BEFORE_CONFIG);
         held = park(&scene, "{'network':'tcp4','address':'127.0.0.1:0','name':'old'}");
         before = kit_describe(scene.control, &held);
         json_decref(kit_refused(scene.control, "AddressUnavailable",

@@ -2,31 +2,12 @@
 
 /* Between a client that is lost and the next: the socket waits with its queue, and nothing is reset. */
 
-#include "tests/integration/acquire-kit.h"
+#include "tests/integration/parking-kit.h"
 
 TestSuite(parking, .timeout = 60);
 
 #define PARKING_CONFIG "[Broker]\nSocketMode=0666\nRetainSec=1h\n[Rule all]\nUser=*\nOptions=*\n"
 #define TENANT_CONFIG PARKING_CONFIG "Tenant=all\n"
-
-/* Two connections: one that holds and is lost, one that stays to watch. */
-typedef struct Scene {
-        Kit kit;
-        int control;
-        int watch;
-} Scene;
-
-static void scene_open(Scene *scene, const char *config) {
-        kit_start(&scene->kit, config);
-        scene->control = harness_connect(&scene->kit.harness);
-        scene->watch = kit_watch(&scene->kit, scene->control);
-}
-
-static void scene_close(Scene *scene) {
-        close(scene->control);
-        close(scene->watch);
-        kit_stop(&scene->kit);
-}
 
 /* A client that comes, gets @request and is lost without a word: its socket is parked. */
 static KitSocket acquire_and_hang_up(Scene *scene, const char *request) {

@@ -141,6 +141,24 @@ static inline void tool_expect(const ToolResult *result, int status, const char 
                 KIT_EXPECT_TEXT(result->err, "");
 }
 
+/* Arguments with which it fails, and how: see tool_expect(). */
+typedef struct ToolFailure {
+        const char *arguments;
+        int status;
+        const char *words;
+} ToolFailure;
+
+/* Each of them fails as it says, and prints nothing. */
+static inline void tool_expect_failures(const ToolFailure *failures, size_t n) {
+        static ToolResult result;
+
+        for (size_t i = 0; i < n; i++) {
+                TOOL_RUN(&result, "%s", failures[i].arguments);
+                tool_expect(&result, failures[i].status, failures[i].words);
+                KIT_EXPECT_TEXT(result.out, "");
+        }
+}
+
 /* What it printed, as JSON. The caller's to decref. */
 static inline json_t *tool_json(const char *text) {
         json_error_t error;

@@ -18,11 +18,7 @@ static ToolResult result;
 
 /* ---- what cannot be asked --------------------------------------------------------------------- */
 
-static const struct {
-        const char *arguments;
-        int status;
-        const char *words;
-} failures[] = {
+static const ToolFailure failures[] = {
         { "explain", 2, "explain: no socket given" },
         { "explain tcp::80 tcp::81", 2, "unexpected word 'tcp::81'" },
         { "explain tcp::80 --as", 2, "requires an argument" },
@@ -49,11 +45,7 @@ Test(reusectl_explain, failures) {
         Kit kit;
 
         tool_begin(&kit, CONFIG);
-        for (size_t i = 0; i < sizeof(failures) / sizeof(*failures); i++) {
-                TOOL_RUN(&result, "%s", failures[i].arguments);
-                tool_expect(&result, failures[i].status, failures[i].words);
-                KIT_EXPECT_TEXT(result.out, "");
-        }
+        tool_expect_failures(failures, sizeof(failures) / sizeof(*failures));
         kit_stop(&kit);
 }
 

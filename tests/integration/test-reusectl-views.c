@@ -15,11 +15,7 @@ static ToolResult result;
 
 /* ---- exit statuses -------------------------------------------------------------------------------- */
 
-static const struct {
-        const char *arguments;
-        int status;
-        const char *words;
-} failures[] = {
+static const ToolFailure failures[] = {
         { "", 2, "reusectl: no command given\nSee 'reusectl --help'." },
         { "lst", 2, "unknown command 'lst'; did you mean 'list'?" },
         { "frobnicate", 2, "unknown command 'frobnicate'\n" },
@@ -81,11 +77,7 @@ Test(reusectl, failures) {
         Kit kit;
 
         tool_begin(&kit, KIT_CONFIG);
-        for (size_t i = 0; i < sizeof(failures) / sizeof(*failures); i++) {
-                TOOL_RUN(&result, "%s", failures[i].arguments);
-                tool_expect(&result, failures[i].status, failures[i].words);
-                KIT_EXPECT_TEXT(result.out, "");
-        }
+        tool_expect_failures(failures, sizeof(failures) / sizeof(*failures));
         kit_stop(&kit);
 }
 

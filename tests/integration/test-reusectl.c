@@ -22,11 +22,7 @@ static ToolResult result;
 
 /* ---- nothing is run ------------------------------------------------------------------------------- */
 
-static const struct {
-        const char *arguments;
-        int status;
-        const char *words;
-} failures[] = {
+static const ToolFailure failures[] = {
         /* The command line. */
         { "run", 125, "no socket asked for; -l SPEC is needed" },
         { "run -- true", 125, "no socket asked for" },
@@ -61,11 +57,7 @@ Test(reusectl_run, failures) {
         tool_begin(&kit, RUN_CONFIG);
         /* With a folder in it that is closed to us, what is not found would be "permission denied". */
         cr_assert(zero(int, setenv("PATH", "/usr/bin:/bin", 1)));
-        for (size_t i = 0; i < sizeof(failures) / sizeof(*failures); i++) {
-                TOOL_RUN(&result, "%s", failures[i].arguments);
-                tool_expect(&result, failures[i].status, failures[i].words);
-                KIT_EXPECT_TEXT(result.out, "");
-        }
+        tool_expect_failures(failures, sizeof(failures) / sizeof(*failures));
         kit_stop(&kit);
 }
 

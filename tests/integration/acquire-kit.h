@@ -171,6 +171,14 @@ static inline bool kit_is_warned(int control, const char *text) {
         return false;
 }
 
+/* Asks until the status has a warning with @text in it, or has none any more. */
+static inline void kit_expect_warned_soon(int control, const char *text, bool warned) {
+        for (int i = 0; i < 100000; i++)
+                if (kit_is_warned(control, text) == warned)
+                        return;
+        cr_fatal("the status does not change: %s", text);
+}
+
 /* ---- start and stop ------------------------------------------------------------------------------ */
 
 /* One call there and back: what was sent before is served. */

@@ -226,14 +226,6 @@ Test(confinement, another_user_serves_what_rules_give) {
         kit_stop(&kit);
 }
 
-/* Asks until the status has a warning with @text in it, or has none any more. */
-static void expect_warned_soon(int control, const char *text, bool warned) {
-        for (int i = 0; i < 100000; i++)
-                if (kit_is_warned(control, text) == warned)
-                        return;
-        cr_fatal("the status does not change: %s", text);
-}
-
 /* Users are looked up behind the filter. What was given up cannot be had again, and the status says so.
  */
 Test(confinement, reload_asks_for_more) {
@@ -246,18 +238,18 @@ Test(confinement, reload_asks_for_more) {
                          &(Harness){ .user = USER });
         control = harness_connect(&kit.harness);
         harness_reload(&kit.harness, "[Rule a]\nUser=root nobody\nGroup=daemon\nOptions=mark\n");
-        expect_warned_soon(control, "rules give mark since the broker gave up what it takes: restart",
-                           true);
+        kit_expect_warned_soon(control,
+                               "rules give mark since the broker gave up what it takes: restart", true);
         json_decref(kit_refused(control, "SystemFailure",
                                 "{'network':'tcp4','address':'127.0.0.1:0','options':{'mark':1}}"));
         held = kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0'}");
         kit_drop(&held);
         harness_reload(&kit.harness, "[Rule a]\nUser=root no-such-user\n");
-        expect_warned_soon(control, "not reloaded", true);
+        kit_expect_warned_soon(control, "not reloaded", true);
         kit.harness.user = "root";
         harness_reload(&kit.harness, "[Broker]\nRetainSec=0\n[Rule a]\nUser=root\n");
-        expect_warned_soon(control, "User= has changed", true);
-        expect_warned_soon(control, "rules give mark", false);
+        kit_expect_warned_soon(control, "User= has changed", true);
+        kit_expect_warned_soon(control, "rules give mark", false);
         cr_assert(not(kit_is_warned(control, "not reloaded")));
         expect_ids(&kit, "Uid", getpwnam(USER)->pw_uid);
         close(control);

@@ -385,7 +385,8 @@ static void expect_draining(const Stage *stage, const char *lease) {
         cr_assert(draining);
 }
 
-Test(generations_library, wait_ends_with_the_lease) {
+/* Somebody drains the member of @old, for which a connection waits, until @end has been done. */
+static void expect_wait_ends(void (*end)(const Stage *stage, const reuse_sockets *old)) {
         reuse_sockets *old, *new;
         pthread_t thread;
         Waiter waiter;
@@ -399,7 +400,7 @@ Test(generations_library, wait_ends_with_the_lease) {
         waiter = (Waiter){ .stage = &stage, .lease = lease_of(old) };
         cr_assert(zero(int, pthread_create(&thread, NULL, wait_for_drained, &waiter)));
         expect_draining(&stage, waiter.lease);
-        cr_assert(zero(int, reuse_client_release(stage.client, &waiter.lease, 1, NULL)));
+        end(&stage, old);
         cr_assert(zero(int, pthread_join(thread, NULL)));
         cr_assert(zero(int, waiter.result));
         close(waiting);
@@ -408,27 +409,23 @@ Test(generations_library, wait_ends_with_the_lease) {
         stage_end(&stage);
 }
 
-Test(generations_library, wait_ends_with_what_waits) {
-        reuse_sockets *old, *new;
-        pthread_t thread;
-        Waiter waiter;
-        Stage stage;
-        int waiting;
+static void release_old(const Stage *stage, const reuse_sockets *old) {
+        const char *lease = lease_of(old);
 
-        stage_begin(&stage);
-        old = stage_join(&stage, "weight=10");
-        new = stage_join(&stage, "standby=yes");
-        waiting = kit_connect(fd_of(old));
-        waiter = (Waiter){ .stage = &stage, .lease = lease_of(old) };
-        cr_assert(zero(int, pthread_create(&thread, NULL, wait_for_drained, &waiter)));
-        expect_draining(&stage, waiter.lease);
+        cr_assert(zero(int, reuse_client_release(stage->client, &lease, 1, NULL)));
+}
+
+static void take_what_waits(const Stage *stage, const reuse_sockets *old) {
+        (void)stage;
         take(fd_of(old));
-        cr_assert(zero(int, pthread_join(thread, NULL)));
-        cr_assert(zero(int, waiter.result));
-        close(waiting);
-        reuse_sockets_free(new);
-        reuse_sockets_free(old);
-        stage_end(&stage);
+}
+
+Test(generations_library, wait_ends_with_the_lease) {
+        expect_wait_ends(release_old);
+}
+
+Test(generations_library, wait_ends_with_what_waits) {
+        expect_wait_ends(take_what_waits);
 }
 
 /* ---- weights ------------------------------------------------------------------------------------ */

@@ -351,14 +351,6 @@ Test(start, reload_changes_limits) {
         kit_stop(&kit);
 }
 
-/* Asks until the status has a warning with @text in it, or has none any more. */
-static void expect_warned_soon(int control, const char *text, bool warned) {
-        for (int i = 0; i < 100000; i++)
-                if (kit_is_warned(control, text) == warned)
-                        return;
-        cr_fatal("the status does not change: %s", text);
-}
-
 /* A broken file changes nothing, however often it is read, and the status says so; the next good one
  * does. */
 Test(start, reload_of_a_broken_file) {
@@ -379,11 +371,11 @@ Test(start, reload_of_a_broken_file) {
                 snprintf(where, sizeof(where),
                          "the configuration was not reloaded: %s:%d: [Rule broken]", kit.harness.config,
                          i + 4);
-                expect_warned_soon(control, where, true);
+                kit_expect_warned_soon(control, where, true);
                 expect_soon(control, true);
         }
         harness_reload(&kit.harness, "[Rule none]\nUser=*\nAllow=no\n");
-        expect_warned_soon(control, "not reloaded", false);
+        kit_expect_warned_soon(control, "not reloaded", false);
         expect_soon(control, false);
         close(control);
         kit_stop(&kit);

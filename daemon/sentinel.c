@@ -152,24 +152,34 @@ static int sentinel_attach(Sentinel *sentinel) {
                 alarm_add(&sentinel->alarm, &endpoint->registry->alarms, EPOLLIN | EPOLLONESHOT));
 }
 
+/* Has a place for @fd, which it then owns, in the group of @endpoint. Nothing is heard of it yet. */
+static int sentinel_join(Sentinel *sentinel, Endpoint *endpoint, int *fd) {
+        socklen_t size = sizeof(sentinel->cookie);
+        int r;
+
+        if (getsockopt(*fd, SOL_SOCKET, SO_COOKIE, &sentinel->cookie, &size) < 0)
+                return error_origin(-errno);
+        r = steering_member_add(endpoint->group.steering, *fd, sentinel->cookie, &sentinel->slot);
+        if (r != 0)
+                return r > 0 ? r : error_trace(r);
+        sentinel->endpoint = endpoint;
+        sentinel->alarm = (Alarm){ .fd = fd_take(fd), .on_alarm = sentinel_on_alarm };
+        return 0;
+}
+
 int sentinel_open(Sentinel *sentinel, Endpoint *endpoint) {
         Options options;
         SocketSpec spec = sentinel_spec(endpoint, &options);
         _cleanup_(fd_closep) int fd = -1;
-        socklen_t size = sizeof(sentinel->cookie);
         SocketFailure failure;
         Address bound;
         int r;
 
         if (socket_factory_open(&spec, &fd, &bound, &failure) != 0)
                 return error_origin(-failure.refusal.error);
-        if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &sentinel->cookie, &size) < 0)
-                return error_origin(-errno);
-        r = steering_member_add(endpoint->group.steering, fd, sentinel->cookie, &sentinel->slot);
+        r = sentinel_join(sentinel, endpoint, &fd);
         if (r != 0)
                 return r > 0 ? r : error_trace(r);
-        sentinel->endpoint = endpoint;
-        sentinel->alarm = (Alarm){ .fd = fd_take(&fd), .on_alarm = sentinel_on_alarm };
         endpoint_touch(endpoint);
         r = sentinel_attach(sentinel);
         if (r < 0)
@@ -179,16 +189,11 @@ int sentinel_open(Sentinel *sentinel, Endpoint *endpoint) {
 
 int sentinel_resume(Sentinel *sentinel, Endpoint *endpoint, int fd) {
         _cleanup_(fd_closep) int owned = fd;
-        socklen_t size = sizeof(sentinel->cookie);
         int r;
 
-        if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &sentinel->cookie, &size) < 0)
-                return error_origin(-errno);
-        r = steering_member_add(endpoint->group.steering, fd, sentinel->cookie, &sentinel->slot);
+        r = sentinel_join(sentinel, endpoint, &owned);
         if (r != 0)
                 return r > 0 ? r : error_trace(r);
-        sentinel->endpoint = endpoint;
-        sentinel->alarm = (Alarm){ .fd = fd_take(&owned), .on_alarm = sentinel_on_alarm };
         r = alarm_add(&sentinel->alarm, &endpoint->registry->alarms, EPOLLIN | EPOLLONESHOT);
         if (r < 0)
                 sentinel_close(sentinel);

@@ -116,13 +116,6 @@ static inline int64_t number_get(Options *options, const Number *row) {
         return *(int64_t *)field(options, row->name);
 }
 
-static inline Options no_options(void) {
-        Options options;
-
-        wire_init(&wire_options, &options);
-        return options;
-}
-
 /* Those of raw IP are the last two, and not for everybody to make. */
 static inline size_t kinds_to_make(void) {
         int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, 253);
@@ -146,12 +139,4 @@ static inline int open_with(const Address *address, const Options *options) {
                   address_network(address, (char[NETWORK_TEXT_MAX]){ 0 }), failure.step,
                   failure.refusal.option, failure.refusal.reason, strerror(failure.refusal.error));
         return fd;
-}
-
-static inline int option(int fd, int level, int name) {
-        int value = -1;
-        socklen_t n = sizeof(value);
-
-        cr_assert(zero(int, getsockopt(fd, level, name, &value, &n)));
-        return value;
 }

@@ -19,6 +19,7 @@
 
 #include "proto/address.h"
 #include "proto/cleanup.h"
+#include "proto/wire.h"
 
 /* Criterion wants char *, and nearly all texts here are constant. */
 #define KIT_EXPECT_TEXT(actual, expected) cr_assert(eq(str, (char *)(actual), (char *)(expected)))
@@ -50,6 +51,22 @@ static inline Address kit_address(const char *network, const char *text) {
         cr_assert(zero(int, address_parse(network, text, &all, &address, &reason)), "%s %s: %s", network,
                   text, reason);
         return address;
+}
+
+static inline Options kit_no_options(void) {
+        Options options;
+
+        wire_init(&wire_options, &options);
+        return options;
+}
+
+/* A number that the kernel has of @fd. */
+static inline int kit_int_option(int fd, int level, int name) {
+        int value = -1;
+        socklen_t n = sizeof(value);
+
+        cr_assert(zero(int, getsockopt(fd, level, name, &value, &n)));
+        return value;
 }
 
 /* A blocking client connected to @address. The caller's to close. */

@@ -33,21 +33,6 @@ static void scene_close(Scene *scene) {
         kit_end(&scene->kit);
 }
 
-static Options no_options(void) {
-        Options options;
-
-        wire_init(&wire_options, &options);
-        return options;
-}
-
-static int option(int fd, int level, int name) {
-        int value = -1;
-        socklen_t n = sizeof(value);
-
-        cr_assert(zero(int, getsockopt(fd, level, name, &value, &n)));
-        return value;
-}
-
 static int backlog(int fd) {
         struct tcp_info info = { 0 };
         socklen_t n = sizeof(info);
@@ -88,7 +73,7 @@ Test(endpoint_change, nothing_asked_is_nothing_changed) {
         endpoint_change_undo(&scene.change);
         expect_named(scene.endpoint, NULL);
         cr_assert(eq(ptr, scene.endpoint->requested, NULL));
-        cr_assert(eq(int, option(scene.fd, SOL_SOCKET, SO_REUSEPORT), 1));
+        cr_assert(eq(int, kit_int_option(scene.fd, SOL_SOCKET, SO_REUSEPORT), 1));
         scene_close(&scene);
 }
 
@@ -109,7 +94,7 @@ Test(endpoint_change, stays_for_who_acquired_since) {
         static const Sharing sharings[] = { SHARING_SHARED, SHARING_GROUP };
 
         for (int i = 0; i < 2; i++) {
-                Options options = no_options();
+                Options options = kit_no_options();
                 Member *member;
                 Scene scene;
 
@@ -125,8 +110,8 @@ Test(endpoint_change, stays_for_who_acquired_since) {
                 cr_assert(eq(int, (int)scene.endpoint->sharing, (int)sharings[i]));
                 cr_assert(eq(u64, scene.endpoint->retain_usec, 7));
                 cr_assert(eq(int, scene.endpoint->requested->keep_alive, 1));
-                cr_assert(eq(int, option(scene.fd, SOL_SOCKET, SO_KEEPALIVE), 1));
-                cr_assert(eq(int, option(scene.fd, SOL_SOCKET, SO_REUSEPORT), i));
+                cr_assert(eq(int, kit_int_option(scene.fd, SOL_SOCKET, SO_KEEPALIVE), 1));
+                cr_assert(eq(int, kit_int_option(scene.fd, SOL_SOCKET, SO_REUSEPORT), i));
                 scene_close(&scene);
         }
 }
@@ -165,13 +150,13 @@ Test(endpoint_change, a_name_taken_meanwhile_is_not_given_back) {
 
 /* The options are set in the order of their table, and the last is one that the kernel refuses. */
 Test(endpoint_change, what_was_refused_half_way_is_put_back) {
-        Options options = no_options();
+        Options options = kit_no_options();
         int ttl, buffer;
         Scene scene;
 
         scene_open(&scene, "tcp4", SHARING_EXCLUSIVE);
-        ttl = option(scene.fd, SOL_IP, IP_TTL);
-        buffer = option(scene.fd, SOL_SOCKET, SO_RCVBUF);
+        ttl = kit_int_option(scene.fd, SOL_IP, IP_TTL);
+        buffer = kit_int_option(scene.fd, SOL_SOCKET, SO_RCVBUF);
         options.time_to_live = 9;
         options.receive_buffer = 8192;
         options.linger_sec = 3;
@@ -182,10 +167,10 @@ Test(endpoint_change, what_was_refused_half_way_is_put_back) {
                      SOCKET_FACTORY_E_OPTION_INVALID));
         KIT_EXPECT_TEXT(scene.failure.refusal.option, "congestion");
         endpoint_change_undo(&scene.change);
-        cr_assert(eq(int, option(scene.fd, SOL_IP, IP_TTL), ttl));
-        cr_assert(eq(int, option(scene.fd, SOL_SOCKET, SO_RCVBUF), buffer));
-        cr_assert(zero(int, option(scene.fd, SOL_SOCKET, SO_LINGER)));
-        cr_assert(zero(int, option(scene.fd, SOL_SOCKET, SO_REUSEPORT)));
+        cr_assert(eq(int, kit_int_option(scene.fd, SOL_IP, IP_TTL), ttl));
+        cr_assert(eq(int, kit_int_option(scene.fd, SOL_SOCKET, SO_RCVBUF), buffer));
+        cr_assert(zero(int, kit_int_option(scene.fd, SOL_SOCKET, SO_LINGER)));
+        cr_assert(zero(int, kit_int_option(scene.fd, SOL_SOCKET, SO_REUSEPORT)));
         cr_assert(ne(int, backlog(scene.fd), 7));
         cr_assert(eq(ptr, scene.endpoint->requested, NULL));
         cr_assert(eq(int, (int)scene.endpoint->sharing, (int)SHARING_EXCLUSIVE));
@@ -197,7 +182,7 @@ Test(endpoint_change, what_was_refused_half_way_is_put_back) {
 Test(endpoint_change, groups_refused_half_way) {
         const char *had[] = { "239.1.1.1%lo" }, *want[] = { "239.1.1.2%lo", "239.1.1.1%lo" };
         const char *alias[] = { "239.1.1.1" };
-        Options options = no_options();
+        Options options = kit_no_options();
         struct ip_mreqn group = { .imr_ifindex = (int)if_nametoindex("lo") };
         EndpointChange next;
         Scene scene;
@@ -257,11 +242,13 @@ Test(endpoint_change, every_sharing_put_back) {
                 cr_assert(
                         zero(int, endpoint_change_reshape(&scene.change, to, 7, NULL, &scene.failure)));
                 cr_assert(eq(int, (int)scene.endpoint->sharing, (int)to));
-                cr_assert(eq(int, option(scene.fd, SOL_SOCKET, SO_REUSEPORT), to == SHARING_GROUP));
+                cr_assert(eq(int, kit_int_option(scene.fd, SOL_SOCKET, SO_REUSEPORT),
+                             to == SHARING_GROUP));
                 endpoint_change_undo(&scene.change);
                 cr_assert(eq(int, (int)scene.endpoint->sharing, (int)from));
                 cr_assert(eq(u64, scene.endpoint->retain_usec, 5));
-                cr_assert(eq(int, option(scene.fd, SOL_SOCKET, SO_REUSEPORT), from == SHARING_GROUP));
+                cr_assert(eq(int, kit_int_option(scene.fd, SOL_SOCKET, SO_REUSEPORT),
+                             from == SHARING_GROUP));
                 scene_close(&scene);
         }
 }
@@ -269,7 +256,7 @@ Test(endpoint_change, every_sharing_put_back) {
 /* Two sockets of one call are the same endpoint: undone from the last to the first. */
 Test(endpoint_change, two_changes_of_one_endpoint) {
         for (int undo = 0; undo < 2; undo++) {
-                Options options = no_options();
+                Options options = kit_no_options();
                 EndpointChange second;
                 Scene scene;
                 Lease *lease;
@@ -299,7 +286,7 @@ Test(endpoint_change, two_changes_of_one_endpoint) {
 /* ---- committed ---------------------------------------------------------------------------------- */
 
 Test(endpoint_change, what_is_committed_is_what_the_next_change_goes_back_to) {
-        Options first = no_options(), other = no_options();
+        Options first = kit_no_options(), other = kit_no_options();
         EndpointChange next;
         Scene scene;
 
@@ -318,8 +305,8 @@ Test(endpoint_change, what_is_committed_is_what_the_next_change_goes_back_to) {
         cr_assert(eq(i64, scene.endpoint->requested->time_to_live, 10));
         endpoint_change_undo(&next);
         cr_assert(eq(i64, scene.endpoint->requested->time_to_live, 9));
-        cr_assert(eq(int, option(scene.fd, SOL_IP, IP_TTL), 9));
-        cr_assert(eq(int, option(scene.fd, SOL_SOCKET, SO_LINGER), 1));
+        cr_assert(eq(int, kit_int_option(scene.fd, SOL_IP, IP_TTL), 9));
+        cr_assert(eq(int, kit_int_option(scene.fd, SOL_SOCKET, SO_LINGER), 1));
         cr_assert(eq(int, backlog(scene.fd), 7));
         scene_close(&scene);
 }

@@ -27,7 +27,7 @@ typedef struct Snapshot {
 
 static void snapshot(int fd, const Address *address, Snapshot *ret) {
         socket_options_read(fd, address, NULL, OPTIONS_ALL, &ret->all);
-        ret->buffer_locks = option(fd, SOL_SOCKET, SO_BUF_LOCK);
+        ret->buffer_locks = kit_int_option(fd, SOL_SOCKET, SO_BUF_LOCK);
 }
 
 static void expect_same(const Snapshot *a, const Snapshot *b, const char *what, const char *network) {
@@ -80,7 +80,7 @@ Test(options_backup, what_was_never_set_is_put_back_as_well) {
 
         for (size_t kind = 0; kind < kinds_to_make(); kind++) {
                 Address address = kind_address(kind);
-                Options changes = no_options();
+                Options changes = kit_no_options();
                 OptionsBackup backup;
                 Snapshot before, after;
                 int fd = open_with(&address, NULL);
@@ -109,7 +109,7 @@ Test(options_backup, numbers_put_back) {
                         for (int j = 0; j < 4; j++) {
                                 const Number *row = &numbers[i];
                                 Address address = kind_address(kind);
-                                Options had = no_options(), changes = no_options();
+                                Options had = kit_no_options(), changes = kit_no_options();
 
                                 if (!(row->on & 1u << kind) || (row->privileged && geteuid() != 0) ||
                                     strcmp(row->name, "backlog") == 0)
@@ -130,7 +130,7 @@ Test(options_backup, names_put_back) {
         for (size_t kind = 0; kind < 6; kind++)
                 for (int i = 0; i < 2; i++) {
                         Address address = kind_address(kind);
-                        Options had = no_options(), changes = no_options();
+                        Options had = kit_no_options(), changes = kit_no_options();
 
                         if (i == 0)
                                 changes.bind_to_device = "lo";
@@ -152,7 +152,7 @@ Test(options_backup, the_priority_is_put_back_with_the_type_of_service) {
 
         for (size_t i = 0; i < ELEMENTS(v4); i++) {
                 Address address = kind_address(v4[i]);
-                Options had = no_options(), changes = no_options();
+                Options had = kit_no_options(), changes = kit_no_options();
 
                 changes.type_of_service = 16;
                 expect_put_back(&address, NULL, &changes, "typeOfService");
@@ -166,7 +166,7 @@ Test(options_backup, raw_options_that_nobody_can_read) {
         int n_fds = leaks_count_fds();
         RawOption raw[] = { { SOL_TCP, TCP_NODELAY, "01000000" }, { SOL_TCP, TCP_MD5SIG, "00" } };
         Address address = kind_address(0);
-        Options changes = no_options();
+        Options changes = kit_no_options();
         OptionsBackup backup;
         int fd = open_with(&address, NULL);
 
@@ -175,7 +175,7 @@ Test(options_backup, raw_options_that_nobody_can_read) {
         cr_assert(backup.before.raw_told[0]);
         cr_assert(not(backup.before.raw_told[1]));
         socket_options_restore(fd, &address, &backup);
-        cr_assert(zero(int, option(fd, SOL_TCP, TCP_NODELAY)));
+        cr_assert(zero(int, kit_int_option(fd, SOL_TCP, TCP_NODELAY)));
         close(fd);
         leaks_expect_fds(n_fds);
 }
@@ -185,7 +185,7 @@ Test(options_backup, raw_options_put_back) {
         RawOption raw[] = { { SOL_TCP, TCP_NODELAY, "01000000" },
                             { SOL_SOCKET, SO_LINGER, "0100000005000000" } };
         Address address = kind_address(0);
-        Options changes = no_options();
+        Options changes = kit_no_options();
 
         changes.raw = (WireList){ raw, 2 };
         expect_put_back(&address, NULL, &changes, "raw");
@@ -207,7 +207,7 @@ Test(options_backup, groups_are_joined_all_or_none) {
         const char *had_groups[] = { "239.1.1.1%lo" };
         const char *groups[] = { "239.1.1.2%lo", "239.1.1.3%lo", "239.1.1.1%lo" };
         Address address = kind_address(3);
-        Options had = no_options(), changes = no_options();
+        Options had = kit_no_options(), changes = kit_no_options();
         int fd;
 
         had.multicast_groups = (WireList){ had_groups, 1 };
@@ -227,7 +227,7 @@ Test(options_backup, groups_put_back) {
         const char *had_groups[] = { "239.1.1.1%lo", "ff02::1:1%lo" };
         const char *groups[] = { "239.1.1.2", "ff02::1:2", "239.1.1.3%lo" };
         Address address = kind_address(5);
-        Options had = no_options(), changes = no_options();
+        Options had = kit_no_options(), changes = kit_no_options();
         OptionsBackup backup;
         int fd;
 
@@ -263,7 +263,7 @@ Test(options_backup, the_interface_of_ipv4_is_put_back) {
         if (geteuid() != 0)
                 cr_skip_test("needs root, for a network without routes");
         for (int i = 0; i < 2; i++) {
-                Options had = no_options(), changes = no_options();
+                Options had = kit_no_options(), changes = kit_no_options();
                 OptionsBackup backup;
                 int fd;
 

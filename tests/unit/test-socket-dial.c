@@ -54,14 +54,6 @@ static int must_dial(const Address *local, const Address *remote) {
         return fd;
 }
 
-static int option(int fd, int level, int name) {
-        int value = -1;
-        socklen_t n = sizeof(value);
-
-        cr_assert(zero(int, getsockopt(fd, level, name, &value, &n)));
-        return value;
-}
-
 static uid_t owner(int fd) {
         struct stat st;
 
@@ -118,10 +110,10 @@ Test(socket_dial, d3_what_a_socket_has_at_birth) {
         fd = must_dial(&local, &remote);
         cr_assert(ne(int, fcntl(fd, F_GETFL) & O_NONBLOCK, 0));
         cr_assert(ne(int, fcntl(fd, F_GETFD) & FD_CLOEXEC, 0));
-        cr_assert(eq(int, option(fd, SOL_SOCKET, SO_REUSEPORT), 1));
-        cr_assert(eq(int, option(fd, SOL_SOCKET, SO_REUSEADDR), 1));
-        cr_assert(zero(int, option(fd, SOL_SOCKET, SO_ACCEPTCONN)));
-        cr_assert(eq(int, option(fd, SOL_SOCKET, SO_LOCK_FILTER), 1));
+        cr_assert(eq(int, kit_int_option(fd, SOL_SOCKET, SO_REUSEPORT), 1));
+        cr_assert(eq(int, kit_int_option(fd, SOL_SOCKET, SO_REUSEADDR), 1));
+        cr_assert(zero(int, kit_int_option(fd, SOL_SOCKET, SO_ACCEPTCONN)));
+        cr_assert(eq(int, kit_int_option(fd, SOL_SOCKET, SO_LOCK_FILTER), 1));
         if (geteuid() == 0)
                 cr_assert(eq(int, (int)owner(fd), KIT_OTHER_UID));
         close(fd);
@@ -134,10 +126,10 @@ Test(socket_dial, d1_datagrams_have_no_address_to_be_reused) {
 
         local = open_endpoint("udp6", "[::1]:0", SHARING_GROUP, &member);
         fd = must_dial(&local, &remote);
-        cr_assert(zero(int, option(fd, SOL_SOCKET, SO_REUSEADDR)));
-        cr_assert(eq(int, option(fd, SOL_SOCKET, SO_REUSEPORT), 1));
-        cr_assert(eq(int, option(fd, SOL_SOCKET, SO_BROADCAST), 1));
-        cr_assert(eq(int, option(fd, SOL_SOCKET, SO_LOCK_FILTER), 1));
+        cr_assert(zero(int, kit_int_option(fd, SOL_SOCKET, SO_REUSEADDR)));
+        cr_assert(eq(int, kit_int_option(fd, SOL_SOCKET, SO_REUSEPORT), 1));
+        cr_assert(eq(int, kit_int_option(fd, SOL_SOCKET, SO_BROADCAST), 1));
+        cr_assert(eq(int, kit_int_option(fd, SOL_SOCKET, SO_LOCK_FILTER), 1));
         /* As the members' owner, or no further one would be let in. */
         cr_assert(eq(int, (int)owner(fd), (int)geteuid()));
         close(fd);

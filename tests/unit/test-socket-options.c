@@ -70,7 +70,7 @@ Test(socket_options, numbers_refused_where_they_do_not_exist) {
                         if (numbers[i].on & 1u << kind || strcmp(numbers[i].name, "reuseAddress") == 0)
                                 continue;
                         for (int j = 0; j < 2; j++) {
-                                Options options = no_options();
+                                Options options = kit_no_options();
 
                                 number_put(&options, &numbers[i], numbers[i].set[j]);
                                 expect_refused(&options, &address, numbers[i].name, "no such option");
@@ -79,7 +79,7 @@ Test(socket_options, numbers_refused_where_they_do_not_exist) {
 }
 
 static void expect_out_of_range(const Number *row, const Address *address, int64_t value) {
-        Options options = no_options();
+        Options options = kit_no_options();
         char range[64];
 
         snprintf(range, sizeof(range), "must be from %lld to %lld", (long long)row->below + 1,
@@ -106,7 +106,7 @@ Test(socket_options, numbers_refused_out_of_range) {
 Test(socket_options, reuse_address_of_udp_is_for_multicast) {
         static const char *const unicast[] = { "127.0.0.1:0", "0.0.0.0:5353", "192.0.2.1:9" };
         static const char *const groups[] = { "239.1.1.1" };
-        Options options = no_options();
+        Options options = kit_no_options();
         Address address;
 
         options.reuse_address = 1;
@@ -126,7 +126,7 @@ Test(socket_options, reuse_address_of_udp_is_for_multicast) {
         address = kit_address("udp4", "0.0.0.0:5353");
         options.multicast_groups = (WireList){ (void *)groups, 1 };
         cr_assert(zero(int, check(&options, &address)));
-        options = no_options();
+        options = kit_no_options();
         options.reuse_address = 0;
         cr_assert(zero(int, check(&options, &address)));
 }
@@ -135,7 +135,7 @@ Test(socket_options, ipv6_only_has_to_agree) {
         for (size_t kind = 0; kind < ELEMENTS(kinds); kind++)
                 for (Tristate value = 0; value < 2; value++) {
                         Address address = kind_address(kind);
-                        Options options = no_options();
+                        Options options = kit_no_options();
 
                         options.ipv6_only = value;
                         if (!((TCP6 | TCP46 | UDP6 | UDP46) & 1u << kind))
@@ -151,27 +151,27 @@ Test(socket_options, names_refused) {
         static const char *const bad[] = { "",   "0123456789abcdef", "a b", "a/b", "eth0:1",
                                            "\n", "caf\xc3\xa9" };
         Address tcp = kind_address(0), udp = kind_address(3), gram = kind_address(7);
-        Options options = no_options();
+        Options options = kit_no_options();
 
         for (size_t i = 0; i < ELEMENTS(bad); i++) {
-                options = no_options();
+                options = kit_no_options();
                 options.bind_to_device = bad[i];
                 expect_refused(&options, &tcp, "bindToDevice", NULL);
-                options = no_options();
+                options = kit_no_options();
                 options.congestion = bad[i];
                 expect_refused(&options, &tcp, "congestion", NULL);
-                options = no_options();
+                options = kit_no_options();
                 options.multicast_interface = bad[i];
                 expect_refused(&options, &udp, "multicastInterface", NULL);
         }
-        options = no_options();
+        options = kit_no_options();
         options.congestion = "reno";
         expect_refused(&options, &udp, "congestion", "no such option");
         expect_refused(&options, &gram, "congestion", "no such option");
-        options = no_options();
+        options = kit_no_options();
         options.bind_to_device = "lo";
         expect_refused(&options, &gram, "bindToDevice", "no such option");
-        options = no_options();
+        options = kit_no_options();
         options.multicast_interface = "lo";
         expect_refused(&options, &tcp, "multicastInterface", "no such option");
         expect_refused(&options, &gram, "multicastInterface", "no such option");
@@ -179,7 +179,7 @@ Test(socket_options, names_refused) {
 
 Test(socket_options, nothing_asked_is_nothing_refused) {
         Address address = kind_address(0);
-        Options options = no_options();
+        Options options = kit_no_options();
 
         cr_assert(zero(int, check(NULL, &address)));
         cr_assert(zero(int, check(&options, &address)));
@@ -195,12 +195,12 @@ Test(socket_options, lists_refused) {
 
         for (size_t kind = 0; kind < ELEMENTS(kinds); kind++) {
                 Address address = kind_address(kind);
-                Options options = no_options();
+                Options options = kit_no_options();
 
                 options.multicast_groups = (WireList){ groups, 2 };
                 expect_refused(&options, &address, "multicastGroups",
                                PACKETS & 1u << kind ? NULL : "no such option");
-                options = no_options();
+                options = kit_no_options();
                 options.raw = (WireList){ raw, 1 };
                 expect_refused(&options, &address, "raw", "who shares a port");
         }
@@ -212,25 +212,25 @@ Test(socket_options, values_that_the_kernel_does_not_like) {
         static const char *const twice[] = { "239.1.1.1%lo", "239.1.1.1%lo" };
         static RawOption raw[] = { { SOL_TCP, TCP_NODELAY, "01" } };
         Address tcp = kind_address(0), udp = kind_address(3);
-        Options options = no_options();
+        Options options = kit_no_options();
 
         options.bind_to_device = "nosuchdevice";
         cr_assert(eq(int, open_refused(&tcp, &options), SOCKET_FACTORY_E_OPTION_INVALID));
         KIT_EXPECT_TEXT(refusal.option, "bindToDevice");
         KIT_EXPECT_TEXT(refusal.reason, "No such device");
-        options = no_options();
+        options = kit_no_options();
         options.congestion = "nosuchcontrol";
         cr_assert(eq(int, open_refused(&tcp, &options), SOCKET_FACTORY_E_OPTION_INVALID));
         KIT_EXPECT_TEXT(refusal.option, "congestion");
-        options = no_options();
+        options = kit_no_options();
         options.multicast_interface = "nosuchdevice";
         cr_assert(eq(int, open_refused(&udp, &options), SOCKET_FACTORY_E_OPTION_INVALID));
         KIT_EXPECT_TEXT(refusal.option, "multicastInterface");
-        options = no_options();
+        options = kit_no_options();
         options.multicast_groups = (WireList){ (void *)twice, 2 };
         cr_assert(eq(int, open_refused(&udp, &options), SOCKET_FACTORY_E_OPTION_INVALID));
         KIT_EXPECT_TEXT(refusal.option, "multicastGroups");
-        options = no_options();
+        options = kit_no_options();
         options.raw = (WireList){ raw, 1 };
         cr_assert(eq(int, open_refused(&tcp, &options), SOCKET_FACTORY_E_OPTION_INVALID));
         KIT_EXPECT_TEXT(refusal.option, "raw");
@@ -247,7 +247,7 @@ Test(socket_options, rights_that_are_missing_are_not_the_value_s_fault) {
         for (size_t i = 0; i < ELEMENTS(numbers); i++) {
                 if (!numbers[i].privileged)
                         continue;
-                options = no_options();
+                options = kit_no_options();
                 number_put(&options, &numbers[i], numbers[i].set[0]);
                 cr_assert(eq(int, open_refused(&address, &options), SOCKET_FACTORY_E_SYSTEM));
                 KIT_EXPECT_TEXT(refusal.option, numbers[i].name);
@@ -266,7 +266,7 @@ Test(socket_options, numbers_set_and_read_back) {
                         for (int j = 0; j < 2; j++) {
                                 const Number *row = &numbers[i];
                                 Address address = kind_address(kind);
-                                Options options = no_options();
+                                Options options = kit_no_options();
                                 OptionsReadBack back;
                                 int fd;
 
@@ -324,7 +324,7 @@ Test(socket_options, a_dual_stack_socket_has_both_families_values) {
 
         for (size_t i = 0; i < ELEMENTS(dual); i++) {
                 Address address = kind_address(dual[i]);
-                Options options = no_options();
+                Options options = kit_no_options();
                 int fd;
 
                 options.type_of_service = 32;
@@ -332,13 +332,13 @@ Test(socket_options, a_dual_stack_socket_has_both_families_values) {
                 if (i == 1)
                         options.multicast_loop = 0;
                 fd = open_with(&address, &options);
-                cr_assert(eq(int, option(fd, SOL_IP, IP_TOS), 32));
-                cr_assert(eq(int, option(fd, SOL_IPV6, IPV6_TCLASS), 32));
-                cr_assert(eq(int, option(fd, SOL_IP, IP_TTL), 3));
-                cr_assert(eq(int, option(fd, SOL_IPV6, IPV6_UNICAST_HOPS), 3));
+                cr_assert(eq(int, kit_int_option(fd, SOL_IP, IP_TOS), 32));
+                cr_assert(eq(int, kit_int_option(fd, SOL_IPV6, IPV6_TCLASS), 32));
+                cr_assert(eq(int, kit_int_option(fd, SOL_IP, IP_TTL), 3));
+                cr_assert(eq(int, kit_int_option(fd, SOL_IPV6, IPV6_UNICAST_HOPS), 3));
                 if (i == 1) {
-                        cr_assert(zero(int, option(fd, SOL_IP, IP_MULTICAST_LOOP)));
-                        cr_assert(zero(int, option(fd, SOL_IPV6, IPV6_MULTICAST_LOOP)));
+                        cr_assert(zero(int, kit_int_option(fd, SOL_IP, IP_MULTICAST_LOOP)));
+                        cr_assert(zero(int, kit_int_option(fd, SOL_IPV6, IPV6_MULTICAST_LOOP)));
                 }
                 close(fd);
         }
@@ -346,19 +346,19 @@ Test(socket_options, a_dual_stack_socket_has_both_families_values) {
 
 Test(socket_options, a_priority_asked_for_outlives_the_type_of_service) {
         Address address = kind_address(0);
-        Options options = no_options();
+        Options options = kit_no_options();
         int fd;
 
         options.type_of_service = 16;
         options.priority = 1;
         fd = open_with(&address, &options);
-        cr_assert(eq(int, option(fd, SOL_SOCKET, SO_PRIORITY), 1));
+        cr_assert(eq(int, kit_int_option(fd, SOL_SOCKET, SO_PRIORITY), 1));
         close(fd);
 }
 
 Test(socket_options, reuse_address_of_multicast_is_set_before_bind) {
         Address address = kit_address("udp4", "239.1.1.1:5353");
-        Options options = no_options();
+        Options options = kit_no_options();
         OptionsReadBack back;
         int first, second;
 
@@ -376,7 +376,7 @@ Test(socket_options, reuse_address_of_multicast_is_set_before_bind) {
 Test(socket_options, s3_12_backlog_is_what_the_kernel_has) {
         for (size_t kind = 0; kind < kinds_to_make(); kind++) {
                 Address address = kind_address(kind);
-                Options options = no_options();
+                Options options = kit_no_options();
                 OptionsReadBack back;
                 int fd;
 
@@ -400,7 +400,7 @@ Test(socket_options, s3_12_backlog_is_what_the_kernel_has) {
 Test(socket_options, names_set_and_read_back) {
         for (size_t kind = 0; kind < 6; kind++) {
                 Address address = kind_address(kind);
-                Options options = no_options();
+                Options options = kit_no_options();
                 OptionsReadBack back;
                 int fd;
 
@@ -426,7 +426,7 @@ Test(socket_options, lists_set_and_read_back) {
         RawOption raw[] = { { SOL_SOCKET, SO_PRIORITY, "01000000" },
                             { SOL_SOCKET, SO_PRIORITY, "02000000" } };
         Address address = kind_address(3);
-        Options options = no_options();
+        Options options = kit_no_options();
         OptionsReadBack back;
         int fd;
 
@@ -466,7 +466,7 @@ Test(socket_options, conflicts_of_tcp) {
         RawOption raw_had[] = { { 6, 1, "01000000" }, { 6, 9, "03" } };
         RawOption raw_want[] = { { 6, 9, "03" }, { 6, 1, "01000000" } };
         Address address = kind_address(0);
-        Options had = no_options(), want = no_options();
+        Options had = kit_no_options(), want = kit_no_options();
         int fd;
 
         had.backlog = 512;
@@ -478,23 +478,23 @@ Test(socket_options, conflicts_of_tcp) {
         want.backlog = 128;
         expect_conflict(&want, &had, fd, &address, "backlog", "512", "128");
         expect_conflict(&want, NULL, fd, &address, "backlog", "512", "128");
-        want = no_options();
+        want = kit_no_options();
         want.keep_alive = 0;
         expect_conflict(&want, &had, fd, &address, "keepAlive", "true", "false");
         expect_conflict(&want, NULL, fd, &address, "keepAlive", "true", "false");
-        want = no_options();
+        want = kit_no_options();
         want.no_delay = 1;
         expect_conflict(&want, &had, fd, &address, "noDelay", "false", "true");
-        want = no_options();
+        want = kit_no_options();
         want.congestion = "cubic";
         expect_conflict(&want, &had, fd, &address, "congestion", "reno", "cubic");
-        want = no_options();
+        want = kit_no_options();
         want.bind_to_device = "lo";
         expect_conflict(&want, &had, fd, &address, "bindToDevice", "", "lo");
-        want = no_options();
+        want = kit_no_options();
         want.linger_sec = 3;
         expect_conflict(&want, &had, fd, &address, "lingerSec", "", "3");
-        want = no_options();
+        want = kit_no_options();
         want.raw = (WireList){ raw_want, 2 };
         expect_conflict(&want, &had, fd, &address, "raw", "6:1=01000000 6:9=03", "6:9=03 6:1=01000000");
         expect_conflict(&want, NULL, fd, &address, "raw", "", "6:9=03 6:1=01000000");
@@ -509,7 +509,7 @@ Test(socket_options, conflicts_of_udp) {
         static const char *const long_names[] = { "ff02:1111:2222:3333:4444:5555:6666:7777%interface",
                                                   "ff02:1111:2222:3333:4444:5555:6666:8888%interface" };
         Address address = kind_address(3);
-        Options had = no_options(), want = no_options();
+        Options had = kit_no_options(), want = kit_no_options();
         int fd;
 
         had.multicast_groups = (WireList){ (void *)two, 2 };
@@ -524,10 +524,10 @@ Test(socket_options, conflicts_of_udp) {
         want.multicast_groups = (WireList){ (void *)long_names, 2 };
         cr_assert(eq(int, compare(&want, &had, fd, &address), SOCKET_OPTIONS_E_CONFLICT));
         cr_assert(eq(sz, strlen(refusal.want), sizeof(refusal.want) - 1), "cut, not lost");
-        want = no_options();
+        want = kit_no_options();
         want.multicast_interface = "eth0";
         expect_conflict(&want, &had, fd, &address, "multicastInterface", "lo", "eth0");
-        want = no_options();
+        want = kit_no_options();
         want.broadcast = 0;
         expect_conflict(&want, &had, fd, &address, "broadcast", "true", "false");
         close(fd);
@@ -536,7 +536,7 @@ Test(socket_options, conflicts_of_udp) {
 Test(socket_options, what_was_asked_for_at_first_agrees_whatever_the_kernel_made_of_it) {
         RawOption raw[] = { { 6, 1, "0a000000" } }, upper[] = { { 6, 1, "0A000000" } };
         Address address = kind_address(0);
-        Options had = no_options(), want = no_options();
+        Options had = kit_no_options(), want = kit_no_options();
         int fd;
 
         had.receive_buffer = 65536;
@@ -555,7 +555,7 @@ Test(socket_options, what_was_asked_for_at_first_agrees_whatever_the_kernel_made
 Test(socket_options, reads_what_is_asked_for_and_what_the_broker_decides) {
         for (size_t kind = 0; kind < kinds_to_make(); kind++) {
                 Address address = kind_address(kind);
-                Options asked = no_options();
+                Options asked = kit_no_options();
                 OptionsReadBack back;
                 int fd = open_with(&address, NULL);
 
@@ -575,7 +575,7 @@ Test(socket_options, reads_what_is_asked_for_and_what_the_broker_decides) {
 Test(socket_options, what_the_kernel_has_agrees_when_nothing_was_asked_for) {
         for (size_t kind = 0; kind < kinds_to_make(); kind++) {
                 Address address = kind_address(kind);
-                Options had = no_options();
+                Options had = kit_no_options();
                 OptionsReadBack back;
                 int fd = open_with(&address, NULL);
 

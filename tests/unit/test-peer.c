@@ -5,130 +5,12 @@
 
 #include "daemon/peer.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 
-#include "daemon/config.h"
 #include "daemon/peer-private.h"
-#include "proto/limits.h"
-#include "tests/unit/daemon-kit.h"
-
-#define GET_INFO "{\"method\":\"org.varlink.service.GetInfo\"}"
-#define GET_STATUS "{\"method\":\"io.reuseportd.GetStatus\"}"
-#define WATCH "{\"method\":\"io.reuseportd.Watch\",\"more\":true}"
-#define ACQUIRE(rest)                                                                                   \
-        "{\"method\":\"io.reuseportd.Acquire\",\"parameters\":{\"sockets\":[{\"network\":\"tcp4\","     \
-        "\"address\":\"127.0.0.1:0\",\"retainSec\":0}]" rest "}}"
-
-enum {
-        TEXT_MAX = 256 * 1024,
-};
-
-static Kit kit;
-static PeerList peers;
-static char text[TEXT_MAX];
-
-static void start(void) {
-        char *reason;
-
-        kit_init(&kit, getuid());
-        cr_assert(
-                zero(int, config_load_from(NULL, NULL, false, getuid(), &kit.services.config, &reason)));
-        cr_assert(zero(int, port_pool_new(&kit.services.ports)));
-        cr_assert(zero(int, peer_list_init(&peers, &kit.services)));
-}
-
-static void end(void) {
-        peer_list_end(&peers);
-        cr_assert(zero(sz, kit.services.accounts.used[RESOURCE_CONNECTIONS]));
-        config_free(kit.services.config);
-        port_pool_free(kit.services.ports);
-        kit_end(&kit);
-}
-
-/* The client's end of a connection, or -1 with *@ret_answer. */
-static int connect_peer(int *ret_answer) {
-        int pair[2];
-
-        cr_assert(zero(int, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair)));
-        *ret_answer = peer_new(&kit.services, &peers, pair[0]);
-        return pair[1];
-}
-
-static int dial(void) {
-        int answer, fd = connect_peer(&answer);
-
-        cr_assert(zero(int, answer));
-        return fd;
-}
-
-static void send_bytes(int fd, const void *data, size_t n) {
-        cr_assert(eq(long, send(fd, data, n, MSG_NOSIGNAL), (long)n));
-}
-
-/* Sends @frame with its NUL and lets the loop run. */
-static void send_frame(int fd, const char *frame) {
-        send_bytes(fd, frame, strlen(frame) + 1);
-        kit_turn(&kit);
-}
-
-/* All there is to read now, each NUL a newline. Descriptors are closed: their number goes to *@ret_fds.
- */
-static const char *receive(int fd, int *ret_fds) {
-        union {
-                struct cmsghdr header;
-                char space[CMSG_SPACE(8 * sizeof(int))];
-        } control;
-        struct iovec iov = { text, sizeof(text) - 1 };
-        struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control };
-        ssize_t n, total = 0;
-
-        if (ret_fds)
-                *ret_fds = 0;
-        for (;;) {
-                iov.iov_base = text + total;
-                iov.iov_len = sizeof(text) - 1 - (size_t)total;
-                message.msg_controllen = sizeof(control);
-                n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-                if (n <= 0)
-                        break;
-                total += n;
-                if (message.msg_controllen == 0)
-                        continue;
-                cr_assert(ne(ptr, ret_fds, NULL), "descriptors that nobody asked for");
-                *ret_fds = (int)((control.header.cmsg_len - CMSG_LEN(0)) / sizeof(int));
-                for (int i = 0; i < *ret_fds; i++)
-                        close(((int *)(void *)CMSG_DATA(&control.header))[i]);
-        }
-        for (ssize_t i = 0; i < total; i++)
-                if (text[i] == '\0')
-                        text[i] = '\n';
-        text[total] = '\0';
-        return text;
-}
-
-static int count_lines(const char *lines) {
-        int n = 0;
-
-        for (; *lines; lines++)
-                n += *lines == '\n';
-        return n;
-}
-
-static bool contains(const char *lines, const char *fragment) {
-        return strstr(lines, fragment) != NULL;
-}
-
-/* With ECONNRESET if not all was read that this end had sent. */
-static bool has_hung_up(int fd) {
-        char byte;
-        ssize_t n = recv(fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK);
-
-        return n == 0 || (n < 0 && errno == ECONNRESET);
-}
+#include "tests/unit/peer-kit.h"
 
 TestSuite(peer, .timeout = 20);
 
@@ -137,19 +19,19 @@ TestSuite(peer, .timeout = 20);
 Test(peer, what_is_no_connection_is_closed) {
         int fds[2];
 
-        start();
+        peers_start();
         cr_assert(zero(int, pipe2(fds, O_CLOEXEC)));
         cr_assert(eq(int, peer_new(&kit.services, &peers, fds[0]), -ENOTSOCK));
         cr_assert(lt(int, fcntl(fds[0], F_GETFD), 0));
         cr_assert(eq(ptr, LIST_FIRST(&peers.peers), NULL));
         close(fds[1]);
-        end();
+        peers_end();
 }
 
 Test(peer, over_the_limit_of_connections) {
         int first, second, answer;
 
-        start();
+        peers_start();
         kit.services.accounts.limit_per_user[RESOURCE_CONNECTIONS] = 1;
         first = dial();
         second = connect_peer(&answer);
@@ -173,7 +55,7 @@ Test(peer, over_the_limit_of_connections) {
         kit_turn(&kit);
         first = dial();
         close(first);
-        end();
+        peers_end();
 }
 
 /* Each holds a descriptor until it is told. */
@@ -181,7 +63,7 @@ Test(peer, of_many_who_are_too_many_some_are_told) {
         enum { N = 6, N_TOLD = 2 };
         int first, others[N], answer, n_told = 0;
 
-        start();
+        peers_start();
         kit.services.accounts.limit_per_user[RESOURCE_CONNECTIONS] = 1;
         kit.services.accounts.limit_per_user[RESOURCE_REFUSALS] = N_TOLD;
         first = dial();
@@ -203,13 +85,13 @@ Test(peer, of_many_who_are_too_many_some_are_told) {
         cr_assert(eq(int, answer, PEER_E_LIMIT));
         close(others[0]);
         close(first);
-        end();
+        peers_end();
 }
 
 Test(peer, after_what_is_malformed_nothing_is_served) {
         int fd;
 
-        start();
+        peers_start();
         fd = dial();
         send_bytes(fd, "nonsense\0" GET_INFO, sizeof("nonsense\0" GET_INFO));
         kit_turn(&kit);
@@ -218,14 +100,14 @@ Test(peer, after_what_is_malformed_nothing_is_served) {
         cr_assert(has_hung_up(fd));
         cr_assert(eq(ptr, LIST_FIRST(&peers.peers), NULL));
         close(fd);
-        end();
+        peers_end();
 }
 
 Test(peer, an_oversized_call_ends_the_connection) {
         char *block = calloc(1, CALL_SIZE_MAX + 1);
         int fd;
 
-        start();
+        peers_start();
         memset(block, ' ', CALL_SIZE_MAX + 1);
         fd = dial();
         send_bytes(fd, block, CALL_SIZE_MAX + 1);
@@ -234,7 +116,7 @@ Test(peer, an_oversized_call_ends_the_connection) {
         cr_assert(eq(ptr, LIST_FIRST(&peers.peers), NULL));
         free(block);
         close(fd);
-        end();
+        peers_end();
 }
 
 Test(peer, descriptors_end_the_connection) {
@@ -249,7 +131,7 @@ Test(peer, descriptors_end_the_connection) {
                                   .msg_controllen = sizeof(control) };
         int fd;
 
-        start();
+        peers_start();
         fd = dial();
         memcpy(CMSG_DATA(&control.header), &fd, sizeof(int));
         cr_assert(gt(long, sendmsg(fd, &message, MSG_NOSIGNAL), 0));
@@ -257,13 +139,13 @@ Test(peer, descriptors_end_the_connection) {
         KIT_EXPECT_TEXT(receive(fd, NULL), "");
         cr_assert(eq(ptr, LIST_FIRST(&peers.peers), NULL));
         close(fd);
-        end();
+        peers_end();
 }
 
 Test(peer, a_call_cut_short_is_no_call) {
         int fd;
 
-        start();
+        peers_start();
         fd = dial();
         send_bytes(fd, GET_INFO, sizeof(GET_INFO) - 1);
         kit_turn(&kit);
@@ -272,7 +154,7 @@ Test(peer, a_call_cut_short_is_no_call) {
         KIT_EXPECT_TEXT(receive(fd, NULL), "");
         cr_assert(has_hung_up(fd));
         close(fd);
-        end();
+        peers_end();
 }
 
 /* ---- calls -------------------------------------------------------------------------------------- */
@@ -280,7 +162,7 @@ Test(peer, a_call_cut_short_is_no_call) {
 Test(peer, a_call_byte_by_byte) {
         int fd;
 
-        start();
+        peers_start();
         fd = dial();
         for (size_t i = 0; i < sizeof(GET_INFO); i++) {
                 KIT_EXPECT_TEXT(receive(fd, NULL), "");
@@ -289,7 +171,7 @@ Test(peer, a_call_byte_by_byte) {
         }
         cr_assert(eq(int, count_lines(receive(fd, NULL)), 1));
         close(fd);
-        end();
+        peers_end();
 }
 
 Test(peer, many_calls_at_once_are_answered_in_order) {
@@ -298,7 +180,7 @@ Test(peer, many_calls_at_once_are_answered_in_order) {
         char frame[128];
         int fd, n;
 
-        start();
+        peers_start();
         fd = dial();
         for (int i = 0; i < CALLS; i++) {
                 n = snprintf(
@@ -316,7 +198,7 @@ Test(peer, many_calls_at_once_are_answered_in_order) {
                 cr_assert(ne(ptr, (void *)line, NULL), "%s", frame);
         }
         close(fd);
-        end();
+        peers_end();
 }
 
 /* Turns until one ends with the last call that has come, as its calls or its time are over then. */
@@ -340,7 +222,7 @@ Test(peer, calls_are_served_in_the_order_in_which_they_came) {
         int watching, acting, n_received;
         Peer *peer;
 
-        start();
+        peers_start();
         watching = dial();
         peer = LIST_FIRST(&peers.peers);
         acting = dial();
@@ -354,14 +236,14 @@ Test(peer, calls_are_served_in_the_order_in_which_they_came) {
         cr_assert(eq(int, n_received, 1));
         close(watching);
         close(acting);
-        end();
+        peers_end();
 }
 
 /* What was asked before the last byte is answered after it. */
 Test(peer, the_end_of_what_a_client_says_is_no_hang_up) {
         int fd;
 
-        start();
+        peers_start();
         fd = dial();
         send_bytes(fd, GET_INFO "\0" GET_STATUS, sizeof(GET_INFO "\0" GET_STATUS));
         cr_assert(zero(int, shutdown(fd, SHUT_WR)));
@@ -369,7 +251,7 @@ Test(peer, the_end_of_what_a_client_says_is_no_hang_up) {
         cr_assert(eq(int, count_lines(receive(fd, NULL)), 2));
         cr_assert(has_hung_up(fd));
         close(fd);
-        end();
+        peers_end();
 }
 
 /* One answer is held for who does not read, and no call of theirs is read meanwhile. */
@@ -378,7 +260,7 @@ Test(peer, who_does_not_read_is_not_served_further) {
                                    "\"parameters\":{\"interface\":\"io.reuseportd\"}}";
         int fd, sent = 0, answered = 0;
 
-        start();
+        peers_start();
         fd = dial();
         for (;;) {
                 if (send(fd, call, sizeof(call), MSG_NOSIGNAL) != sizeof(call))
@@ -396,13 +278,13 @@ Test(peer, who_does_not_read_is_not_served_further) {
         }
         cr_assert(eq(int, answered, sent));
         close(fd);
-        end();
+        peers_end();
 }
 
 Test(peer, descriptors_come_with_their_reply_alone) {
         int fd, n_received;
 
-        start();
+        peers_start();
         fd = dial();
         send_frame(fd, ACQUIRE(""));
         cr_assert(contains(receive(fd, &n_received), "\"socketFileDescriptor\":0"));
@@ -413,7 +295,7 @@ Test(peer, descriptors_come_with_their_reply_alone) {
         cr_assert(zero(sz, lease_registry_count(&kit.services.leases)));
         cr_assert(zero(sz, endpoint_registry_count(&kit.services.endpoints)));
         kit_expect_told(&kit, "acquired released closed ");
-        end();
+        peers_end();
 }
 
 /* An answer that waits for the client to read keeps its descriptors, whatever becomes of the endpoint.
@@ -422,7 +304,7 @@ Test(peer, descriptors_of_an_answer_that_waits) {
         static const char filling[4096];
         int pair[2], n_received;
 
-        start();
+        peers_start();
         cr_assert(zero(int, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair)));
         cr_assert(zero(int, peer_new(&kit.services, &peers, pair[0])));
         while (send(pair[0], filling, sizeof(filling), MSG_NOSIGNAL) > 0)
@@ -436,7 +318,7 @@ Test(peer, descriptors_of_an_answer_that_waits) {
         cr_assert(contains(receive(pair[1], &n_received), "\"socketFileDescriptor\":0"));
         cr_assert(eq(int, n_received, 1));
         close(pair[1]);
-        end();
+        peers_end();
 }
 
 /* Nor is anything left of one that the client never read. */
@@ -444,7 +326,7 @@ Test(peer, an_answer_that_is_never_read) {
         static const char filling[4096];
         int pair[2];
 
-        start();
+        peers_start();
         cr_assert(zero(int, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair)));
         cr_assert(zero(int, peer_new(&kit.services, &peers, pair[0])));
         while (send(pair[0], filling, sizeof(filling), MSG_NOSIGNAL) > 0)
@@ -455,14 +337,14 @@ Test(peer, an_answer_that_is_never_read) {
         kit_turn(&kit);
         cr_assert(eq(ptr, LIST_FIRST(&peers.peers), NULL));
         cr_assert(zero(sz, endpoint_registry_count(&kit.services.endpoints)));
-        end();
+        peers_end();
 }
 
 /* This test is the client's process, and it is alive. */
 Test(peer, a_lease_of_the_process_outlives_the_connection) {
         int fd, n_received;
 
-        start();
+        peers_start();
         fd = dial();
         send_frame(fd, ACQUIRE(",\"lifetime\":\"process\""));
         receive(fd, &n_received);
@@ -472,7 +354,7 @@ Test(peer, a_lease_of_the_process_outlives_the_connection) {
         cr_assert(eq(ptr, LIST_FIRST(&peers.peers), NULL));
         cr_assert(eq(sz, lease_registry_count(&kit.services.leases), 1));
         lease_end(kit.services.leases.by_id, MEMBER_LEAVE_RELEASED, "done");
-        end();
+        peers_end();
 }
 
 /*
@@ -504,7 +386,7 @@ Test(peer, nothing_more_for_a_process_that_has_exited) {
         int pair[2], n_received;
         pid_t pid;
 
-        start();
+        peers_start();
         pid = pair_of_child(pair);
         cr_assert(zero(int, peer_new(&kit.services, &peers, pair[0])));
         send_frame(pair[1], ACQUIRE(",\"lifetime\":\"process\""));
@@ -525,102 +407,5 @@ Test(peer, nothing_more_for_a_process_that_has_exited) {
         close(pair[1]);
         kit_turn(&kit);
         cr_assert(zero(sz, lease_registry_count(&kit.services.leases)));
-        end();
-}
-
-/* ---- events ------------------------------------------------------------------------------------- */
-
-/* An answer and the events of the same call do not get into each other's way. */
-Test(peer, a_watcher_hears_what_another_does) {
-        int watcher, client, n_received;
-
-        start();
-        watcher = dial();
-        client = dial();
-        send_frame(watcher, WATCH);
-        KIT_EXPECT_TEXT(receive(watcher, NULL), "");
-        send_frame(client, ACQUIRE(""));
-        cr_assert(eq(int, count_lines(receive(client, &n_received)), 1));
-        cr_assert(contains(text, "\"socketFileDescriptor\":0"), "%s", text);
-        cr_assert(not(contains(text, "continues")));
-        cr_assert(eq(int, n_received, 1));
-        cr_assert(eq(int, count_lines(receive(watcher, NULL)), 1));
-        cr_assert(contains(text, "\"continues\":true"));
-        cr_assert(contains(text, "\"what\":\"acquired\""));
-        close(client);
-        kit_turn(&kit);
-        cr_assert(eq(int, count_lines(receive(watcher, NULL)), 2));
-        cr_assert(contains(text, "\"what\":\"released\""));
-        cr_assert(contains(text, "\"what\":\"closed\""));
-        close(watcher);
-        kit_turn(&kit);
-        cr_assert(eq(ptr, LIST_FIRST(&peers.peers), NULL));
-        end();
-}
-
-/* Whoever causes events does not send them. */
-Test(peer, events_wait_for_the_turn_of_who_watches) {
-        int fd;
-
-        start();
-        fd = dial();
-        send_frame(fd, WATCH);
-        for (int i = 0; i < 10; i++)
-                event_hub_emit(&kit.services.hub,
-                               &(Event){ .what = "denied", .subject = kit.subject, .reason = "x" });
-        kit.told[0] = '\0';
-        KIT_EXPECT_TEXT(receive(fd, NULL), "");
-        kit_turn(&kit);
-        cr_assert(eq(int, count_lines(receive(fd, NULL)), 10));
-        close(fd);
-        end();
-}
-
-Test(peer, a_watcher_that_does_not_read_is_told_that_it_missed_something) {
-        const char *told;
-        int fd;
-
-        start();
-        fd = dial();
-        send_frame(fd, WATCH);
-        for (int i = 0; i < 20000; i++)
-                event_hub_emit(&kit.services.hub,
-                               &(Event){ .what = "denied", .subject = kit.subject, .reason = "x" });
-        kit.told[0] = '\0';
-        do {
-                kit_turn(&kit);
-                told = receive(fd, NULL);
-                cr_assert(ne(chr, told[0], '\0'), "no overflow was told");
-        } while (!contains(told, "\"what\":\"overflow\""));
-        /* And hears on. */
-        kit_turn(&kit);
-        receive(fd, NULL);
-        event_hub_emit(&kit.services.hub,
-                       &(Event){ .what = "denied", .subject = kit.subject, .reason = "y" });
-        kit_turn(&kit);
-        cr_assert(contains(receive(fd, NULL), "\"reason\":\"y\""));
-        cr_assert(eq(int, count_lines(text), 1));
-        close(fd);
-        end();
-}
-
-Test(peer, a_watcher_that_has_gone_is_told_nothing) {
-        int fds[3];
-
-        start();
-        for (int i = 0; i < 3; i++) {
-                fds[i] = dial();
-                send_frame(fds[i], WATCH);
-        }
-        close(fds[1]);
-        event_hub_emit(&kit.services.hub,
-                       &(Event){ .what = "denied", .subject = kit.subject, .reason = "x" });
-        kit_turn(&kit);
-        cr_assert(eq(int, count_lines(receive(fds[0], NULL)), 1));
-        cr_assert(eq(int, count_lines(receive(fds[2], NULL)), 1));
-        close(fds[0]);
-        close(fds[2]);
-        kit_turn(&kit);
-        cr_assert(eq(ptr, LIST_FIRST(&peers.peers), NULL));
-        end();
+        peers_end();
 }

@@ -217,6 +217,13 @@ Guest *play_guest(Play *play) {
         return admit(play, false);
 }
 
+void play_two_guests(Play *play, const char *request, Guest **ret_first, Guest **ret_second) {
+        *ret_first = play_guest(play);
+        *ret_second = play_guest(play);
+        guest_acquire(*ret_first, "%s", request);
+        guest_acquire(*ret_second, "%s", request);
+}
+
 Guest *play_foreign_guest(Play *play) {
         return admit(play, true);
 }

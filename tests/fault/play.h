@@ -49,6 +49,9 @@ void play_recover(Play *play);
 /* One more guest. It leaves when all do. */
 Guest *play_guest(Play *play);
 
+/* Two, who both ask for @request. */
+void play_two_guests(Play *play, const char *request, Guest **ret_first, Guest **ret_second);
+
 /* The same from another process. */
 Guest *play_foreign_guest(Play *play);
 

@@ -21,7 +21,11 @@ typedef struct Scenario {
 /* All of them, from 0 on; NULL: that was the last. */
 const Scenario *scenario_at(size_t i);
 
-/* Of these, the ones about rules. */
+/* Of these, the ones about sockets that two share. */
+extern const Scenario group_scenarios[];
+extern const size_t n_group_scenarios;
+
+/* The ones about rules. */
 extern const Scenario rule_scenarios[];
 extern const size_t n_rule_scenarios;
 

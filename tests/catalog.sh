@@ -4,14 +4,9 @@
 # that the audit knows, and journalctl takes it.
 set -eu
 cd "$(dirname "$0")/.."
+. tests/complain.sh
 
 catalog=contrib/catalog/reuseportd.catalog
-status=0
-
-complain() {
-        echo "$*" >&2
-        status=1
-}
 
 in_header=$(sed -n 's/.*SD_ID128_MAKE_STR(\([^)]*\)).*/\1/p' daemon/audit-kind.h | tr -d ', ' | sort)
 in_catalog=$(sed -n 's/^-- \([0-9a-f]*\)$/\1/p' "$catalog" | sort)

@@ -4,17 +4,12 @@
 # Exit status 77: all that could be checked is right, but there is no mandoc to check the man pages with.
 set -eu
 cd "$(dirname "$0")/.."
+. tests/complain.sh
 
 texts="README.md NEWS.md CONTRIBUTING.md SECURITY.md docs/*.md"
 pages="docs/*.[1-8]"
-status=0
 sentences=$(mktemp)
 trap 'rm -f "$sentences"' EXIT
-
-complain() {
-        echo "$*" >&2
-        status=1
-}
 
 # Targets of [text](target) that are files of this tree, each as its document names it.
 for text in $texts; do

@@ -4,15 +4,10 @@
 # name, after "=", or a reason, after "|", why it has none.
 set -eu
 cd "$(dirname "$0")/.."
+. tests/complain.sh
 
-status=0
 found=$(mktemp)
 trap 'rm -f "$found"' EXIT
-
-complain() {
-        echo "$*" >&2
-        status=1
-}
 
 # The second word of each test, or the third.
 grep -hoE '^(Test|ParameterizedTest)\([^)]*' tests/*/*.c |

@@ -5,15 +5,10 @@
 #   1  go-libp2p's reuseport   2  go-reuseport   3  Go's net package   D  what Linux does, as it was measured
 set -eu
 cd "$(dirname "$0")/.."
+. tests/complain.sh
 
-status=0
 seeds=$(mktemp)
 trap 'rm -f "$seeds" "$seeds.found" "$seeds.known"' EXIT
-
-complain() {
-        echo "$*" >&2
-        status=1
-}
 
 # NUMBER, what it is about, and after a bar why there is no test of it.
 cat >"$seeds" <<'END'

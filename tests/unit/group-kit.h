@@ -65,6 +65,14 @@ static inline Lease *kit_follow(Kit *kit, Endpoint *endpoint) {
         return lease;
 }
 
+/* A group of @n members. */
+static inline void kit_found_group(Kit *kit, const char *network, SteeringMode mode,
+                                   uint64_t retain_usec, Member **ret_members, size_t n) {
+        ret_members[0] = kit_found(kit, network, mode, retain_usec)->member;
+        for (size_t i = 1; i < n; i++)
+                ret_members[i] = kit_follow(kit, ret_members[0]->endpoint)->member;
+}
+
 /* One that stands by. */
 static inline Lease *kit_stand_by(Kit *kit, Endpoint *endpoint) {
         Address bound;

@@ -461,8 +461,7 @@ Test(group, who_was_given_something_is_woken_and_nobody_else) {
         Kit kit;
 
         kit_begin(&kit);
-        members[0] = kit_found(&kit, "tcp4", STEERING_ROUND_ROBIN, 0)->member;
-        members[1] = kit_follow(&kit, members[0]->endpoint)->member;
+        kit_found_group(&kit, "tcp4", STEERING_ROUND_ROBIN, 0, members, 2);
         kit_flows(members[0]->endpoint, 2);
         group_note_flows(members[0]->endpoint);
         kit_flows(members[0]->endpoint, 1);

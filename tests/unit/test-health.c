@@ -34,8 +34,7 @@ static bool is_awake(const Member *member) {
 /* Two members of a roundRobin group that had a flow each, and have been looked at once. */
 static void begin(Kit *kit, Member *members[2]) {
         kit_begin(kit);
-        members[0] = kit_found(kit, "tcp4", STEERING_ROUND_ROBIN, KIT_RETAIN_USEC)->member;
-        members[1] = kit_follow(kit, members[0]->endpoint)->member;
+        kit_found_group(kit, "tcp4", STEERING_ROUND_ROBIN, KIT_RETAIN_USEC, members, 2);
         kit_expect_shares(members, "11");
         kit_turn(kit);
         cr_assert(is_awake(members[0]));
@@ -65,8 +64,7 @@ Test(health, of_an_idle_group_is_not_asked) {
         Kit kit;
 
         kit_begin(&kit);
-        members[0] = kit_found(&kit, "tcp4", STEERING_LEAST_LOAD, KIT_RETAIN_USEC)->member;
-        members[1] = kit_follow(&kit, members[0]->endpoint)->member;
+        kit_found_group(&kit, "tcp4", STEERING_LEAST_LOAD, KIT_RETAIN_USEC, members, 2);
         kit_turn(&kit);
         cr_assert(not(is_awake(members[0])));
         cr_assert(not(monitor_of(&kit)->timer.armed));
@@ -283,8 +281,7 @@ Test(health, whose_queue_is_full_from_the_start_has_stalled) {
         Kit kit;
 
         kit_begin(&kit);
-        members[0] = kit_found(&kit, "tcp4", STEERING_ROUND_ROBIN, KIT_RETAIN_USEC)->member;
-        members[1] = kit_follow(&kit, members[0]->endpoint)->member;
+        kit_found_group(&kit, "tcp4", STEERING_ROUND_ROBIN, KIT_RETAIN_USEC, members, 2);
         cr_assert(zero(int, listen(members[0]->fd, 1)));
         kit_expect_shares(members, "22");
         kit_turn(&kit);
@@ -354,8 +351,7 @@ Test(health, stall_is_told_in_time) {
         Kit kit;
 
         kit_begin(&kit);
-        members[0] = kit_found(&kit, "tcp4", STEERING_ROUND_ROBIN, KIT_RETAIN_USEC)->member;
-        members[1] = kit_follow(&kit, members[0]->endpoint)->member;
+        kit_found_group(&kit, "tcp4", STEERING_ROUND_ROBIN, KIT_RETAIN_USEC, members, 2);
         start = clock_usec(CLOCK_MONOTONIC);
         kit_await_told(&kit, "stalled ", serve_second, members);
         cr_assert(ge(u64, clock_usec(CLOCK_MONOTONIC) - start, HEALTH_STALL_USEC));
@@ -375,8 +371,7 @@ Test(health, load_makes_the_faster_one_take_nearly_all) {
 
         for (int k = 0; k < 2; k++) {
                 kit_begin(&kit);
-                members[0] = kit_found(&kit, networks[k], STEERING_LEAST_LOAD, KIT_RETAIN_USEC)->member;
-                members[1] = kit_follow(&kit, members[0]->endpoint)->member;
+                kit_found_group(&kit, networks[k], STEERING_LEAST_LOAD, KIT_RETAIN_USEC, members, 2);
                 for (int i = 0; i < 200; i++) {
                         kit_flows(members[0]->endpoint, 1);
                         kit_serve(members[1]);

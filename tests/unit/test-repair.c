@@ -83,9 +83,7 @@ Test(repair, of_one_udp_member_leaves_the_others_alone) {
         Kit kit;
 
         kit_begin(&kit);
-        members[0] = kit_found(&kit, "udp4", STEERING_ROUND_ROBIN, KIT_RETAIN_USEC)->member;
-        for (int i = 1; i < 3; i++)
-                members[i] = kit_follow(&kit, members[0]->endpoint)->member;
+        kit_found_group(&kit, "udp4", STEERING_ROUND_ROBIN, KIT_RETAIN_USEC, members, 3);
         shut_down(&kit, members[0]);
         kit_expect_told(&kit, "released ");
         kit_expect_shares(members + 1, "44");
@@ -263,9 +261,7 @@ Test(repair, in_a_group_loses_nothing) {
 
         for (int i = 0; i < 2; i++) {
                 kit_begin(&kit);
-                members[0] = kit_found(&kit, networks[i], STEERING_ROUND_ROBIN, KIT_RETAIN_USEC)->member;
-                for (int k = 1; k < 3; k++)
-                        members[k] = kit_follow(&kit, members[0]->endpoint)->member;
+                kit_found_group(&kit, networks[i], STEERING_ROUND_ROBIN, KIT_RETAIN_USEC, members, 3);
                 kit_expect_shares(members, "444");
                 for (int k = 0; k < 3; k++) {
                         shut_down(&kit, members[k]);
@@ -284,8 +280,7 @@ Test(repair, of_who_stands_by_or_drains_puts_nobody_on_the_list) {
         Kit kit;
 
         kit_begin(&kit);
-        members[0] = kit_found(&kit, "tcp4", STEERING_ROUND_ROBIN, KIT_RETAIN_USEC)->member;
-        members[1] = kit_follow(&kit, members[0]->endpoint)->member;
+        kit_found_group(&kit, "tcp4", STEERING_ROUND_ROBIN, KIT_RETAIN_USEC, members, 2);
         members[2] = kit_stand_by(&kit, members[0]->endpoint)->member;
         member_drain(members[1]);
         for (int i = 1; i < 3; i++) {

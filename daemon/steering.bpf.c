@@ -9,6 +9,10 @@
  * tried, by the list as it is then. When nothing helps, the kernel chooses in its own way: that may be a
  * member off the list, but no flow is lost.
  *
+ * Without CAP_PERFMON the verifier also follows what a CPU may do in speculation, each time that a pointer is
+ * reckoned. Before Linux 6.16 a loop has no end there, and all of this at once is too much. So loops are
+ * unrolled, and what is in them is a function that is not static: the verifier looks at it once, by itself.
+ *
  * Only the stable interface of the kernel is used, so that it builds on a machine without type
  * information of its kernel, for any other.
  */
@@ -25,7 +29,8 @@
 enum {
         TRIES = 16,
         SCAN_MAX = 64,   /* members that leastLoad looks at for one flow */
-        SCAN_BLOCK = 16, /* of them at a time */
+        SCAN_BLOCK = 16, /* of them at a time, */
+        SCAN_FEW = 4,    /* and of these */
         FAMILY_IPV6 = 10,
         PROTOCOL_IPV4 = 0x0800,
         PROTOCOL_IPV6 = 0x86dd,
@@ -116,6 +121,9 @@ static __always_inline __u16 slot_at(__u32 begin, __u32 entry) {
         return READ_ONCE(table[(begin + entry) % STEERING_TABLE_MAX]);
 }
 
+/* The load is above any, and the slot below it does not count. */
+#define NOBODY_YET ((__u64)-1 << 32)
+
 /* The better of @least and the entry @i of @n, reckoned from @first: its load, and below it its slot. */
 static __always_inline __u64 lighter(__u64 least, __u32 begin, __u32 n, __u32 first, __u32 i) {
         __u32 entry = first + i, waiting;
@@ -128,26 +136,33 @@ static __always_inline __u64 lighter(__u64 least, __u32 begin, __u32 n, __u32 fi
         return waiting < least >> 32 ? (__u64)waiting << 32 | slot : least;
 }
 
-/*
- * Of the entries @i to @i + SCAN_BLOCK - 1 of @n, reckoned from @first, the least loaded. Neither this
- * nor pick_least() is static: so the verifier looks at each once, by itself, and not again for each try.
- */
-__noinline __u64 pick_of_block(__u32 begin, __u32 n, __u32 first, __u32 i) {
-        __u64 least = (__u64)-1 << 32;
+/* The least loaded of the entries @i to @i + SCAN_FEW - 1 of @n, reckoned from @first. */
+__noinline __u64 pick_of_few(__u32 begin, __u32 n, __u32 first, __u32 i) {
+        __u64 least = NOBODY_YET;
 
 #pragma clang loop unroll(full)
-        for (__u32 k = 0; k < SCAN_BLOCK; k++)
+        for (__u32 k = 0; k < SCAN_FEW; k++)
                 least = lighter(least, begin, n, first, i + k);
         return least;
 }
 
-/*
- * The least loaded of @n; those that are equal come in turn, as each look starts elsewhere, at @first.
- * Without CAP_PERFMON the verifier also follows what a CPU may do in speculation, each time that a
- * pointer is reckoned. There a loop has no end, and all of this at once is too much.
- */
+/* Of those to @i + SCAN_BLOCK - 1. */
+__noinline __u64 pick_of_block(__u32 begin, __u32 n, __u32 first, __u32 i) {
+        __u64 least = NOBODY_YET;
+
+#pragma clang loop unroll(full)
+        for (__u32 k = 0; k < SCAN_BLOCK; k += SCAN_FEW) {
+                __u64 candidate = i + k < n ? pick_of_few(begin, n, first, i + k) : least;
+
+                if (candidate >> 32 < least >> 32)
+                        least = candidate;
+        }
+        return least;
+}
+
+/* The least loaded of @n; those that are equal come in turn, as each look starts elsewhere, at @first. */
 __noinline __u32 pick_least(__u32 begin, __u32 n, __u32 first) {
-        __u64 least = (__u64)-1 << 32;
+        __u64 least = NOBODY_YET;
 
 #pragma clang loop unroll(full)
         for (__u32 i = 0; i < SCAN_MAX; i += SCAN_BLOCK) {
@@ -181,19 +196,21 @@ static __always_inline void tell(struct steering_group *group, struct steering_o
                 group->armed = 1;
 }
 
-static __always_inline struct steering_group *enter_group(struct sk_reuseport_md *ctx) {
+/* Which group the flow is for; STEERING_GROUPS_MAX if that is not known. */
+static __always_inline __u32 enter_group(struct sk_reuseport_md *ctx, __u32 *ret_mode) {
         __u64 cookie = bpf_get_socket_cookie(ctx->sk);
         struct steering_owner *owner = bpf_map_lookup_elem(&owners, &cookie);
         struct steering_group *group;
 
         if (!owner)
-                return NULL;
+                return STEERING_GROUPS_MAX;
         group = bpf_map_lookup_elem(&groups, &owner->group);
         if (!group || group->generation != owner->generation)
-                return NULL;
+                return STEERING_GROUPS_MAX;
         __sync_fetch_and_add(&group->flows, 1);
         tell(group, owner);
-        return group;
+        *ret_mode = group->mode;
+        return owner->group;
 }
 
 /* The kernel refuses a slot that is empty, and one of another group. */
@@ -217,21 +234,35 @@ static __always_inline __u32 hash_flow(struct sk_reuseport_md *ctx, __u32 mode) 
         return ctx->migrating_sk ? hash_peer(ctx->migrating_sk) : hash_source(ctx);
 }
 
-SEC("sk_reuseport/migrate")
-int steer(struct sk_reuseport_md *ctx) {
-        struct steering_group *group = enter_group(ctx);
-        __u32 hash;
+/* What became of a try. */
+enum { REFUSED, GIVEN, NOBODY };
+
+/* The flow goes to somebody of the list as it is now. */
+__noinline int try_member(struct sk_reuseport_md *ctx, __u32 index, __u32 hash, __u32 try) {
+        struct steering_group *group = bpf_map_lookup_elem(&groups, &index);
+        __u64 list;
 
         if (!group)
-                return SK_PASS;
-        hash = hash_flow(ctx, group->mode);
-        for (__u32 try = 0; try < TRIES; try++) {
-                __u64 list = READ_ONCE(group->list);
+                return NOBODY;
+        list = READ_ONCE(group->list);
+        if ((__u32)list == 0)
+                return NOBODY;
+        return give(ctx, group, pick(group, list, hash, try)) ? GIVEN : REFUSED;
+}
 
-                if ((__u32)list == 0)
-                        return SK_DROP;
-                if (give(ctx, group, pick(group, list, hash, try)))
-                        return SK_PASS;
+SEC("sk_reuseport/migrate")
+int steer(struct sk_reuseport_md *ctx) {
+        __u32 mode = HASH, index = enter_group(ctx, &mode), hash;
+
+        if (index >= STEERING_GROUPS_MAX)
+                return SK_PASS;
+        hash = hash_flow(ctx, mode);
+#pragma clang loop unroll(full)
+        for (__u32 try = 0; try < TRIES; try++) {
+                int outcome = try_member(ctx, index, hash, try);
+
+                if (outcome != REFUSED)
+                        return outcome == GIVEN ? SK_PASS : SK_DROP;
                 /* The entry beside this one would get the double: for each flow another. */
                 hash = mix(hash + 1);
         }

@@ -96,6 +96,12 @@ static inline Target kit_silent_target(int family) {
         return target;
 }
 
+/* Makes room for one: whoever is half open, and not the other that would fill the place again. */
+static inline int kit_target_accept(Target *target) {
+        target->fillers[1] = fd_close(target->fillers[1]);
+        return accept4(target->fd, NULL, NULL, SOCK_CLOEXEC);
+}
+
 /* Nobody is there. */
 static inline Target kit_absent_target(void) {
         Target target = kit_target_of(AF_INET, 1);

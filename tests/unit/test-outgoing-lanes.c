@@ -200,7 +200,7 @@ Test(outgoing_lanes, s3_21_one_wins_the_other_is_dropped) {
                 if (reuse_client_process(broker.client) == 0)
                         (void)reuse_client_wait(broker.client, REUSE_TIMEOUT_INFINITE);
         kit_expect_dial(&broker, "tcp", "127.0.0.1:1", NULL);
-        first = accept4(silent.fd, NULL, NULL, SOCK_CLOEXEC);
+        first = kit_target_accept(&silent);
         kit_run_until_told(broker.client, &told);
         cr_assert(zero(int, told.number));
         expect_text(reuse_outgoing_get_remote_address(outgoing), silent.text);

@@ -388,7 +388,7 @@ Test(outgoing_loop, half_open_outlasts_the_broker) {
         kit_stop_listening(&broker);
         broker_hang_up(&broker);
         cr_assert(zero(int, client_settle(broker.client)));
-        first = accept4(target.fd, NULL, NULL, SOCK_CLOEXEC);
+        first = kit_target_accept(&target);
         kit_run_until_told(broker.client, &told);
         cr_assert(zero(int, told.number));
         close(first);

@@ -94,8 +94,8 @@ static bool address_read(const reuse_description *description, int fd,
         address_set_sockaddr(ret, &ss, size);
         /* A UNIX socket without a name may come without a family, too. */
         ret->u.sa.sa_family = (sa_family_t)description->family;
-        /* An IPv6 socket that serves IPv4 says so in the clothes of IPv6; it is written as what it is.
-         */
+        /* An IPv6 socket that serves IPv4 says so in the clothes of IPv6; it is written as what
+         * it is. */
         address_unmap(ret);
         address_format(ret, text);
         return true;

@@ -39,8 +39,8 @@ CLEANUP_DEFINE(Holding, holding_free)
 /* NULL: not held. */
 Holding *holdings_find(const reuse_client *client, const char *lease);
 
-/* Notes it, in place of one of the same name. Consumes @holding, also on failure. Returns 0 or -ENOMEM.
- */
+/* Notes it, in place of one of the same name. Consumes @holding, also on failure. Returns 0
+ * or -ENOMEM. */
 int holdings_attach(reuse_client *client, Holding *holding);
 
 /* Forgets it. The first leaves the holding to the caller. */

@@ -325,8 +325,8 @@ void outgoings_leave(reuse_client *client);
 
 /* ---- loop.c ---- */
 
-/* Has the descriptor of the loop wait for what the connection waits for, if there is such a descriptor.
- */
+/* Has the descriptor of the loop wait for what the connection waits for, if there is such
+ * a descriptor. */
 void client_arm(reuse_client *client);
 
 /* Before the connection is closed. */

@@ -74,8 +74,8 @@ static int say_address_unavailable(const ErrorParameters *p, char **ret) {
                         p->address);
 }
 
-/* Whether the reason has the rule already, with its place; in quotes, which tell it from a common word.
- */
+/* Whether the reason has the rule already, with its place; in quotes, which tell it from a
+ * common word. */
 static bool reason_names_rule(const char *reason, const char *rule) {
         char quoted[RULE_TEXT_MAX];
 

@@ -47,8 +47,8 @@ typedef struct Lookup {
         bool ipv6;  /* where a host has both kinds of addresses, IPv6 is wanted */
 } Lookup;
 
-/* The kind of @network, and the family that its digit says; NULL: one without names, or not known here.
- */
+/* The kind of @network, and the family that its digit says; NULL: one without names, or not
+ * known here. */
 static const Kind *kind_find(const char *network, int *ret_family) {
         size_t n = strcspn(network, ":");
         bool more = network[n] == ':';

@@ -13,8 +13,8 @@ enum {
         DISTANCE_MANY = 3,
 };
 
-/* The length of the UTF-8 character at @p, 0 if there is none. Overlong forms and surrogates are none.
- */
+/* The length of the UTF-8 character at @p, 0 if there is none. Overlong forms and surrogates
+ * are none. */
 static size_t utf8_length(const unsigned char *p) {
         static const struct {
                 unsigned char first, last, next_min, next_max;

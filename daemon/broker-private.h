@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 
-/* What the two files of the broker share: broker-start.c makes it ready, broker.c has it from then on.
- */
+/* What the two files of the broker share: broker-start.c makes it ready, broker.c has it from
+ * then on. */
 
 #include <stdbool.h>
 #include <sys/types.h>

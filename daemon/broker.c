@@ -123,8 +123,8 @@ int broker_handle_signals(Broker *broker) {
                 r = sd_event_add_signal(event, NULL, SIGINT, NULL, NULL);
         if (r >= 0)
                 r = sd_event_add_signal(event, &broker->hangup, SIGHUP, broker_on_hangup, broker);
-        /* Whoever connects after the signal is served by the new configuration: the unit counts on it.
-         */
+        /* Whoever connects after the signal is served by the new configuration: the unit counts
+         * on it. */
         if (r >= 0)
                 r = sd_event_source_set_priority(broker->hangup, SD_EVENT_PRIORITY_IMPORTANT);
         return r < 0 ? error_origin(r) : 0;

@@ -29,8 +29,8 @@ int broker_new(const BrokerOptions *options, Broker **ret);
 /* Where clients find it: the path of @options, or what the service manager has for it instead. */
 const char *broker_path(const Broker *broker);
 
-/* Serves until SIGTERM or SIGINT; SIGHUP reads the configuration again. Returns 0 or a negative errno.
- */
+/* Serves until SIGTERM or SIGINT; SIGHUP reads the configuration again. Returns 0 or a
+ * negative errno. */
 int broker_run(Broker *broker);
 
 /* Takes NULL and half-started brokers; returns NULL. */

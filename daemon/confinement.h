@@ -13,8 +13,8 @@
 #define CONFINEMENT_USER "reuseportd"
 
 typedef struct Confinement {
-        /* Whom to become; if nobody, why root stays root, or NULL of a broker that root did not start.
-         */
+        /* Whom to become; if nobody, why root stays root, or NULL of a broker that root did
+         * not start. */
         bool changes_user;
         char name[LOGIN_NAME_MAX];
         uid_t uid;

@@ -25,7 +25,8 @@ static Continuity of_company(const Endpoint *endpoint) {
                 return NONE("what waits on a member that leaves is lost; each of the others has its own "
                             "copy");
         if (!group_can_be_steered(&endpoint->address))
-                return NONE("what waits on a member that leaves is lost: the kernel has steering for TCP and "
+                return NONE("what waits on a member that leaves is lost: the kernel has steering for "
+                            "TCP and "
                             "UDP alone");
         if (tcp && group_is_steered(endpoint))
                 return MIGRATE("the steering program moves what waits to the other members");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 
-/* What becomes of that which waits on a member when it leaves: the promise that this endpoint can keep.
- */
+/* What becomes of that which waits on a member when it leaves: the promise that this endpoint
+ * can keep. */
 
 #include "daemon/endpoint.h"
 

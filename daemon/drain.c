@@ -18,8 +18,8 @@ enum {
         DRAIN_PERIOD_USEC = 5000,
         /* Looking takes no longer at one time, or little: the rest waits for the next time. */
         DRAIN_TURN_USEC = 2000,
-        /* As many times what it took passes until then: so it is a tenth of the broker's time at most.
-         */
+        /* As many times what it took passes until then: so it is a tenth of the broker's time
+         * at most. */
         DRAIN_REST = 9,
         /* What a handshake takes whose first answer was lost: as long as one may be under way unseen. */
         DRAIN_BLIND_USEC = 3 * 1000 * 1000,

@@ -55,8 +55,8 @@ int families_probe(int (*make)(void *userdata, int family), void *userdata, Addr
         fd = make(userdata, AF_INET);
         ret->ipv4 = is_there(fd, &r);
         ret->ipv6 = is_there(try_bind(make(userdata, AF_INET6), "::1", true), &r);
-        ret->mapped = ret->ipv6 &&
-                      is_there(try_bind(make(userdata, AF_INET6), "::ffff:127.0.0.1", false), &r);
+        ret->mapped =
+                ret->ipv6 && is_there(try_bind(make(userdata, AF_INET6), "::ffff:127.0.0.1", false), &r);
         return r;
 }
 

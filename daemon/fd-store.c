@@ -107,10 +107,11 @@ static void store_note(FdStore *store, int r) {
 
 static void store_refuse(FdStore *store, FdStoreEntry *entry) {
         if (store->n_refused++ == 0)
-                log_line(LOG_WARNING,
-                         "the service manager's store has no room for more than %zu descriptors: what is "
-                         "beyond that is lost when the broker is; raise FileDescriptorStoreMax=",
-                         store->max);
+                log_line(
+                        LOG_WARNING,
+                        "the service manager's store has no room for more than %zu descriptors: what is "
+                        "beyond that is lost when the broker is; raise FileDescriptorStoreMax=",
+                        store->max);
         entry->state = FD_STORE_REFUSED;
         TAILQ_INSERT_TAIL(&store->refused, entry, entry);
 }

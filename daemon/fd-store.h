@@ -3,7 +3,8 @@
 
 /*
  * The service manager's store of descriptors: what is in there is still open when the broker is not. It
- * takes each by a message and never answers; so what it has, and whether there was room, is counted here.
+ * takes each by a message and never answers; so what it has, and whether there was room, is counted
+ * here.
  */
 
 #include <stdbool.h>
@@ -35,8 +36,8 @@ typedef struct FdStoreEntry {
 
 /*
  * The store of the manager that started the broker: *@ret is NULL if it has none for it. How many it
- * takes is in $FDSTORE, of systemd 254 and later, or of the unit. @timers_changed as in EndpointRegistry.
- * Returns 0 or a negative errno.
+ * takes is in $FDSTORE, of systemd 254 and later, or of the unit. @timers_changed as in
+ * EndpointRegistry. Returns 0 or a negative errno.
  */
 int fd_store_new(sd_event *event, bool *timers_changed, FdStore **ret);
 
@@ -62,6 +63,6 @@ size_t fd_store_count(const FdStore *store);
 size_t fd_store_count_refused(const FdStore *store);
 size_t fd_store_get_max(const FdStore *store);
 
-/* Sends what waits, blocking, and waits until the manager has seen to it, but not for ever; for the end of
- * the broker. */
+/* Sends what waits, blocking, and waits until the manager has seen to it, but not for ever; for the end
+ * of the broker. */
 void fd_store_flush(FdStore *store);

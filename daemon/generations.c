@@ -15,7 +15,8 @@
 static const char *why_unsteered(const Context *context, const Endpoint *endpoint) {
         if (endpoint->sharing != SHARING_GROUP)
                 return "only the members of a group are steered";
-        return group_can_be_steered(&endpoint->address) ? context->services->no_steering : group_kernel_reason;
+        return group_can_be_steered(&endpoint->address) ? context->services->no_steering
+                                                        : group_kernel_reason;
 }
 
 /* Only in a steered group can a member be told apart from the others. */

@@ -77,8 +77,8 @@ LeaseOwner *grace_expect(Grace *grace, pid_t pid) {
         client->owner.waits = true;
         client->pidfd = pidfd;
         LIST_INSERT_HEAD(&grace->clients, client, entry);
-        if (sd_event_add_io(grace->event, &client->exited, pidfd, EPOLLIN, grace_client_exited, client) >=
-            0)
+        if (sd_event_add_io(grace->event, &client->exited, pidfd, EPOLLIN, grace_client_exited,
+                            client) >= 0)
                 return &client->owner;
         grace_client_free(client);
         return &grace->owner;

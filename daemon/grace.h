@@ -26,8 +26,9 @@ typedef struct Grace {
 int grace_init(Grace *grace, sd_event *event, bool *timers_changed);
 
 /*
- * With whom leases of the client @pid, 0 if it is not known, are to wait: they end with it, as nobody else
- * would come. Who cannot be watched has the time that all have. NULL: there is no such process any more.
+ * With whom leases of the client @pid, 0 if it is not known, are to wait: they end with it, as nobody
+ * else would come. Who cannot be watched has the time that all have. NULL: there is no such process any
+ * more.
  */
 LeaseOwner *grace_expect(Grace *grace, pid_t pid);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* Members that another broker made are locked, so it is the sentinel by which the program is attached.
- */
+/* Members that another broker made are locked, so it is the sentinel by which the program
+ * is attached. */
 
 #include "daemon/group-resume.h"
 

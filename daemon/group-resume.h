@@ -28,8 +28,8 @@ void group_take_back(Endpoint *endpoint, uint64_t deadline);
 /* Before the first group. Returns 0 or a negative errno. */
 int group_survivors_init(EndpointRegistry *registry);
 
-/* Whether @endpoint may have survivors. While a group has some it is looked at again from time to time.
- */
+/* Whether @endpoint may have survivors. While a group has some it is looked at again from time
+ * to time. */
 void group_set_survivors(Endpoint *endpoint, bool survivors);
 
 /* The first member, @fd, has founded the group. Returns 1 if it met survivors, so that it cannot be

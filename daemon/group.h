@@ -108,7 +108,8 @@ void group_deinit(Endpoint *endpoint);
 /* Whether what waits on a TCP member that is closed goes to the others. */
 bool group_migrates(const Endpoint *endpoint);
 
-/* Whether a group at @address could be steered, if this broker steers at all; and why not, for people. */
+/* Whether a group at @address could be steered, if this broker steers at all; and why not,
+ * for people. */
 bool group_can_be_steered(const Address *address);
 extern const char group_kernel_reason[];
 

@@ -205,8 +205,7 @@ static int add_steering(Batch *batch, const Services *services) {
 
 static int hand_over(Services *services, int fd) {
         Batch batch = { .fd = fd,
-                        .deadline = clock_usec(CLOCK_MONOTONIC) +
-                                    HANDOVER_SEC_MAX * UINT64_C(1000000),
+                        .deadline = clock_usec(CLOCK_MONOTONIC) + HANDOVER_SEC_MAX * UINT64_C(1000000),
                         .end = batch.text };
         uint64_t pass = ++services->n_handovers;
         int r;
@@ -274,7 +273,8 @@ static int claim_descriptors(const struct msghdr *message, int *fds, size_t max)
         return (int)n;
 }
 
-/* Of the state a copy: until this broker has everything, nothing of the other's may change. Consumes @fd. */
+/* Of the state a copy: until this broker has everything, nothing of the other's may change. Consumes
+ * @fd. */
 static int add_item(Inherited *inherited, const char *name, int fd) {
         int copy, r;
 
@@ -365,7 +365,8 @@ static int connect_to(const char *path, int *ret) {
             setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0)
                 return error_origin(-errno);
         if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-                return errno == ENOENT || errno == ECONNREFUSED ? HANDOVER_E_NOBODY : error_origin(-errno);
+                return errno == ENOENT || errno == ECONNREFUSED ? HANDOVER_E_NOBODY
+                                                                : error_origin(-errno);
         *ret = fd_take(&fd);
         return 0;
 }

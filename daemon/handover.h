@@ -2,10 +2,10 @@
 #pragma once
 
 /*
- * Two brokers change places while both run (reuseportd --replace): the one that serves hands everything to
- * its successor, in batches, each under the name that it has in the saved state, and ends when that says that
- * it has everything. Until then it serves nobody, so that what it hands over stays true; if the successor
- * goes away or is slow, it serves on as if nothing had happened.
+ * Two brokers change places while both run (reuseportd --replace): the one that serves hands everything
+ * to its successor, in batches, each under the name that it has in the saved state, and ends when that
+ * says that it has everything. Until then it serves nobody, so that what it hands over stays true; if
+ * the successor goes away or is slow, it serves on as if nothing had happened.
  *
  * They talk over a pair of sockets of their own, which TakeOver gives to the successor.
  */
@@ -21,8 +21,8 @@ enum {
 };
 
 /*
- * The side that serves: hands over by @fd, a stream of messages, which it consumes. Returns whether there is a
- * successor now: then nothing may be touched any more.
+ * The side that serves: hands over by @fd, a stream of messages, which it consumes. Returns whether
+ * there is a successor now: then nothing may be touched any more.
  */
 bool handover_run(Services *services, int fd);
 
@@ -39,5 +39,6 @@ enum {
  */
 int handover_take(const char *path, Inherited *inherited, int *ret_fd);
 
-/* This broker has everything: waits until the other has ended. Consumes @fd. Returns 0 or a negative errno. */
+/* This broker has everything: waits until the other has ended. Consumes @fd. Returns 0 or a negative
+ * errno. */
 int handover_finish(int fd);

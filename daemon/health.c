@@ -32,8 +32,8 @@ static void health_judge(Member *member, uint64_t now) {
         if (queue < 0)
                 return; /* shut down */
         served = (int64_t)steering_selected(member->endpoint->registry->steering, member->slot) - queue;
-        /* At its limit the kernel turns flows away that the program gives to it, so they do not count.
-         */
+        /* At its limit the kernel turns flows away that the program gives to it, so they do
+         * not count. */
         accepted = queue < health->queue || (queue < limit && served > health->served);
 
         if (queue == 0 || accepted) {

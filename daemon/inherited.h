@@ -31,8 +31,8 @@ int inherited_claim(Inherited *inherited, const char *name);
 /* The same for the first stream socket that listens at @path, whatever it is called. */
 int inherited_claim_path(Inherited *inherited, const char *path);
 
-/* One more of them, from elsewhere; inherited_sort() is to follow the last. Consumes @fd, also on failure.
- * Returns 0 or -ENOMEM. */
+/* One more of them, from elsewhere; inherited_sort() is to follow the last. Consumes @fd, also on
+ * failure. Returns 0 or -ENOMEM. */
 int inherited_add(Inherited *inherited, const char *name, int fd);
 void inherited_sort(Inherited *inherited);
 

@@ -280,8 +280,8 @@ int join_existing(Context *context, const LeaseTerms *terms, Wanted *wanted, End
                 orphan = NULL;
         /* Alone it becomes what is asked for, by one of its tenant; beside others it is what they are,
          * and to a guest what its owner made it. */
-        if (orphan && !endpoint->passed && tenant_equal(&endpoint->tenant, &wanted->tenant) && !orphan->departure.waiting &&
-            endpoint->n_members == 1 && !endpoint_first_lease(endpoint) &&
+        if (orphan && !endpoint->passed && tenant_equal(&endpoint->tenant, &wanted->tenant) &&
+            !orphan->departure.waiting && endpoint->n_members == 1 && !endpoint_first_lease(endpoint) &&
             join_may_reshape(endpoint, wanted))
                 return join_parked(context, terms, wanted, endpoint, orphan);
         r = check_fits(context, wanted, endpoint);

@@ -22,6 +22,6 @@ int join_new_endpoint(Context *context, const LeaseTerms *terms, Wanted *wanted,
 /* Takes back what was acquired, and is not handed over; nothing, if nothing was. */
 void join_undo(Wanted *wanted);
 
-/* A member of an endpoint that the client may share: its own, one that is left over, or the one of all.
- */
+/* A member of an endpoint that the client may share: its own, one that is left over, or the one
+ * of all. */
 int join_existing(Context *context, const LeaseTerms *terms, Wanted *wanted, Endpoint *endpoint);

@@ -150,8 +150,8 @@ static void lease_emit(const Lease *lease, Event event) {
         event_hub_emit(event.endpoint->registry->hub, &event);
 }
 
-/* What another left is paid for by whoever has it now; who cannot pay has it at the cost of the other.
- */
+/* What another left is paid for by whoever has it now; who cannot pay has it at the cost of
+ * the other. */
 static void lease_pay_member(const Lease *lease) {
         Member *member = lease->member;
         Charge charge;

@@ -43,7 +43,7 @@ struct Lease {
         Member *member;
         LIST_ENTRY(Lease) by_member;
         LIST_ENTRY(Lease) by_owner;
-        LeaseOwner *owner; /* with which it ends */
+        LeaseOwner *owner;   /* with which it ends */
         LeaseClient *client; /* NULL: its process is not known */
         LIST_ENTRY(Lease) by_client;
         Subject *subject;
@@ -79,8 +79,8 @@ enum {
  */
 int lease_new(LeaseRegistry *registry, Member *member, const LeaseTerms *terms, Lease **ret);
 
-/* The descriptor was handed over: tells the watchers. @adopted: its member is one whose holder was lost.
- */
+/* The descriptor was handed over: tells the watchers. @adopted: its member is one whose holder
+ * was lost. */
 void lease_commit(Lease *lease, bool adopted);
 
 /* Ends one lease, and its member if it was the last: see member_leave(). */

@@ -43,8 +43,8 @@ int listener_new(Services *services, const char *path, Inherited *inherited, Lis
 /* Where it is, as clients write it. */
 const char *listener_path(const Listener *listener);
 
-/* Stops accepting, sends clients what can be sent at once, and removes the socket's file, unless a successor
- * has it: all else is left for the next broker to find. The process has to end. */
+/* Stops accepting, sends clients what can be sent at once, and removes the socket's file, unless a
+ * successor has it: all else is left for the next broker to find. The process has to end. */
 void listener_leave(Listener *listener, bool to_successor);
 
 /* Stops accepting, ends all clients, removes the socket's file if this listener made it. */

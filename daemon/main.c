@@ -24,7 +24,8 @@ static int print_help(void) {
                "  --config FILE   read this file alone, not " CONFIG_FILE_DEFAULT "\n"
                "  --user          a user's own broker: its socket in $XDG_RUNTIME_DIR, no system\n"
                "                  configuration\n"
-               "  --replace       take over from the broker that serves the socket, with all that it has\n"
+               "  --replace       take over from the broker that serves the socket, with all that it "
+               "has\n"
                "  --check-config  say what is wrong in the configuration, if anything, and exit\n"
                "  --version       print the version\n"
                "  -h, --help      print this\n\n"
@@ -50,7 +51,14 @@ static bool default_socket(bool user, char *buffer, size_t size) {
 
 /* Returns true to go on; false to end with *ret_status. */
 static bool parse_arguments(int argc, char **argv, BrokerOptions *options, int *ret_status) {
-        enum { OPTION_SOCKET = 256, OPTION_CONFIG, OPTION_USER, OPTION_REPLACE, OPTION_CHECK_CONFIG, OPTION_VERSION };
+        enum {
+                OPTION_SOCKET = 256,
+                OPTION_CONFIG,
+                OPTION_USER,
+                OPTION_REPLACE,
+                OPTION_CHECK_CONFIG,
+                OPTION_VERSION
+        };
         static const struct option known[] = {
                 { "socket", required_argument, NULL, OPTION_SOCKET },
                 { "config", required_argument, NULL, OPTION_CONFIG },

@@ -57,8 +57,9 @@ struct Member {
         /* Among those that the program can choose, under this number: see group.h. */
         bool steered;
         uint32_t slot;
-        uint64_t flows; /* given to it, when group_note_flows() looked last */
-        uint64_t flows_before; /* given to it before it had this slot, or by an earlier broker's program */
+        uint64_t flows;        /* given to it, when group_note_flows() looked last */
+        uint64_t flows_before; /* given to it before it had this slot, or by an earlier broker's program
+                                */
         Departure departure;
         Drain drain;
         Health health;
@@ -90,8 +91,8 @@ int member_enter(Member *member, bool standby, uint32_t weight);
  * leases. Returns 0 or a negative errno. */
 int member_resume(Member *member, MemberState state, uint32_t weight);
 
-/* Of one that was resumed: parks it until its time, has it drain, or lets it go if nobody holds it. It, and
- * its endpoint, may be gone afterwards. */
+/* Of one that was resumed: parks it until its time, has it drain, or lets it go if nobody holds it. It,
+ * and its endpoint, may be gone afterwards. */
 void member_settle(Member *member);
 
 /* Ends the socket for everybody who may still hold it. No lease may be left. */

@@ -32,8 +32,8 @@ static bool may_see(const Context *context, const Endpoint *endpoint) {
         return judge_sees(context->services->config->policy, context->subject, endpoint);
 }
 
-/* By id, name or address. Of several tenants' endpoints of one name the first that this client may see.
- */
+/* By id, name or address. Of several tenants' endpoints of one name the first that this client
+ * may see. */
 static Endpoint *find_visible(const Context *context, const char *text) {
         const EndpointRegistry *registry = &context->services->endpoints;
         Endpoint *endpoint = endpoint_find_named(registry, text);

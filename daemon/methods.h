@@ -11,12 +11,12 @@
 typedef int (*MethodFunction)(Context *context, const void *p);
 
 int method_acquire(Context *context, const void *p); /* acquire.c */
-int method_dial(Context *context, const void *p); /* outgoing.c */
+int method_dial(Context *context, const void *p);    /* outgoing.c */
 int method_release(Context *context, const void *p);
 int method_ready(Context *context, const void *p); /* generations.c */
 int method_drain(Context *context, const void *p);
 int method_set_weight(Context *context, const void *p);
-int method_resume(Context *context, const void *p); /* resume.c */
+int method_resume(Context *context, const void *p);    /* resume.c */
 int method_take_over(Context *context, const void *p); /* take-over.c */
 int method_list(Context *context, const void *p);
 int method_watch(Context *context, const void *p);

@@ -26,8 +26,8 @@ int multicast_join(int fd, const char *group, const char *interface);
 int multicast_leave(int fd, const char *group, const char *interface);
 
 /*
- * Whether a socket at a wildcard takes what is sent to its port at any group that somebody on this host has
- * joined, as it does by default, or only what it has joined itself. Returns 0 or an errno.
+ * Whether a socket at a wildcard takes what is sent to its port at any group that somebody on this host
+ * has joined, as it does by default, or only what it has joined itself. Returns 0 or an errno.
  */
 int multicast_take_all(int fd, bool all, const Address *address);
 

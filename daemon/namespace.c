@@ -106,8 +106,8 @@ int namespace_socket(const Namespace *netns, int family, int type, int protocol,
         return 0;
 }
 
-/* Files do not tell of which namespace they are; between two sockets of the one meant, they are of it.
- */
+/* Files do not tell of which namespace they are; between two sockets of the one meant, they are
+ * of it. */
 static int read_files(Namespace *netns, NamespaceFailure *failure) {
         _cleanup_(fd_closep) int range = -1, reserved = -1, migrate = -1;
         NamespaceHelper *helper = netns->all->helper;

@@ -55,8 +55,8 @@ static const char *ipv6_only_check(const OptionRow *row, const Options *options,
 
 static const char *reuse_address_check(const OptionRow *row, const Options *options,
                                        const Address *address) {
-        if (address_is_udp(address) && options->reuse_address == 1 &&
-            !address_is_multicast(address) && options->multicast_groups.n == 0)
+        if (address_is_udp(address) && options->reuse_address == 1 && !address_is_multicast(address) &&
+            options->multicast_groups.n == 0)
                 return "any local user could take the datagrams; it is for multicast only";
         return NULL;
 }

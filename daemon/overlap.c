@@ -90,7 +90,8 @@ static Endpoint *find_path(const EndpointRegistry *registry, const Address *addr
         return NULL;
 }
 
-/* One of @transport that overlaps a specific address: a wildcard, or the same address of another kind. */
+/* One of @transport that overlaps a specific address: a wildcard, or the same address of
+ * another kind. */
 static Endpoint *find_of(const EndpointRegistry *registry, const Namespace *network_namespace,
                          const Address *address, Transport transport, const Tenant *except) {
         static const struct {

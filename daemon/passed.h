@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * Listeners of .socket units with Service=reuseportd.service: each is an endpoint, under the name that its
- * FileDescriptorName= gives, and clients get it by name or address, where policy gives them that. So one
- * unit serves many services, of many users.
+ * Listeners of .socket units with Service=reuseportd.service: each is an endpoint, under the name that
+ * its FileDescriptorName= gives, and clients get it by name or address, where policy gives them that. So
+ * one unit serves many services, of many users.
  */
 
 #include "daemon/inherited.h"

@@ -65,16 +65,16 @@ enum {
         PATTERN_E_INVALID,
 };
 
-/* Each reads one @word. Users and groups are looked up, which may block. 0, PATTERN_E_INVALID, -ENOMEM.
- */
+/* Each reads one @word. Users and groups are looked up, which may block. 0,
+ * PATTERN_E_INVALID, -ENOMEM. */
 int pattern_parse_user(const char *word, Pattern *ret, char **ret_reason);
 int pattern_parse_group(const char *word, Pattern *ret, char **ret_reason);
 int pattern_parse_ports(const char *word, Pattern *ret, char **ret_reason);
 int pattern_parse_address(const char *word, Pattern *ret, char **ret_reason);
 int pattern_parse_path(const char *word, Pattern *ret, char **ret_reason);
 
-/* What an IP address asks for: 1 or 2 hosts. An IPv4 address written as IPv6 (::ffff:a.b.c.d) is IPv4.
- */
+/* What an IP address asks for: 1 or 2 hosts. An IPv4 address written as IPv6 (::ffff:a.b.c.d)
+ * is IPv4. */
 size_t pattern_hosts_of(const Address *address, PatternHost ret[static 2]);
 
 /* What a UNIX address asks for. */

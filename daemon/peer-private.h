@@ -48,8 +48,8 @@ struct Peer {
         } refusal; /* why it is one too many */
 };
 
-/* What more is to be known of a client than its user: before anything of it is served. As subject_ask().
- */
+/* What more is to be known of a client than its user: before anything of it is served.
+ * As subject_ask(). */
 int peer_greet(Peer *peer);
 
 /* Why this one is one too many: as user_charge(). Leaves what was to be had to the peer. */

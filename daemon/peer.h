@@ -30,8 +30,8 @@ enum {
 /* Returns 0 or a negative errno; peer_list_end() may follow either. */
 int peer_list_init(PeerList *list, Services *services);
 
-/* Starts serving @fd, which is consumed, also on failure. Returns 0, PEER_E_LIMIT, or a negative errno.
- */
+/* Starts serving @fd, which is consumed, also on failure. Returns 0, PEER_E_LIMIT, or a
+ * negative errno. */
 int peer_new(Services *services, PeerList *list, int fd);
 
 /* Sends what can be sent at once, and leaves peers and leases as they are; for the end of the broker. */

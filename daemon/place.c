@@ -197,8 +197,8 @@ static bool place_is_anywhere(const Address *address) {
         return address_has_port(address) && address_is_wildcard(address) && address->port_first == 0;
 }
 
-/* Whether the address asked for may be that of @endpoint: port 0 or a range stands for any of its ports.
- */
+/* Whether the address asked for may be that of @endpoint: port 0 or a range stands for any of
+ * its ports. */
 static bool place_fits(const Wanted *wanted, const Endpoint *endpoint) {
         uint16_t port = address_port(&endpoint->address);
         Address at = wanted->address;

@@ -6,14 +6,14 @@
 #include "daemon/wanted.h"
 
 /*
- * Whether policy may give it, as far as that is to be known before a port is chosen: nothing is made for a
- * call that has no chance. Returns 0, CONTEXT_E_REFUSED, or a negative errno.
+ * Whether policy may give it, as far as that is to be known before a port is chosen: nothing is made for
+ * a call that has no chance. Returns 0, CONTEXT_E_REFUSED, or a negative errno.
  */
 int place_check(Context *context, const Wanted *wanted);
 
 /*
- * wanted->rule is the one of @verdict from now on, which is asked once for each socket: whether this user
- * has asked too often. Returns 0, CONTEXT_E_REFUSED, or a negative errno.
+ * wanted->rule is the one of @verdict from now on, which is asked once for each socket: whether this
+ * user has asked too often. Returns 0, CONTEXT_E_REFUSED, or a negative errno.
  */
 int place_under_rule(Context *context, Wanted *wanted, const PolicyVerdict *verdict);
 

@@ -95,8 +95,8 @@ unsigned policy_rights_given(const Policy *policy);
 /* The rights that @options need; NULL needs none. */
 unsigned policy_rights_of(const Options *options);
 
-/* An empty policy, which denies everything. Owned by the caller; policy_free() takes NULL, returns NULL.
- */
+/* An empty policy, which denies everything. Owned by the caller; policy_free() takes NULL,
+ * returns NULL. */
 Policy *policy_new(void);
 Policy *policy_free(Policy *policy);
 

@@ -73,8 +73,8 @@ int poller_run(Poller *poller, bool wait) {
         n = epoll_wait(poller->epoll_fd, events, BATCH_MAX, wait && poller->turns.n_items == 0 ? -1 : 0);
         if (n < 0)
                 return errno == EINTR ? 0 : error_origin(-errno);
-        /* A socket is in a batch once, and its item removed by its own callback only: none dangles here.
-         */
+        /* A socket is in a batch once, and its item removed by its own callback only: none
+         * dangles here. */
         for (int i = 0; i < n; i++) {
                 PollItem *item = events[i].data.ptr;
 

@@ -120,8 +120,8 @@ int privileges_become(const char *name, uid_t uid, gid_t gid) {
                 return error_origin(-errno);
         if (initgroups(name, gid) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
                 return error_origin(-errno);
-        /* Who started the broker may have asked to be followed; the kernel forgets that of another user.
-         */
+        /* Who started the broker may have asked to be followed; the kernel forgets that of
+         * another user. */
         if (prctl(PR_SET_PDEATHSIG, signal) < 0 || prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0)
                 return error_origin(-errno);
         return 0;

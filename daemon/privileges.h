@@ -30,8 +30,8 @@ bool privileges_low_ports(void);
 CapabilitySet privileges_effective(void);
 CapabilitySet privileges_permitted(void);
 
-/* Has those of @set in force that are permitted, and no others, for now. Returns 0 or a negative errno.
- */
+/* Has those of @set in force that are permitted, and no others, for now. Returns 0 or a
+ * negative errno. */
 int privileges_use(CapabilitySet set);
 
 /*

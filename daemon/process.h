@@ -16,11 +16,11 @@
 
 typedef struct Process {
         size_t n_refs;
-        LeaseOwner owner; /* the leases that end with it */
-        int fd;           /* of the process, or the writing end of the pipe */
+        LeaseOwner owner;  /* the leases that end with it */
+        int fd;            /* of the process, or the writing end of the pipe */
         uint64_t lifeline; /* the number of the pipe; 0: it is a process */
         Charge charge;     /* of the descriptor */
-        uint64_t id;   /* once a lease of it is saved; 0: none is */
+        uint64_t id;       /* once a lease of it is saved; 0: none is */
         FdStoreEntry kept;
         uint64_t handed; /* in which pass it was handed over last: see handover.h */
         sd_event_source *exit_source;

@@ -41,8 +41,8 @@ static const Denied denied[] = {
         { SOL_TCP, TCP_REPAIR, TCP_REPAIR, "it forges the state of connections" },
         /* iptables, arptables, ebtables, IPVS and multicast routing: nothing of a socket is up here. */
         { SOL_IP, 64, INT_MAX, reason_filter },
-        /* IP6T_SO_SET_REPLACE and IP6T_SO_SET_ADD_COUNTERS; the socket's own options go on after them.
-         */
+        /* IP6T_SO_SET_REPLACE and IP6T_SO_SET_ADD_COUNTERS; the socket's own options go on
+         * after them. */
         { SOL_IPV6, 64, 65, reason_filter },
         /* Multicast routing, which takes a raw socket. */
         { SOL_IPV6, 200, INT_MAX, reason_filter },

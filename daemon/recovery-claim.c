@@ -91,8 +91,8 @@ void recovery_count_lost(Recovery *recovery, const char *what, uint64_t id, cons
 
 void recovery_note_foreign(Recovery *recovery, const char *name, const char *why) {
         if (recovery->tally->n_foreign++ < TOLD_MAX)
-                log_line(LOG_WARNING,
-                         "the descriptor \"%s\" that was kept for the broker is closed: %s", name, why);
+                log_line(LOG_WARNING, "the descriptor \"%s\" that was kept for the broker is closed: %s",
+                         name, why);
 }
 
 void recovery_count_foreign(Recovery *recovery, int fd, const char *name, const char *why) {

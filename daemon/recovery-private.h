@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * What the four files of a recovery share: recovery.c has all of it done, recovery-record.c makes an object of
- * a record, recovery-claim.c finds the descriptors, recovery-steering.c has the steering program in the kernel
- * let go of the sockets.
+ * What the four files of a recovery share: recovery.c has all of it done, recovery-record.c makes an
+ * object of a record, recovery-claim.c finds the descriptors, recovery-steering.c has the steering
+ * program in the kernel let go of the sockets.
  */
 
 #include <stdbool.h>
@@ -34,8 +34,9 @@ typedef struct Recovery {
         Found *endpoints;
         Found *members;
         Found *processes;
-        Found *clients; /* by pid: with whom the leases wait */
-        uint64_t programs[RECOVERY_PROGRAMS_MAX]; /* by which members were steered: SavedMember.counted_by */
+        Found *clients;                           /* by pid: with whom the leases wait */
+        uint64_t programs[RECOVERY_PROGRAMS_MAX]; /* by which members were steered:
+                                                     SavedMember.counted_by */
         size_t n_programs;
         int map; /* of the earlier broker's steering program, borrowed; -1: nothing is in there */
         SteeringCounts counts; /* of the program of this id */
@@ -89,8 +90,8 @@ void recovery_steering_end(Recovery *recovery);
 void found_clear(Found **table);
 
 /*
- * Make an object of the record at @slot. What they do not know of it is taken out of @rest. Return 0, 1 when
- * the record is of no use, or a negative errno.
+ * Make an object of the record at @slot. What they do not know of it is taken out of @rest. Return 0, 1
+ * when the record is of no use, or a negative errno.
  */
 int recovery_make_endpoint(Recovery *recovery, const StateSlot *slot, StateBuffer *rest);
 int recovery_make_member(Recovery *recovery, const StateSlot *slot, StateBuffer *rest);

@@ -256,8 +256,8 @@ int recovery_make_member(Recovery *recovery, const StateSlot *slot, StateBuffer 
         endpoint = found_get(recovery->endpoints, saved.endpoint);
         if (!endpoint || saved.state >= _MEMBER_STATE_N || saved.orphan > MEMBER_ORPHAN_DEPARTING ||
             saved.weight > STEERING_WEIGHT_MAX) {
-                recovery_count_lost(recovery, "socket", slot->id, endpoint ? "its record is damaged" :
-                                                                    "its endpoint is");
+                recovery_count_lost(recovery, "socket", slot->id,
+                                    endpoint ? "its record is damaged" : "its endpoint is");
                 return 1;
         }
         if (endpoint->passed)
@@ -266,14 +266,14 @@ int recovery_make_member(Recovery *recovery, const StateSlot *slot, StateBuffer 
                 claimed = recovery_claim(recovery, slot->id, saved.cookie, endpoint);
         if (claimed.fd < 0) {
                 recovery_count_lost(recovery, "socket", slot->id,
-                           claimed.anew ? "another is in its place" : "it was not kept");
+                                    claimed.anew ? "another is in its place" : "it was not kept");
                 /* Its holder may serve on with it. */
-                group_set_survivors(endpoint,
-                                    endpoint->sharing == SHARING_GROUP && group_can_be_steered(&endpoint->address));
+                group_set_survivors(endpoint, endpoint->sharing == SHARING_GROUP &&
+                                                      group_can_be_steered(&endpoint->address));
                 return 1;
         }
-        /* Released, and kept for the moment that its last handshake took: what waits goes to the others.
-         */
+        /* Released, and kept for the moment that its last handshake took: what waits goes to
+         * the others. */
         if (saved.departs && saved.orphan == MEMBER_ORPHAN_NOT) {
                 if (!address_has_packets(&endpoint->address))
                         shutdown(claimed.fd, SHUT_RDWR);
@@ -306,8 +306,8 @@ static int find_process(Recovery *recovery, uint64_t id, uint64_t lifeline, Proc
         return error_trace(r);
 }
 
-/* With whom leases of the connection wait: one for each process. *@ret is borrowed; NULL: it has gone, and
- * nobody is left who could come back. */
+/* With whom leases of the connection wait: one for each process. *@ret is borrowed; NULL: it has gone,
+ * and nobody is left who could come back. */
 static int find_client(Recovery *recovery, const SavedSubject *subject, LeaseOwner **ret) {
         *ret = found_get(recovery->clients, subject->pid);
         if (*ret)
@@ -317,8 +317,7 @@ static int find_client(Recovery *recovery, const SavedSubject *subject, LeaseOwn
 }
 
 static int make_lease_of(Recovery *recovery, const StateSlot *slot, const SavedLease *saved,
-                         Member *member, Process *process, LeaseOwner *client,
-                         StateBuffer *rest) {
+                         Member *member, Process *process, LeaseOwner *client, StateBuffer *rest) {
         Services *services = recovery->services;
         _cleanup_(subject_unrefp) Subject *subject = NULL;
         Lease *lease;

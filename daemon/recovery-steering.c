@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * The kernel lets a socket be in one map of this kind only. That of the broker before is told by the records
- * where its sockets are. One that died amid its recovery leaves another, and the records do not say yet which
- * of the two a socket is in: then both are emptied. What no record speaks of is given up at once, or a broker
- * that dies time and again would fill the store; the rest when everything is in this broker's map.
+ * The kernel lets a socket be in one map of this kind only. That of the broker before is told by the
+ * records where its sockets are. One that died amid its recovery leaves another, and the records do not
+ * say yet which of the two a socket is in: then both are emptied. What no record speaks of is given up
+ * at once, or a broker that dies time and again would fill the store; the rest when everything is in
+ * this broker's map.
  *
- * What a program has counted is read when a socket is in its map no more, as nothing is added to it then.
+ * What a program has counted is read when a socket is in its map no more, as nothing is added to it
+ * then.
  */
 
 #include <errno.h>
@@ -128,7 +130,8 @@ static void open_counts(Recovery *recovery, uint64_t id) {
                 if (r == STEERING_E_FOREIGN)
                         recovery_note_foreign(recovery, name, "it is not what was kept under this name");
                 else if (r < 0)
-                        log_fault(LOG_WARNING, "flows that an earlier broker's program counted are forgotten");
+                        log_fault(LOG_WARNING,
+                                  "flows that an earlier broker's program counted are forgotten");
                 fd_close(fd);
         }
 }

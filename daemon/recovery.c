@@ -134,7 +134,8 @@ static void close_strangers(Recovery *recovery) {
                 InheritedItem *item = &recovery->inherited->items[i];
 
                 if (item->fd >= 0 && item->name[0] == STATE_FILE_NAME[0])
-                        recovery_count_foreign(recovery, fd_take(&item->fd), item->name, "no record knows it");
+                        recovery_count_foreign(recovery, fd_take(&item->fd), item->name,
+                                               "no record knows it");
         }
 }
 
@@ -142,10 +143,10 @@ static void tell(const RecoveryTally *tally) {
         if (!tally->found && tally->n_foreign == 0)
                 return;
         log_line(LOG_NOTICE,
-                 "of an earlier broker: %zu endpoints, %zu sockets and %zu leases are back; %zu lost, %zu "
+                 "of an earlier broker: %zu endpoints, %zu sockets and %zu leases are back; %zu lost, "
+                 "%zu "
                  "descriptors not known",
-                 tally->n_endpoints, tally->n_members, tally->n_leases, tally->n_lost,
-                 tally->n_foreign);
+                 tally->n_endpoints, tally->n_members, tally->n_leases, tally->n_lost, tally->n_foreign);
 }
 
 static int make_objects(Recovery *recovery) {
@@ -238,7 +239,8 @@ static int find_file(Services *services, Inherited *inherited, StateFile **ret, 
         return 0;
 }
 
-static int open_file(Services *services, FdStore *store, Inherited *inherited, StateFile **ret, bool *ret_resumed) {
+static int open_file(Services *services, FdStore *store, Inherited *inherited, StateFile **ret,
+                     bool *ret_resumed) {
         bool anew;
         int r;
 

@@ -2,16 +2,16 @@
 #pragma once
 
 /*
- * What an earlier broker left, made this one's: its saved state (state.h), and the sockets that were kept
- * for it. Each is checked against its record; what does not fit is told, and closed.
+ * What an earlier broker left, made this one's: its saved state (state.h), and the sockets that were
+ * kept for it. Each is checked against its record; what does not fit is told, and closed.
  */
 
 #include "daemon/inherited.h"
 #include "daemon/services.h"
 
 /*
- * Opens the state, that of an earlier broker if it is among @inherited, else a new one, and takes over ids
- * from it; before anything has an id. Returns 0 or a negative errno.
+ * Opens the state, that of an earlier broker if it is among @inherited, else a new one, and takes over
+ * ids from it; before anything has an id. Returns 0 or a negative errno.
  */
 int recovery_open_state(Services *services, Inherited *inherited);
 

@@ -134,8 +134,9 @@ int refuse_steering(Context *context, const char *feature, int r) {
         if (r < 0)
                 return refuse_failure(context, "steering", NULL, -r);
         if (r == GROUP_E_SURVIVORS)
-                return refuse(context, WIRE_ERROR_NOT_SUPPORTED,
-                              &(ErrorParameters){ .feature = feature, .reason = group_survivors_reason });
+                return refuse(
+                        context, WIRE_ERROR_NOT_SUPPORTED,
+                        &(ErrorParameters){ .feature = feature, .reason = group_survivors_reason });
         return refuse(context, WIRE_ERROR_QUOTA_EXCEEDED,
                       &(ErrorParameters){ .resource = "sockets in steered groups",
                                           .limit = STEERING_MEMBERS_MAX });

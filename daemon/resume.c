@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * Resume: after a broker was lost, its clients come back to the next and name what they hold. Each proves
- * it by the number of the socket, which only its holders and the broker know.
+ * Resume: after a broker was lost, its clients come back to the next and name what they hold. Each
+ * proves it by the number of the socket, which only its holders and the broker know.
  */
 
 #include <errno.h>

@@ -48,7 +48,7 @@ typedef struct PolicyQuery {
         const PolicySubject *subject;
         const Address *address;
         Sharing sharing;
-        unsigned rights; /* PolicyRight bits that the request's options need */
+        unsigned rights;               /* PolicyRight bits that the request's options need */
         const char *network_namespace; /* its path; NULL: the broker's own */
 } PolicyQuery;
 
@@ -146,8 +146,8 @@ size_t rule_max_leases(const Rule *rule);
 /* Whether it gives sockets of raw IP. */
 bool rule_gives_raw_ip(const Rule *rule);
 
-/* Whether it gives sockets in other network namespaces than the broker's own, and in the one at @path.
- */
+/* Whether it gives sockets in other network namespaces than the broker's own, and in the one
+ * at @path. */
 bool rule_gives_namespaces(const Rule *rule);
 bool rule_gives_namespace(const Rule *rule, const char *path);
 

@@ -25,7 +25,7 @@ typedef struct Sentinel {
         uint32_t slot;
         bool listed;            /* connections are meant to come */
         uint64_t unlisted_usec; /* CLOCK_MONOTONIC; when they were last */
-        uint64_t id; /* once it is saved; 0: it was not */
+        uint64_t id;            /* once it is saved; 0: it was not */
         FdStoreEntry kept;
 } Sentinel;
 
@@ -34,8 +34,8 @@ typedef struct Sentinel {
 int sentinel_open(Sentinel *sentinel, Endpoint *endpoint);
 
 /*
- * Takes over the one that an earlier broker had in the group, @fd, which is consumed, also on failure. The
- * program is not attached. Returns as sentinel_open().
+ * Takes over the one that an earlier broker had in the group, @fd, which is consumed, also on failure.
+ * The program is not attached. Returns as sentinel_open().
  */
 int sentinel_resume(Sentinel *sentinel, Endpoint *endpoint, int fd);
 

@@ -47,11 +47,11 @@ typedef struct Services {
         State state;
         Grace grace;
         RecoveryTally recovered;
-        int control_fd;      /* borrowed from the listener */
-        int handover_fd;     /* to a successor that asked to take over; -1: nobody did */
+        int control_fd;       /* borrowed from the listener */
+        int handover_fd;      /* to a successor that asked to take over; -1: nobody did */
         uint64_t n_handovers; /* that were begun */
-        bool takes_over;     /* from another that runs: nothing is in a store yet */
-        bool store_was_full; /* when the warnings were gathered */
+        bool takes_over;      /* from another that runs: nothing is in a store yet */
+        bool store_was_full;  /* when the warnings were gathered */
         /* Every reply is encoded in here and sent, or copied, before the next. */
         MessageBuffer buffer;
         /* Events are encoded apart: they happen while a reply is waiting in the other. */
@@ -59,10 +59,10 @@ typedef struct Services {
         uint64_t event_serial; /* of the event in there: it is the same for all who watch; 0: of none */
         uint64_t started_usec; /* CLOCK_REALTIME */
         /* What this kernel and these privileges allow; for GetStatus. */
-        bool peer_pidfd;   /* SO_PEERPIDFD */
+        bool peer_pidfd;     /* SO_PEERPIDFD */
         bool no_socket_diag; /* of TCP */
-        bool no_processes; /* in /proc, of other users: ProtectProc= of a unit */
-        bool pass_rights;  /* SO_PASSRIGHTS: descriptors nobody asked for are refused at the sender */
+        bool no_processes;   /* in /proc, of other users: ProtectProc= of a unit */
+        bool pass_rights;    /* SO_PASSRIGHTS: descriptors nobody asked for are refused at the sender */
         bool privileged_ports; /* ports below net.ipv4.ip_unprivileged_port_start */
         char *reload_error;    /* why the last reload failed; NULL if it did not */
         Warnings warnings;

@@ -84,8 +84,8 @@ static int dump_take(Dump *dump) {
         return PART_MORE;
 }
 
-/* The descriptor of another namespace is kept, and used again: what it has to say is heard to the end.
- */
+/* The descriptor of another namespace is kept, and used again: what it has to say is heard to
+ * the end. */
 static int dump_run(Dump *dump, const SocketFilter *filter) {
         static uint32_t last_serial;
         int r;

@@ -19,8 +19,8 @@ typedef struct Namespace Namespace;
 typedef struct SocketSpec {
         /* Where it is made; NULL: in the broker's own. */
         const Namespace *network_namespace;
-        /* With the very port wanted; 0 leaves the choice to the kernel. Nobody chooses of a range here.
-         */
+        /* With the very port wanted; 0 leaves the choice to the kernel. Nobody chooses of a
+         * range here. */
         Address address;
         Sharing sharing;
         /* What the client asked for; may be NULL. Borrowed. */
@@ -43,9 +43,9 @@ enum {
         SOCKET_FACTORY_E_IN_USE,
         SOCKET_FACTORY_E_NOT_LOCAL,      /* no interface of this host has the address */
         SOCKET_FACTORY_E_OPTION_INVALID, /* refusal.option, refusal.reason */
-        SOCKET_FACTORY_E_NOT_SUPPORTED,  /* the kernel makes no sockets of this network: refusal.reason */
-        SOCKET_FACTORY_E_PATH,           /* where the path leads is not for the client alone: reason */
-        SOCKET_FACTORY_E_NAMESPACE,      /* its network namespace is not there any more: reason */
+        SOCKET_FACTORY_E_NOT_SUPPORTED, /* the kernel makes no sockets of this network: refusal.reason */
+        SOCKET_FACTORY_E_PATH,          /* where the path leads is not for the client alone: reason */
+        SOCKET_FACTORY_E_NAMESPACE,     /* its network namespace is not there any more: reason */
         SOCKET_FACTORY_E_SYSTEM, /* the kernel refused: step, refusal.error, maybe refusal.option */
 };
 

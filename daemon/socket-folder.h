@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 
-/* The folder of a UNIX path: opened once, and known to be what the path names for as long as it counts.
- */
+/* The folder of a UNIX path: opened once, and known to be what the path names for as long as
+ * it counts. */
 
 #include <stdbool.h>
 

@@ -199,8 +199,9 @@ int socket_options_check_outgoing(const Options *options, const Address *address
                                   OptionRefusal *ret_refusal) {
         for (const OptionRow *row = rows; row < rows + ELEMENTS(rows) && options; row++)
                 if (row->listens && row->kind->given(row, options))
-                        return refuse_value(row, "it is of sockets that are connected to, not of one "
-                                                 "that connects",
+                        return refuse_value(row,
+                                            "it is of sockets that are connected to, not of one "
+                                            "that connects",
                                             ret_refusal);
         return socket_options_check(options, address, ret_refusal);
 }

@@ -56,8 +56,8 @@ int socket_options_check_outgoing(const Options *options, const Address *address
 int socket_options_apply(int fd, const Options *options, const Address *address, OptionStage stage,
                          OptionRefusal *ret_refusal);
 
-/* The backlog for listen(): what @options (may be NULL) ask for, else the most that the kernel allows.
- */
+/* The backlog for listen(): what @options (may be NULL) ask for, else the most that the
+ * kernel allows. */
 int socket_options_backlog(const Options *options);
 
 /* A set of options: a bit for each row of the table. */

@@ -246,7 +246,8 @@ static void file_settle(StateFile *file) {
                 const SlotHead *old = slot_head(file, slot->replaces);
 
                 if (slot->replaces > 0 && slot->replaces < file->end / UNIT && old->kind == slot->kind &&
-                    old->id == slot->id && old->serial < slot->serial && file_has_place(file, slot->replaces))
+                    old->id == slot->id && old->serial < slot->serial &&
+                    file_has_place(file, slot->replaces))
                         slot_release(file, slot->replaces);
         }
 }
@@ -275,7 +276,8 @@ int state_file_open(int fd, StateFile **ret, const char **ret_reason) {
 }
 
 int state_file_copy(int fd, int *ret) {
-        _cleanup_(fd_closep) int copy = memfd_create("reuseportd state", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        _cleanup_(fd_closep) int copy =
+                memfd_create("reuseportd state", MFD_CLOEXEC | MFD_ALLOW_SEALING);
         off_t offset = 0;
         struct stat st;
 

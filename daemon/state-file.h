@@ -2,10 +2,10 @@
 #pragma once
 
 /*
- * The broker's state in memory that outlives it: a memfd, mapped, that the service manager keeps as well.
- * A record is written to a place of its own first and then, by one word, made valid; only after that the
- * one it replaces is given up. So whenever the broker is killed, what is found is whole, and saving costs
- * no system call.
+ * The broker's state in memory that outlives it: a memfd, mapped, that the service manager keeps as
+ * well. A record is written to a place of its own first and then, by one word, made valid; only after
+ * that the one it replaces is given up. So whenever the broker is killed, what is found is whole, and
+ * saving costs no system call.
  */
 
 #include <stdbool.h>

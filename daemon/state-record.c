@@ -204,7 +204,8 @@ static int encode_rest(const FieldTable *table, StateBytes rest, StateBuffer *bu
         FieldHead head;
         int r = 0;
 
-        for (size_t n = rest.n; n > 0 && r == 0; data += sizeof(head) + head.n, n -= sizeof(head) + head.n) {
+        for (size_t n = rest.n; n > 0 && r == 0;
+             data += sizeof(head) + head.n, n -= sizeof(head) + head.n) {
                 memcpy(&head, data, sizeof(head));
                 if (!find_field(table, head.tag))
                         r = state_buffer_append(buffer, data, sizeof(head) + head.n);

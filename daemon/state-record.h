@@ -33,8 +33,9 @@ typedef struct SavedSubject {
         StateBytes groups; /* gid_t */
         const char *cgroup;
         const char *label;
-        /* From the first field that is not known to the end; those among them that are known are passed over
-         * when it is written. It is a part of the subject: another one in its place does not have it. */
+        /* From the first field that is not known to the end; those among them that are known are passed
+         * over when it is written. It is a part of the subject: another one in its place does not have
+         * it. */
         StateBytes rest;
 } SavedSubject;
 
@@ -72,8 +73,8 @@ typedef struct SavedMember {
         uint64_t payer; /* uid */
         uint64_t departs;
         uint64_t place; /* in the map of the steering program, and 1 more; 0: it is not there */
-        /* Flows that were given to it: so many before, and what is counted now at @count_at of the memory that
-         * is kept as @counted_by; 0: nothing is. */
+        /* Flows that were given to it: so many before, and what is counted now at @count_at of the
+         * memory that is kept as @counted_by; 0: nothing is. */
         uint64_t flows;
         uint64_t counted_by;
         uint64_t count_at;
@@ -83,8 +84,8 @@ typedef struct SavedLease {
         uint64_t member;
         uint64_t since_usec;
         SavedSubject subject;
-        uint64_t process; /* its id; 0: the lease ends with the connection */
-        const char *rule; /* NULL: none is counted */
+        uint64_t process;  /* its id; 0: the lease ends with the connection */
+        const char *rule;  /* NULL: none is counted */
         uint64_t lifeline; /* the number of the pipe that it is; 0: it is a process */
 } SavedLease;
 
@@ -112,7 +113,7 @@ enum {
 };
 
 /*
- * Fills @ret, a Saved* struct for @kind, which borrows from @data. What is not known of it, but for what is
- * within a subject, is appended to @rest, as it is. Returns 0, STATE_RECORD_E_MALFORMED, or -ENOMEM.
+ * Fills @ret, a Saved* struct for @kind, which borrows from @data. What is not known of it, but for what
+ * is within a subject, is appended to @rest, as it is. Returns 0, STATE_RECORD_E_MALFORMED, or -ENOMEM.
  */
 int state_record_decode(StateKind kind, const char *data, size_t n, void *ret, StateBuffer *rest);

@@ -20,7 +20,7 @@
 #include "proto/error.h"
 #include "proto/message.h"
 
-#define OBJECT_OF(mark, type, member) ((type *)(void *)((char *)(mark) - offsetof(type, member)))
+#define OBJECT_OF(mark, type, member) ((type *)(void *)((char *)(mark)-offsetof(type, member)))
 
 static SavedSubject save_subject(const Subject *subject) {
         return (SavedSubject){
@@ -225,7 +225,8 @@ static void keep_steering(const State *state, FdStoreEntry *entry, const char *p
         char name[STATE_NAME_MAX];
 
         if (state->store && fd >= 0)
-                fd_store_put(state->store, entry, state_steering_name(prefix, state->steering_id, name), fd);
+                fd_store_put(state->store, entry, state_steering_name(prefix, state->steering_id, name),
+                             fd);
 }
 
 void state_keep_steering(State *state, const Steering *steering) {
@@ -234,7 +235,9 @@ void state_keep_steering(State *state, const Steering *steering) {
 }
 
 void state_init(State *state, StateFile *file, FdStore *store, IdSource *ids, bool resumed) {
-        *state = (State){ .marks = { .file = file }, .store = store, .ids = ids, .steering_id = id_next(ids) };
+        *state = (State){
+                .marks = { .file = file }, .store = store, .ids = ids, .steering_id = id_next(ids)
+        };
         TAILQ_INIT(&state->marks.touched);
         /* It is in the store before anything is saved. */
         state_file_set_ids(file, ids->epoch, ids->last);

@@ -21,7 +21,7 @@ typedef struct State {
         FdStoreEntry kept_map;
         FdStoreEntry kept_counts;
         uint64_t steering_id; /* by which what is kept of the steering program is called */
-        bool failing; /* something could not be saved when last tried, which has been said */
+        bool failing;         /* something could not be saved when last tried, which has been said */
 } State;
 
 enum {
@@ -31,18 +31,18 @@ enum {
 };
 
 /*
- * What the file itself is called in the store, and how the names begin of the map of a steering program and of
- * the memory that it counts in, which end as that of an object. No object is called so: beyond the first full
- * stop its name has none.
+ * What the file itself is called in the store, and how the names begin of the map of a steering program
+ * and of the memory that it counts in, which end as that of an object. No object is called so: beyond
+ * the first full stop its name has none.
  */
 #define STATE_FILE_NAME "..state"
 #define STATE_MAP_NAME "..map"
 #define STATE_COUNTS_NAME "..counts"
 
 /*
- * What the descriptor of the object with this id is called there. Short: the manager hands over all names
- * in one variable, which may have 128 KiB. With a full stop in front it is no name of a .socket unit's.
- * Returns @buffer.
+ * What the descriptor of the object with this id is called there. Short: the manager hands over all
+ * names in one variable, which may have 128 KiB. With a full stop in front it is no name of a .socket
+ * unit's. Returns @buffer.
  */
 const char *state_name(uint64_t id, char buffer[static STATE_NAME_MAX]);
 
@@ -56,8 +56,8 @@ void state_init(State *state, StateFile *file, FdStore *store, IdSource *ids, bo
  * broker's has. */
 void state_keep_steering(State *state, const Steering *steering);
 
-/* Everything that was touched; before anybody is told of it. A state that was never made is left alone.
- */
+/* Everything that was touched; before anybody is told of it. A state that was never made is
+ * left alone. */
 void state_settle(State *state);
 
 /* Gives up what it has, and leaves all that is saved to whoever comes next. */

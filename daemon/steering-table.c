@@ -104,8 +104,8 @@ static int compare_turns(const void *a, const void *b) {
         return x->order < y->order ? -1 : x->order > y->order;
 }
 
-/* Each member has its turns in the middle of equal parts of the time; who has fewer, has longer parts.
- */
+/* Each member has its turns in the middle of equal parts of the time; who has fewer, has
+ * longer parts. */
 static int make_schedule(SteeringShare *shares, size_t n, SteeringTable *table) {
         size_t sum = reduce_weights(shares, n), n_turns = 0;
         _cleanup_(freep) Turn *turns = malloc(sum * sizeof(*turns));

@@ -9,9 +9,10 @@
  * tried, by the list as it is then. When nothing helps, the kernel chooses in its own way: that may be a
  * member off the list, but no flow is lost.
  *
- * Without CAP_PERFMON the verifier also follows what a CPU may do in speculation, each time that a pointer is
- * reckoned. Before Linux 6.16 a loop has no end there, and all of this at once is too much. So loops are
- * unrolled, and what is in them is a function that is not static: the verifier looks at it once, by itself.
+ * Without CAP_PERFMON the verifier also follows what a CPU may do in speculation, each time that a
+ * pointer is reckoned. Before Linux 6.16 a loop has no end there, and all of this at once is too much.
+ * So loops are unrolled, and what is in them is a function that is not static: the verifier looks at it
+ * once, by itself.
  *
  * Only the stable interface of the kernel is used, so that it builds on a machine without type
  * information of its kernel, for any other.
@@ -160,7 +161,8 @@ __noinline __u64 pick_of_block(__u32 begin, __u32 n, __u32 first, __u32 i) {
         return least;
 }
 
-/* The least loaded of @n; those that are equal come in turn, as each look starts elsewhere, at @first. */
+/* The least loaded of @n; those that are equal come in turn, as each look starts elsewhere,
+ * at @first. */
 __noinline __u32 pick_least(__u32 begin, __u32 n, __u32 first) {
         __u64 least = NOBODY_YET;
 

@@ -307,7 +307,8 @@ bool steering_knows(const Steering *steering, uint64_t cookie) {
 bool steering_has_member(const SteeringGroup *group, uint32_t slot) {
         uint64_t cookie;
 
-        return bpf_map_lookup_elem(bpf_map__fd(group->steering->program->maps.members), &slot, &cookie) == 0;
+        return bpf_map_lookup_elem(bpf_map__fd(group->steering->program->maps.members), &slot,
+                                   &cookie) == 0;
 }
 
 int steering_get_members_fd(const Steering *steering) {
@@ -433,7 +434,8 @@ int steering_counts_open(int fd, SteeringCounts *ret) {
         r = bpf_obj_get_info_by_fd(fd, &info, &n);
         if (r < 0)
                 return r == -EINVAL || r == -EBADFD ? STEERING_E_FOREIGN : error_origin(r);
-        if (info.type != BPF_MAP_TYPE_ARRAY || !(info.map_flags & BPF_F_MMAPABLE) || info.max_entries != 1)
+        if (info.type != BPF_MAP_TYPE_ARRAY || !(info.map_flags & BPF_F_MMAPABLE) ||
+            info.max_entries != 1)
                 return STEERING_E_FOREIGN;
         memory = mmap(NULL, info.value_size, PROT_READ, MAP_SHARED, fd, 0);
         if (memory == MAP_FAILED)
@@ -451,7 +453,8 @@ void steering_counts_close(SteeringCounts *counts) {
 uint64_t steering_counts_read(const SteeringCounts *counts, uint64_t at) {
         const uint64_t *count;
 
-        if (at % sizeof(*count) != 0 || counts->size < sizeof(*count) || at > counts->size - sizeof(*count))
+        if (at % sizeof(*count) != 0 || counts->size < sizeof(*count) ||
+            at > counts->size - sizeof(*count))
                 return 0;
         count = (const uint64_t *)(const void *)(counts->memory + at);
         return __atomic_load_n(count, __ATOMIC_RELAXED);

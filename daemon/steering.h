@@ -107,9 +107,9 @@ bool steering_knows(const Steering *steering, uint64_t cookie);
 bool steering_has_member(const SteeringGroup *group, uint32_t slot);
 
 /*
- * The map that sockets of members are in, for a broker that comes after this one; borrowed. The kernel lets
- * a socket be in one such map only, so the next has to take each out of this before it can be steered anew:
- * steering_take_out(). Until it is in the other, flows are spread over all that listen.
+ * The map that sockets of members are in, for a broker that comes after this one; borrowed. The kernel
+ * lets a socket be in one such map only, so the next has to take each out of this before it can be
+ * steered anew: steering_take_out(). Until it is in the other, flows are spread over all that listen.
  */
 int steering_get_members_fd(const Steering *steering);
 
@@ -147,8 +147,8 @@ void steering_set_cost(Steering *steering, uint32_t slot, uint32_t cost);
 uint64_t steering_selected(const Steering *steering, uint32_t slot);
 
 /*
- * The memory that flows are counted in, for a broker that comes after this one, borrowed; and where in there
- * those of @slot are. The program may count on when this broker is no more.
+ * The memory that flows are counted in, for a broker that comes after this one, borrowed; and where in
+ * there those of @slot are. The program may count on when this broker is no more.
  */
 int steering_get_counts_fd(const Steering *steering);
 uint64_t steering_count_at(const Steering *steering, uint32_t slot);

@@ -122,8 +122,8 @@ static const Call conditional[] = {
           { ARGUMENT_IS(0, AF_NETLINK), KIND(SOCK_RAW), ARGUMENT_IS(2, NETLINK_SOCK_DIAG) } },
         { "socketpair", 1, { ARGUMENT_IS(0, AF_UNIX) } },
 
-        /* Names and numbers of interfaces; what stdio and the name service switch ask of a descriptor.
-         */
+        /* Names and numbers of interfaces; what stdio and the name service switch ask of
+         * a descriptor. */
         { "ioctl", 1, { ARGUMENT_IS(1, SIOCGIFINDEX) } },
         { "ioctl", 1, { ARGUMENT_IS(1, SIOCGIFNAME) } },
         { "ioctl", 1, { ARGUMENT_IS(1, FIONBIO) } },
@@ -251,8 +251,8 @@ int syscall_filter_load(const SyscallFilter *filter, const char **ret_reason) {
 
 /* ---- the helper of namespaces --------------------------------------------------------------------- */
 
-/* It takes a question, looks at a file, and answers; memory is what the C library may need on the way.
- */
+/* It takes a question, looks at a file, and answers; memory is what the C library may need on
+ * the way. */
 static const char helper_calls[] =
         "recvfrom sendmsg close fstat newfstatat statx fstatfs exit exit_group "
         "rt_sigreturn restart_syscall brk mmap munmap";

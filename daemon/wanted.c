@@ -150,8 +150,8 @@ static int check_address(Context *context, const AddressFamilies *families, Want
 
         if (r != 0)
                 return r;
-        /* Whether a wildcard serves IPv4 too is part of the address; elsewhere nothing is to be decided.
-         */
+        /* Whether a wildcard serves IPv4 too is part of the address; elsewhere nothing is to
+         * be decided. */
         if (request->options && request->options->ipv6_only >= 0 &&
             address_family(&wanted->address) == AF_INET6 && address_is_wildcard(&wanted->address))
                 wanted->address.ipv6_only = request->options->ipv6_only;

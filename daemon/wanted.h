@@ -41,10 +41,10 @@ struct Wanted {
         size_t n_ports_passed; /* of its range, with the one that it got; 0: it was not searched */
 };
 
-/* Parses an address of the call, for a host of @families, or answers why it is none. Returns 0, CONTEXT_E_REFUSED, or a negative
- * errno. */
-int wanted_parse(Context *context, const char *network, const char *address, const AddressFamilies *families,
-                 Address *ret);
+/* Parses an address of the call, for a host of @families, or answers why it is none. Returns 0,
+ * CONTEXT_E_REFUSED, or a negative errno. */
+int wanted_parse(Context *context, const char *network, const char *address,
+                 const AddressFamilies *families, Address *ret);
 
 /* Checks the @index-th request and fills *@wanted. The network namespace that it names is entered, if
  * the caller may have anything there. Returns 0, CONTEXT_E_REFUSED, or a negative errno. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* Each says what is missing and what cannot be had for want of it; a broker that lacks nothing has none.
- */
+/* Each says what is missing and what cannot be had for want of it; a broker that lacks nothing
+ * has none. */
 
 #include "daemon/warnings.h"
 

@@ -43,8 +43,8 @@ typedef struct AddressFamilies {
         int interfaces; /* and a socket of it, borrowed, knows its interfaces; -1: nobody does */
 } AddressFamilies;
 
-/* Every byte that means nothing is zero, padding too: two equal addresses compare equal with memcmp().
- */
+/* Every byte that means nothing is zero, padding too: two equal addresses compare equal
+ * with memcmp(). */
 typedef struct Address {
         Transport transport;
         /* AF_INET6 only: the socket serves IPv6 alone. */

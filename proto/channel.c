@@ -57,8 +57,8 @@ void channel_deinit(Channel *channel) {
         channel->fd = fd_close(channel->fd);
 }
 
-/* Takes in what came beside the bytes: all of it, also what alignment let in beyond the room asked for.
- */
+/* Takes in what came beside the bytes: all of it, also what alignment let in beyond the room
+ * asked for. */
 static int channel_claim(Channel *channel, struct msghdr *header) {
         int result = 0;
 

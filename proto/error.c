@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* Keeps the places that a fault passed on its way up; see error.h for the three kinds of return value.
- */
+/* Keeps the places that a fault passed on its way up; see error.h for the three kinds of
+ * return value. */
 
 #include "proto/error.h"
 

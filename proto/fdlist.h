@@ -28,8 +28,8 @@ typedef struct FDList {
  */
 int socket_close(int fd);
 
-/* Closes what it owns and frees; the list is empty afterwards, owns what comes, and may be used again.
- */
+/* Closes what it owns and frees; the list is empty afterwards, owns what comes, and may be
+ * used again. */
 void fdlist_deinit(FDList *list);
 
 /*
@@ -45,8 +45,8 @@ int fdlist_add(FDList *list, int fd);
  * changed. */
 int fdlist_own(FDList *list);
 
-/* Takes the descriptor at @index out: the caller owns it. -1 if there is none, or it was taken before.
- */
+/* Takes the descriptor at @index out: the caller owns it. -1 if there is none, or it was
+ * taken before. */
 int fdlist_take(FDList *list, size_t index);
 
 /* Takes the first @n out of @from into @to, in order. Returns 0, or -ENOMEM with nothing moved. */

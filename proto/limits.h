@@ -19,8 +19,8 @@ enum {
         /* Calls of one connection served before the others have their turn, and how long it may take. */
         CALLS_PER_TURN = 16,
         TURN_USEC = 100,
-        /* Bytes of answers and events that the clients of one user have not taken, and of all together.
-         */
+        /* Bytes of answers and events that the clients of one user have not taken, and of
+         * all together. */
         QUEUED_BYTES_PER_USER_MAX = 32 * 1024 * 1024,
         QUEUED_BYTES_MAX = 128 * 1024 * 1024,
         /* Answers up to this size are not held back by that. */

@@ -62,8 +62,8 @@ void harness_replace(Harness *h);
 /* Ends it in good order, and leaves the folder: harness_restart() or harness_remove() follow. */
 void harness_terminate(Harness *h);
 
-/* Ends it without a chance to clean up. The folder stays: harness_restart() or harness_remove() follow.
- */
+/* Ends it without a chance to clean up. The folder stays: harness_restart() or
+ * harness_remove() follow. */
 void harness_kill(Harness *h);
 void harness_restart(Harness *h);
 
@@ -87,8 +87,8 @@ void harness_expect_broker_fds(const Harness *h, size_t n);
 /* A blocking connection that gives up after some seconds rather than hang. */
 int harness_connect(const Harness *h);
 
-/* Closes a connection when the broker has closed its end, too: whoever looks next finds nothing of it.
- */
+/* Closes a connection when the broker has closed its end, too: whoever looks next finds nothing
+ * of it. */
 void harness_hang_up(int fd);
 
 /* Sends @n bytes as they are. */

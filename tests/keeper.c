@@ -34,10 +34,9 @@ void keeper_begin(Keeper *keeper, size_t max) {
         strcpy(address.sun_path, keeper->path);
         address.sun_path[0] = '\0';
         keeper->notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        cr_assert(keeper->notify >= 0 &&
-                          bind(keeper->notify, (struct sockaddr *)&address,
-                               (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
-                                           strlen(keeper->path))) == 0,
+        cr_assert(keeper->notify >= 0 && bind(keeper->notify, (struct sockaddr *)&address,
+                                              (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
+                                                          strlen(keeper->path))) == 0,
                   "%m");
 }
 
@@ -78,9 +77,11 @@ size_t keeper_count(Keeper *keeper) {
 static char *value_of(const char *text, const char *key, char value[static TEXT_MAX]) {
         size_t n = strlen(key);
 
-        for (const char *line = text; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+        for (const char *line = text; line && *line;
+             line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
                 if (strncmp(line, key, n) == 0 && line[n] == '=') {
-                        snprintf(value, TEXT_MAX, "%.*s", (int)strcspn(line + n + 1, "\n"), line + n + 1);
+                        snprintf(value, TEXT_MAX, "%.*s", (int)strcspn(line + n + 1, "\n"),
+                                 line + n + 1);
                         return value;
                 }
         return NULL;

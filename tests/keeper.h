@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * A service manager for a test, as far as its store of descriptors goes: it takes what the broker sends, and
- * starts the next broker with all of it, and with what else the test adds, as .socket units would.
+ * A service manager for a test, as far as its store of descriptors goes: it takes what the broker sends,
+ * and starts the next broker with all of it, and with what else the test adds, as .socket units would.
  */
 
 #include <stdbool.h>

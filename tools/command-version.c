@@ -25,8 +25,8 @@ static const char help[] = "Usage: reusectl version [OPTIONS]\n"
 
 static const TableColumn columns[] = { { "PART", 0 }, { "VERSION", 0 } };
 
-/* The reply to GetInfo, the caller's, or NULL with *ret_error, the caller's too, unless memory is short.
- */
+/* The reply to GetInfo, the caller's, or NULL with *ret_error, the caller's too, unless memory
+ * is short. */
 static json_t *broker_get_info(const Settings *settings, reuse_error **ret_error) {
         reuse_client *client;
         char *text = NULL;

@@ -10,8 +10,8 @@
 #include "client-lib/reuse-client.h"
 #include "tools/settings.h"
 
-/* Opens a connection, the caller's. Returns REPORT_OK, or another exit status with the failure reported.
- */
+/* Opens a connection, the caller's. Returns REPORT_OK, or another exit status with the
+ * failure reported. */
 int connection_open(const Settings *settings, reuse_client **ret);
 
 /* Calls @method and waits for the answer. @parameters: a JSON object or NULL, borrowed. *ret_reply is

@@ -96,8 +96,8 @@ int listen_environment_set(pid_t pid, const char *const *names, size_t n_fds) {
         if (r < 0)
                 return r;
 
-        /* Names another process once this one has replaced LISTEN_PID; a reader would believe neither.
-         */
+        /* Names another process once this one has replaced LISTEN_PID; a reader would
+         * believe neither. */
         return unsetenv("LISTEN_PIDFDID") < 0 ? -errno : 0;
 }
 

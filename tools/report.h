@@ -54,6 +54,6 @@ int report_json(const Settings *settings, const json_t *json);
 /* Prints @table as the settings ask. Borrows @table. Returns the exit status. */
 int report_table(const Settings *settings, const Table *table);
 
-/* Writes out what is buffered for standard output. Returns @status, or REPORT_FAILED if that was lost.
- */
+/* Writes out what is buffered for standard output. Returns @status, or REPORT_FAILED if that
+ * was lost. */
 int report_flush(const Settings *settings, int status);

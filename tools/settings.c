@@ -15,8 +15,8 @@
 #include "client-lib/reuse-client.h"
 #include "tools/report.h"
 
-/* Seconds, with a fraction if need be. strtod() alone would take signs, blanks, "nan" and hexadecimal.
- */
+/* Seconds, with a fraction if need be. strtod() alone would take signs, blanks, "nan"
+ * and hexadecimal. */
 bool settings_parse_seconds(const char *text, uint64_t *ret_usec) {
         double seconds;
         char *end;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 
-/* What a program here is told on its command line: each option is a row that says where its value goes.
- */
+/* What a program here is told on its command line: each option is a row that says where its
+ * value goes. */
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* The broker says itself when it is ready: no guess, and no connection that would be measured with it.
- */
+/* The broker says itself when it is ready: no guess, and no connection that would be measured
+ * with it. */
 
 #include "tests/bench/broker.h"
 

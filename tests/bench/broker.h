@@ -17,11 +17,12 @@ typedef struct Broker {
 #define BROKER_NONE ((Broker){ .child = CHILD_NONE })
 
 typedef struct BrokerSettings {
-        const char *config; /* text of its configuration; NULL: anybody may have anything, in any number */
-        uid_t uid;          /* its user, as in user_become_broker() */
-        int nice;           /* as Nice= of its unit; left out where it is not allowed */
-        size_t max_fds;     /* RLIMIT_NOFILE; 0: as it is here */
-        const char *log;    /* path of a file to log to; NULL: where this process writes its errors */
+        const char
+                *config; /* text of its configuration; NULL: anybody may have anything, in any number */
+        uid_t uid;       /* its user, as in user_become_broker() */
+        int nice;        /* as Nice= of its unit; left out where it is not allowed */
+        size_t max_fds;  /* RLIMIT_NOFILE; 0: as it is here */
+        const char *log; /* path of a file to log to; NULL: where this process writes its errors */
 } BrokerSettings;
 
 /* What a broker is started with, once or again and again. */

@@ -8,8 +8,8 @@ enum {
         CAGE_E_NOT_ALLOWED, /* this user, or this container, may not make namespaces */
 };
 
-/* A network of its own, where only the loopback is, for this process and those that it starts from now on.
- * Returns 0, CAGE_E_NOT_ALLOWED, or a negative errno. */
+/* A network of its own, where only the loopback is, for this process and those that it starts from now
+ * on. Returns 0, CAGE_E_NOT_ALLOWED, or a negative errno. */
 int cage_own_network(void);
 
 /*

@@ -108,8 +108,8 @@ static bool fleet_is_live(const Fleet *fleet, size_t place) {
         return false;
 }
 
-/* Those that were asked to leave are gone for good; that others ended, or failed on leaving, is a fault.
- */
+/* Those that were asked to leave are gone for good; that others ended, or failed on leaving, is
+ * a fault. */
 static int fleet_reap(Fleet *fleet) {
         struct pollfd ended[FLEET_PLACES];
 

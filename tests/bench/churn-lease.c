@@ -70,7 +70,8 @@ static int lease_noticed(reuse_client *client, reuse_notice *notice, void *userd
         switch (reuse_notice_get_what(notice)) {
         case REUSE_NOTICE_REPLACED:
                 lease->n_replaced++;
-                /* Who has given its socket back needs no other; one that was not moved to yet is lost, too. */
+                /* Who has given its socket back needs no other; one that was not moved to yet is lost,
+                 * too. */
                 if (lease->fd < 0)
                         break;
                 reuse_sockets_free(lease->next);
@@ -159,7 +160,8 @@ static int lease_watch(Lease *lease, reuse_error **ret_error) {
         return r;
 }
 
-/* Said again, it is told of again. A lease that the broker does not know is about to be moved, or gone. */
+/* Said again, it is told of again. A lease that the broker does not know is about to be moved,
+ * or gone. */
 static int lease_say_drain(Lease *lease) {
         const char *name = reuse_sockets_get_lease(lease->sockets, 0);
         reuse_error *error = NULL;

@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * A member's socket from the broker, through the public library, and the ways to give it back. The broker
- * may be killed meanwhile: what the library does not mend by itself is done here, as a good program would.
+ * A member's socket from the broker, through the public library, and the ways to give it back. The
+ * broker may be killed meanwhile: what the library does not mend by itself is done here, as a good
+ * program would.
  */
 
 #include <stdbool.h>

@@ -308,7 +308,8 @@ void round_print(const Round *round, const Outcome *outcome, Report *report) {
                 snprintf(killed, sizeof(killed), "%zu", outcome->kills);
         report_note(report, "%s %10zu %7s %11zu %7zu %8zu %8.0f %8.2f %8.2f%s", columns,
                     outcome->departures, killed, outcome->made, outcome->tally.lost,
-                    outcome->tally.in_hand, outcome->rate, outcome->p50_msec, outcome->p99_msec, details);
+                    outcome->tally.in_hand, outcome->rate, outcome->p50_msec, outcome->p99_msec,
+                    details);
 }
 
 void round_print_failed(const Round *round, const char *trace, Report *report) {

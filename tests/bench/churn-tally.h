@@ -13,6 +13,6 @@ typedef struct Tally {
         size_t kinds[_LOSS_KIND_N]; /* of the others */
 } Tally;
 
-/* @load has ended. @fleet may be NULL: then nothing is known to have been in hand. Returns 0 or -ENOMEM.
- */
+/* @load has ended. @fleet may be NULL: then nothing is known to have been in hand. Returns 0
+ * or -ENOMEM. */
 int tally_make(const Load *load, const Fleet *fleet, Tally *ret);

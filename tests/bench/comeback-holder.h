@@ -20,8 +20,9 @@ typedef struct Holders {
 
 /*
  * Acquires @n sockets of the broker at @path, each with an endpoint of its own, for the lifetime of the
- * programs: as many as one user gets for the first, and so on. Returns 0, -EDQUOT when all users have what
- * they may and it is not enough, or another negative errno; the caller ends @holders with holders_stop().
+ * programs: as many as one user gets for the first, and so on. Returns 0, -EDQUOT when all users have
+ * what they may and it is not enough, or another negative errno; the caller ends @holders with
+ * holders_stop().
  */
 int holders_start(const char *path, const char *sharing, size_t n, Holders *holders);
 void holders_stop(Holders *holders);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * How long it takes until a broker that was killed is back with everything: from the execve() of the next
- * one until it says that it is ready, and until it has answered the first call. All of it runs in a
+ * How long it takes until a broker that was killed is back with everything: from the execve() of the
+ * next one until it says that it is ready, and until it has answered the first call. All of it runs in a
  * network of its own.
  */
 
@@ -37,11 +37,13 @@ typedef struct Row {
         size_t n;
 } Row;
 
-/* A group of one gets a sentinel beside its member when it is taken up: of these there is room for half as
- * many. */
+/* A group of one gets a sentinel beside its member when it is taken up: of these there is room for half
+ * as many. */
 static const Row rows[] = {
-        { "exclusive", 10 }, { "exclusive", 100 }, { "exclusive", 1000 }, { "exclusive", GOAL_ENDPOINTS },
-        { "group", 10 },     { "group", 100 },     { "group", 1000 },     { "group", GOAL_ENDPOINTS / 2 },
+        { "exclusive", 10 },   { "exclusive", 100 },
+        { "exclusive", 1000 }, { "exclusive", GOAL_ENDPOINTS },
+        { "group", 10 },       { "group", 100 },
+        { "group", 1000 },     { "group", GOAL_ENDPOINTS / 2 },
 };
 
 static const char usage[] = "Usage: comeback --daemon PATH [OPTION...]\n"

@@ -107,8 +107,9 @@ static int many_clients(Stage *stage, const Order *order, int cpu, int other, Re
 }
 
 /*
- * A network with as many ports to choose from that @n are of them what 20 000 are of those that there are by
- * default: so many descriptors one user has of no broker. Returns 0, CAGE_E_NOT_ALLOWED, or a negative errno.
+ * A network with as many ports to choose from that @n are of them what 20 000 are of those that there
+ * are by default: so many descriptors one user has of no broker. Returns 0, CAGE_E_NOT_ALLOWED, or a
+ * negative errno.
  */
 static int narrow_ports(size_t n) {
         _cleanup_(fd_closep) int fd = -1;

@@ -102,8 +102,8 @@ void attack_unread_answers(const Foe *foe) {
         foe_besiege(foe, &(Siege){ .go_on = unread_go_on, .times = 1, .rest_msec = 1 });
 }
 
-/* ---- leases ----------------------------------------------------------------------------------------
- */
+/* ----
+ * leases ---------------------------------------------------------------------------------------- */
 
 /* All the leases of one connection end at once, at its end. */
 void attack_acquire_many(const Foe *foe) {

@@ -26,8 +26,8 @@ enum {
         FOE_CALL_MAX = 64 * 1024,
 };
 
-/* The text of one call of the interface, with parameters that have its quotes; its NUL separates calls.
- */
+/* The text of one call of the interface, with parameters that have its quotes; its NUL
+ * separates calls. */
 #define FOE_CALL(method, parameters)                                                                    \
         "{\"method\":\"io.reuseportd." method "\",\"parameters\":" parameters "}"
 #define FOE_SOCKET "{\"network\":\"tcp4\",\"address\":\"127.0.0.1:0\"}"
@@ -45,8 +45,8 @@ int foe_connect(const Foe *foe);
 /* The same, that waits for a second at most in each send() and recv(). */
 int foe_connect_patient(const Foe *foe);
 
-/* Sends all of it, or as much as goes without waiting if @fd does not block. Returns whether all went.
- */
+/* Sends all of it, or as much as goes without waiting if @fd does not block. Returns whether
+ * all went. */
 bool foe_send(int fd, const void *data, size_t n);
 
 /* Sends one call, with its NUL. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* Processes that die, stop or share a connection at the worst moment; and one that reloads the broker.
- */
+/* Processes that die, stop or share a connection at the worst moment; and one that reloads
+ * the broker. */
 
 #include <limits.h>
 #include <signal.h>
@@ -84,8 +84,8 @@ void attack_shared(const Foe *foe) {
         }
 }
 
-/* ---- by the administrator ---------------------------------------------------------------------------
- */
+/* ---- by the
+ * administrator --------------------------------------------------------------------------- */
 
 /* In one step: the broker never finds half a file. */
 static void config_put(const Foe *foe, const char *text, const char *more) {

@@ -38,8 +38,8 @@ enum {
         ROUND_CPU_WEIGHT = 1000,
         /* Between two looks at the broker. */
         ROUND_LOOK_MSEC = 20,
-        /* For the attackers to be gone, while the honest client goes on: cleaning up may take long, too.
-         */
+        /* For the attackers to be gone, while the honest client goes on: cleaning up may take
+         * long, too. */
         ROUND_AFTERMATH_MSEC = 500,
         /* For everything to be as before. */
         ROUND_PATIENCE_MSEC = 5 * 1000,

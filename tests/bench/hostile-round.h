@@ -38,6 +38,6 @@ typedef struct Outcome {
         size_t may_stay; /* sockets that the attackers asked to be kept, and may have kept */
 } Outcome;
 
-/* Returns 0, or a negative errno when the round could not be held: a broker that suffers is an outcome.
- */
+/* Returns 0, or a negative errno when the round could not be held: a broker that suffers is
+ * an outcome. */
 int round_run(const RoundOrder *order, Outcome *ret);

@@ -22,8 +22,8 @@ void table_deinit(Table *table);
 /* A row that is to be judged. Returns 0 or -ENOMEM. */
 int table_add(Table *table, const Outcome *outcome);
 
-/* A row of what so many processes do to the honest client that leave the broker alone. As table_add().
- */
+/* A row of what so many processes do to the honest client that leave the broker alone.
+ * As table_add(). */
 int table_add_load(Table *table, const Outcome *outcome);
 
 /* Lists what was missed, with the first reason that the honest client was given. */

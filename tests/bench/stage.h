@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 
-/* All servers that are compared, up at once, each with a shared socket and a group that exist already.
- */
+/* All servers that are compared, up at once, each with a shared socket and a group that
+ * exist already. */
 
 #include <stdbool.h>
 
@@ -25,7 +25,7 @@ typedef struct Stage {
 } Stage;
 
 /* Starts the servers, the broker from the program @daemon, with their files in @folder; @kept: with a
- * service manager that keeps its descriptors. The caller ends @stage with stage_deinit(), also on failure.
- * Returns 0 or a negative errno. */
+ * service manager that keeps its descriptors. The caller ends @stage with stage_deinit(), also on
+ * failure. Returns 0 or a negative errno. */
 int stage_init(Stage *stage, const char *daemon, const char *folder, bool kept);
 void stage_deinit(Stage *stage);

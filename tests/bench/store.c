@@ -90,8 +90,8 @@ static int manager_store(Manager *manager, const char *text, int fd) {
                 return 0;
         }
         /* With FDPOLL=1 systemd would drop a socket as soon as its holder shuts it down. */
-        if (owned < 0 || manager->n == STORE_MAX ||
-            !text_value(text, "FDPOLL", value, sizeof(value)) || strcmp(value, "0") != 0)
+        if (owned < 0 || manager->n == STORE_MAX || !text_value(text, "FDPOLL", value, sizeof(value)) ||
+            strcmp(value, "0") != 0)
                 return error_origin(-EPROTO);
         manager->items[manager->n] = (StoreItem){ .fd = fd_take(&owned) };
         strcpy(manager->items[manager->n++].name, name);

@@ -30,7 +30,8 @@ typedef struct Store {
 #define STORE_NONE ((Store){ .child = CHILD_NONE, .orders = -1, .ready = -1 })
 
 /* Starts the manager, and has it start a broker as broker_start_with() does, which is waited for.
- * Borrows @daemon and @settings. Returns 0 or a negative errno; the caller ends @store with store_stop().
+ * Borrows @daemon and @settings. Returns 0 or a negative errno; the caller ends @store with
+ * store_stop().
  */
 int store_start(const char *daemon, const char *folder, const char *name, const BrokerSettings *settings,
                 Store *store);

@@ -232,7 +232,8 @@ bool guest_resume(Guest *guest, size_t i) {
 
         if (i >= guest->n_leases)
                 return false;
-        cr_assert_eq(getsockopt(guest->fds[i], SOL_SOCKET, SO_COOKIE, &cookie, &(socklen_t){ sizeof(cookie) }),
+        cr_assert_eq(getsockopt(guest->fds[i], SOL_SOCKET, SO_COOKIE, &cookie,
+                                &(socklen_t){ sizeof(cookie) }),
                      0);
         guest_send(guest, "Resume", "", "{'leases':[{'lease':'%s','cookie':'%llu'}]}", guest->leases[i],
                    cookie);

@@ -60,8 +60,8 @@ json_t *guest_receive(Guest *guest);
 __attribute__((format(printf, 3, 4))) bool guest_call(Guest *guest, const char *method,
                                                       const char *format, ...);
 
-/* Takes the answer to an Acquire; what came with it is the guest's. True if it was what was asked for.
- */
+/* Takes the answer to an Acquire; what came with it is the guest's. True if it was what was
+ * asked for. */
 bool guest_take_sockets(Guest *guest);
 
 /* @format: the list of SocketRequest. True if it was given. */

@@ -18,8 +18,8 @@ typedef enum FaultKind {
         FAULT_ALLOCATION,
         FAULT_SYSTEM_CALL,
         FAULT_DESCRIPTOR, /* whatever makes one fails with EMFILE */
-        FAULT_DEATH,      /* the broker ends, at any system call since it looked at what was kept for it; to
-                             empty a map is one */
+        FAULT_DEATH, /* the broker ends, at any system call since it looked at what was kept for it; to
+                        empty a map is one */
 } FaultKind;
 
 enum {
@@ -66,6 +66,7 @@ typedef struct FaultPanel {
 FaultPanel *panel_new(int *ret_fd);
 void panel_free(FaultPanel *panel, int fd);
 
-/* Brokers that are started from here on have the injector in them, which reads that panel; or not any more. */
+/* Brokers that are started from here on have the injector in them, which reads that panel; or not any
+ * more. */
 void panel_preload(int fd);
 void panel_unload(void);

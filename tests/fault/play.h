@@ -42,8 +42,8 @@ typedef struct Play {
 void play_begin(Play *play, const char *config, const Harness *how, PlayWorld world);
 void play_end(Play *play);
 
-/* The broker is killed, and the next one has what it had, as its keeper kept it; the onlooker is back. Guests
- * that hold something have lost their connections. */
+/* The broker is killed, and the next one has what it had, as its keeper kept it; the onlooker is back.
+ * Guests that hold something have lost their connections. */
 void play_recover(Play *play);
 
 /* One more guest. It leaves when all do. */

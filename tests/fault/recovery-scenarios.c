@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* In each round the broker is the successor of one that was killed, and holds what its clients still have. */
+/* In each round the broker is the successor of one that was killed, and holds what its clients still
+ * have. */
 
 #include "tests/fault/scenario.h"
 
@@ -51,7 +52,8 @@ static void take_up(Play *play) {
 
         play_expect_gone(play);
         guest = play_guest(play);
-        cr_assert(guest_call(guest, "Resume", "{'leases':[{'lease':'%s','cookie':'%llu'}]}", lease, cookie));
+        cr_assert(guest_call(guest, "Resume", "{'leases':[{'lease':'%s','cookie':'%llu'}]}", lease,
+                             cookie));
         play_leave(play);
         play_expect_gone(play);
 }

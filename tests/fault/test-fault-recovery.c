@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * The broker dies amid its recovery: at the first system call since it looked at what was kept, at the second,
- * and so on, until one is ready. Each time the next one finds everything.
+ * The broker dies amid its recovery: at the first system call since it looked at what was kept, at the
+ * second, and so on, until one is ready. Each time the next one finds everything.
  */
 
 #include <criterion/criterion.h>
@@ -45,7 +45,8 @@ static Keeper keeper;
 
 static KitSocket park(const Harness *h) {
         int control = harness_connect(h);
-        KitSocket socket = kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0','sharing':'exclusive'}");
+        KitSocket socket =
+                kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0','sharing':'exclusive'}");
 
         close(socket.fd);
         harness_hang_up(control);
@@ -56,16 +57,20 @@ static void acquire_all(Stage *stage) {
         KitSocket *held = stage->held;
         int control = stage->control;
 
-        held[LIVE] = kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0','steering':'roundRobin'}");
+        held[LIVE] = kit_acquire(control,
+                                 "{'network':'tcp4','address':'127.0.0.1:0','steering':'roundRobin'}");
         held[ALSO_LIVE] = kit_acquire(control, "{'network':'tcp4','address':'%s','weight':%d}",
                                       kit_address(&held[LIVE]), 10);
-        held[STANDBY] = kit_acquire(control, "{'network':'tcp4','address':'%s'%s}", kit_address(&held[LIVE]),
-                                    stage->steers ? ",'standby':true" : "");
-        held[EXCLUSIVE] = kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0','sharing':'exclusive',"
-                                               "'name':'one','options':{'backlog':7}}");
+        held[STANDBY] = kit_acquire(control, "{'network':'tcp4','address':'%s'%s}",
+                                    kit_address(&held[LIVE]), stage->steers ? ",'standby':true" : "");
+        held[EXCLUSIVE] =
+                kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0','sharing':'exclusive',"
+                                     "'name':'one','options':{'backlog':7}}");
         held[UDP] = kit_acquire(control, "{'network':'udp4','address':'127.0.0.1:0'}");
-        kit_acquire_call(control, "{'sockets':[{'network':'unix','address':'@reuseportd-fault-recovery'}],"
-                                  "'lifetime':'process'}", 1, &held[OF_PROCESS]);
+        kit_acquire_call(control,
+                         "{'sockets':[{'network':'unix','address':'@reuseportd-fault-recovery'}],"
+                         "'lifetime':'process'}",
+                         1, &held[OF_PROCESS]);
         stage->parked = park(&stage->harness);
         stage->peer = kit_connect_to(&stage->parked);
 }
@@ -103,8 +108,11 @@ static void expect_status(const Stage *stage) {
         static const struct {
                 const char *what;
                 long long n;
-        } expected[] = { { "recovered", N_HELD + 1 }, { "lost", 0 }, { "foreign", 0 },
-                         { "leases", N_HELD },        { "endpoints", 5 } };
+        } expected[] = { { "recovered", N_HELD + 1 },
+                         { "lost", 0 },
+                         { "foreign", 0 },
+                         { "leases", N_HELD },
+                         { "endpoints", 5 } };
         json_auto_t *reply = kit_call(stage->control, "GetStatus", "{}");
         char path[64];
 
@@ -161,7 +169,8 @@ static void expect_everything(Stage *stage) {
         cr_assert(eq(sz, keeper_count(&keeper), stage->n_kept));
 }
 
-/* ---- dying ------------------------------------------------------------------------------------------ */
+/* ----
+ * dying ------------------------------------------------------------------------------------------ */
 
 /* One that dies at the @nth system call of its recovery. Returns false if it comes to its end before. */
 static bool start_and_die(Stage *stage, size_t nth) {
@@ -198,7 +207,8 @@ static void recover_unharmed(Stage *stage) {
         expect_everything(stage);
 }
 
-/* One after the other, and nobody in between who comes to the end: what they leave does not become more. */
+/* One after the other, and nobody in between who comes to the end: what they leave does not
+ * become more. */
 Test(fault_recovery, time_and_again) {
         enum { STRIDE = 7 };
         Stage stage;
@@ -207,7 +217,8 @@ Test(fault_recovery, time_and_again) {
         expect_flows(&stage);
         recover_unharmed(&stage);
         kill_it(&stage);
-        /* What the records speak of, and what the last one had: a map and counts each, and what it made. */
+        /* What the records speak of, and what the last one had: a map and counts each, and what
+         * it made. */
         for (size_t n = 1; start_and_die(&stage, n); n += STRIDE)
                 cr_assert(le(sz, keeper_count(&keeper), stage.n_kept + 4), "after call %zu", n);
         harness_restart(&stage.harness);

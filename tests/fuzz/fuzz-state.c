@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * Any bytes as the state of an earlier broker. It is refused with a reason, or it can be read, written and
- * read again; and every record in it is decoded or not, and never beyond its end.
+ * Any bytes as the state of an earlier broker. It is refused with a reason, or it can be read, written
+ * and read again; and every record in it is decoded or not, and never beyond its end.
  */
 
 #include "daemon/state-file.h"
@@ -28,7 +28,8 @@ static void expect_same(StateKind kind, const Saved *saved, const StateBuffer *r
         fuzz_expect(state_record_encode(kind, saved, &buffer) == 0);
         fuzz_expect(state_buffer_append(&buffer, rest->data, rest->n) == 0);
         fuzz_expect(state_record_decode(kind, buffer.data, buffer.n, &other, &again) == 0);
-        fuzz_expect(again.n == rest->n && (rest->n == 0 || memcmp(again.data, rest->data, rest->n) == 0));
+        fuzz_expect(again.n == rest->n &&
+                    (rest->n == 0 || memcmp(again.data, rest->data, rest->n) == 0));
         state_buffer_deinit(&buffer);
         state_buffer_deinit(&again);
 }

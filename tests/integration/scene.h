@@ -149,8 +149,8 @@ static inline void scene_send_many(int control, const char *json, size_t n) {
         free(calls);
 }
 
-/* Receives the reply to an Acquire of @n sockets, and closes what came. Returns false after a hang-up.
- */
+/* Receives the reply to an Acquire of @n sockets, and closes what came. Returns false after
+ * a hang-up. */
 static inline bool scene_receive_sockets(int control, size_t n) {
         static HarnessReply reply;
 

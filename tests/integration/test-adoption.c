@@ -34,8 +34,8 @@ static KitSocket adopt(Scene *scene, const KitSocket *before, const char *more) 
         return held;
 }
 
-/* ---- refusals --------------------------------------------------------------------------------------
- */
+/* ----
+ * refusals -------------------------------------------------------------------------------------- */
 
 /* What cannot be had is refused, and the socket waits on. */
 Test(adoption, option_that_the_kernel_refuses) {
@@ -112,8 +112,8 @@ Test(adoption, name_of_another_endpoint) {
         scene_close(&scene);
 }
 
-/* ---- changes ---------------------------------------------------------------------------------------
- */
+/* ----
+ * changes --------------------------------------------------------------------------------------- */
 
 Test(adoption, other_options) {
         Scene scene;

@@ -226,8 +226,8 @@ static void pass_connection_on(int to) {
         sendmsg(to, &header, 0);
 }
 
-/* Whoever has the connection of a process that is gone gets no leases that should end with that process.
- */
+/* Whoever has the connection of a process that is gone gets no leases that should end with
+ * that process. */
 Test(bad_clients, connection_outlives_its_process) {
         static HarnessReply passed;
         KitSocket socket;
@@ -278,8 +278,8 @@ Test(bad_clients, t6_identity_is_that_of_the_connection) {
 
 /* ---- reload -------------------------------------------------------------------------------------- */
 
-/* A listener becomes a connection whose peer reads nothing, and its close() shall wait an hour for that.
- */
+/* A listener becomes a connection whose peer reads nothing, and its close() shall wait an hour
+ * for that. */
 static void make_lingering(int listener, int sink) {
         struct linger linger = { .l_onoff = 1, .l_linger = 3600 };
         struct sockaddr_storage address;

@@ -226,8 +226,8 @@ Test(confinement, another_user_serves_what_rules_give) {
         kit_stop(&kit);
 }
 
-/* Users are looked up behind the filter. What was given up cannot be had again, and the status says so.
- */
+/* Users are looked up behind the filter. What was given up cannot be had again, and the status
+ * says so. */
 Test(confinement, reload_asks_for_more) {
         KitSocket held;
         int control;

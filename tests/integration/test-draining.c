@@ -253,8 +253,8 @@ Test(draining, who_dies_meanwhile_leaves_it_to_the_others) {
         clock_end();
 }
 
-/* The same with nobody else there: it is parked, takes new ones again, and the next client has them all.
- */
+/* The same with nobody else there: it is parked, takes new ones again, and the next client has
+ * them all. */
 Test(draining, who_dies_alone_is_parked) {
         KitSocket held, next;
         int lost, waiting[2];

@@ -466,8 +466,8 @@ Test(generations, standby_adopts_nothing_and_ready_inherits) {
 
 /* ---- replaced ------------------------------------------------------------------------------------ */
 
-/* Who comes as its predecessor goes is given its very socket, though others live, and what waits there.
- */
+/* Who comes as its predecessor goes is given its very socket, though others live, and what
+ * waits there. */
 Test(generations, successor_comes_in_the_same_moment) {
         stage_begin(&stage, GROUP_CONFIG);
         for (size_t i = 0; i < N_NETWORKS; i++) {

@@ -22,8 +22,8 @@ static void require_own_mounts(void) {
                 cr_skip_test("the kernel gives no mount namespace");
 }
 
-/* The one file that a disk of two has room for is the folder itself, and so the other is all there is.
- */
+/* The one file that a disk of two has room for is the folder itself, and so the other is all
+ * there is. */
 static void mount_disk(const char *folder, unsigned long flags, int n_files) {
         char options[64];
 
@@ -98,15 +98,9 @@ static const struct {
         const char *text;
         int backlog; /* 0: the kernel's */
 } somaxconns[] = {
-        { "", 128 },
-        { "0\n", 128 },
-        { "many\n", 128 },
-        { "-5\n", 128 },
-        { "7\n", 7 },
-        { "\t9 8 7\n", 9 },
-        { "2147483647\n", 0 },
-        { "4294967297\n", 0 },
-        { "99999999999999999999999\n", 0 },
+        { "", 128 },           { "0\n", 128 },        { "many\n", 128 },
+        { "-5\n", 128 },       { "7\n", 7 },          { "\t9 8 7\n", 9 },
+        { "2147483647\n", 0 }, { "4294967297\n", 0 }, { "99999999999999999999999\n", 0 },
 };
 
 Test(host, s3_12_backlog_of_who_does_not_say) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* T6: who a client is comes from the kernel, as it was when it connected: also its unit and its label.
- */
+/* T6: who a client is comes from the kernel, as it was when it connected: also its unit and
+ * its label. */
 
 #include <fcntl.h>
 #include <linux/magic.h>

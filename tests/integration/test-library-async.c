@@ -35,8 +35,8 @@ static void expect_log(const Log *log, size_t n, const char *const words[]) {
                 KIT_EXPECT_TEXT(log->words[i], words[i]);
 }
 
-/* ---- the loop of a program --------------------------------------------------------------------------
- */
+/* ---- the loop of a
+ * program -------------------------------------------------------------------------- */
 
 /* Milliseconds until @due of CLOCK_MONOTONIC, for poll(2); no test waits without end. */
 static int poll_timeout(uint64_t due) {
@@ -77,8 +77,8 @@ static void loop_until(reuse_client *const clients[], size_t n_clients, const Lo
                 cr_assert(zero(int, loop_turn(clients, n_clients)));
 }
 
-/* ---- handlers ---------------------------------------------------------------------------------------
- */
+/* ----
+ * handlers --------------------------------------------------------------------------------------- */
 
 /* Notes "ok", or the name of the error. */
 static int on_reply(reuse_client *client, reuse_reply *reply, void *userdata) {
@@ -126,8 +126,8 @@ static int on_reply_fail(reuse_client *client, reuse_reply *reply, void *userdat
         return -ECANCELED;
 }
 
-/* ---- refusals ---------------------------------------------------------------------------------------
- */
+/* ----
+ * refusals --------------------------------------------------------------------------------------- */
 
 Test(library_async, calls_that_are_no_calls) {
         reuse_client *client;
@@ -219,8 +219,8 @@ Test(library_async, broker_goes_while_watched) {
         leaks_expect_fds(n_fds);
 }
 
-/* ---- answers ----------------------------------------------------------------------------------------
- */
+/* ----
+ * answers ---------------------------------------------------------------------------------------- */
 
 Test(library_async, several_calls_under_way) {
         reuse_request *request = library_request("tcp:127.0.0.1:0,sharing=exclusive");
@@ -299,8 +299,8 @@ Test(library_async, free_with_calls_under_way) {
         kit_stop(&kit);
 }
 
-/* ---- events -----------------------------------------------------------------------------------------
- */
+/* ----
+ * events ----------------------------------------------------------------------------------------- */
 
 Test(library_async, events_arrive) {
         reuse_request *request = library_request("tcp:127.0.0.1:0,name=web");

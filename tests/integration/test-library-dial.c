@@ -412,8 +412,8 @@ Test(library_dial, s3_20_to_the_own_listener) {
         end();
 }
 
-/* Of datagrams it is no other: a socket that is connected to itself would take them from the listener.
- */
+/* Of datagrams it is no other: a socket that is connected to itself would take them from
+ * the listener. */
 Test(library_dial, s1_24_datagrams_to_the_own_listener) {
         reuse_outgoing *outgoing = NULL;
         reuse_sockets *sockets;

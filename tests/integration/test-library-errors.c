@@ -232,8 +232,8 @@ Test(library_errors, all_or_none) {
         kit_stop(&kit);
 }
 
-/* ---- errors of the broker to other calls ------------------------------------------------------------
- */
+/* ---- errors of the broker to other
+ * calls ------------------------------------------------------------ */
 
 static const struct {
         const char *method;
@@ -301,8 +301,8 @@ Test(library_errors, connection_beyond_the_limit) {
         kit_stop(&kit);
 }
 
-/* ---- a broker that goes, or does not answer ---------------------------------------------------------
- */
+/* ---- a broker that goes, or does not
+ * answer --------------------------------------------------------- */
 
 static int count_resets(reuse_client *client, reuse_reply *reply, void *userdata) {
         int *n = userdata;

@@ -10,8 +10,8 @@
 
 TestSuite(library, .timeout = 60);
 
-/* ---- one line --------------------------------------------------------------------------------------
- */
+/* ---- one
+ * line -------------------------------------------------------------------------------------- */
 
 Test(library, s2_3_one_line_of_the_wrong_kind) {
         static const char *const packets[] = { "udp", "udp4", "udp6", "unixgram" };

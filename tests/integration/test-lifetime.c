@@ -86,8 +86,8 @@ static void expect_process_lease_ends(int signal_number) {
         watch = kit_watch(&kit, control);
         holder = holder_spawn(&kit, "{'network':'tcp4','address':'127.0.0.1:0'}", "process");
         expect_held_by(kit_event(watch, "acquired"), &holder);
-        /* Of the child the broker has the member and the pidfd: its connection has ended with execve().
-         */
+        /* Of the child the broker has the member and the pidfd: its connection has ended
+         * with execve(). */
         harness_expect_broker_fds(&kit.harness, kit.n_broker_fds + 2 + 2);
         expect_leases(control, 1);
         cr_assert(zero(int, kit_is_readable(watch)));
@@ -289,8 +289,8 @@ Test(lifetime, t6_number_passes_to_another_process) {
         }
 }
 
-/* ---- the connection --------------------------------------------------------------------------------
- */
+/* ---- the
+ * connection -------------------------------------------------------------------------------- */
 
 Test(lifetime, connection_ends_its_leases) {
         static const char *const requests[] = {
@@ -345,8 +345,8 @@ Test(lifetime, execve_ends_a_connection_lease) {
         kit_stop(&kit);
 }
 
-/* ---- the process -----------------------------------------------------------------------------------
- */
+/* ---- the
+ * process ----------------------------------------------------------------------------------- */
 
 Test(lifetime, process_outlives_its_connection) {
         Kit kit;
@@ -493,8 +493,8 @@ Test(lifetime, descriptor_is_kept_by_a_grandchild) {
         close(input[0]);
         expect_held_by(kit_event(watch, "acquired"), &(Holder){ .pid = pid });
         cr_assert(eq(int, waitpid(pid, NULL, 0), pid));
-        /* Who asked is gone, with its connection, and so is every copy of the socket but the broker's.
-         */
+        /* Who asked is gone, with its connection, and so is every copy of the socket but
+         * the broker's. */
         harness_expect_broker_fds(&kit.harness, kit.n_broker_fds + 2 + 2);
         expect_leases(control, 1);
         cr_assert(zero(int, kit_is_readable(watch)));

@@ -323,8 +323,8 @@ Test(limits, no_descriptor_for_a_socket) {
         json_decref(
                 kit_refused(scene.honest, "SystemFailure", "{'network':'tcp','address':'127.0.0.1:0'}"));
         {
-                json_auto_t *reply = kit_expect_error(kit_call(scene.honest, "TakeOver", "{}"),
-                                                      "SystemFailure");
+                json_auto_t *reply =
+                        kit_expect_error(kit_call(scene.honest, "TakeOver", "{}"), "SystemFailure");
 
                 KIT_EXPECT_TEXT(kit_text(reply, "parameters.step"), "socketpair");
         }

@@ -90,8 +90,8 @@ Test(multicast, refused) {
         end(&kit, control);
 }
 
-/* D1: on a socket that anybody could take unicast datagrams from, nobody has it unless it is asked for.
- */
+/* D1: on a socket that anybody could take unicast datagrams from, nobody has it unless it is
+ * asked for. */
 Test(multicast, d1_reuse_address_is_for_what_is_bound_to_a_group) {
         static const struct {
                 const char *request;
@@ -210,8 +210,8 @@ Test(multicast, s3_17_a_parked_member_takes_nothing_away) {
         harness_stop(&kit.harness);
 }
 
-/* By default the kernel gives a socket at a wildcard what is sent to any group that somebody has joined.
- */
+/* By default the kernel gives a socket at a wildcard what is sent to any group that somebody
+ * has joined. */
 Test(multicast, s3_17_only_what_was_joined) {
         Kit kit;
         int control = begin(&kit);
@@ -332,8 +332,8 @@ static void answer(const KitSocket *device, int in, size_t n) {
         }
 }
 
-/* The second one could not be started in the text that this comes from: "bind: address already in use".
- */
+/* The second one could not be started in the text that this comes from: "bind: address already
+ * in use". */
 Test(multicast, s3_18_asks_from_the_port_it_listens_on_and_is_started_twice) {
         int control, out[2], status;
         KitSocket device;

@@ -6,8 +6,8 @@
 
 TestSuite(namespaces_lasting, .timeout = 60);
 
-/* The name is of another namespace now: what is there under the old one is not touched, and not found.
- */
+/* The name is of another namespace now: what is there under the old one is not touched, and
+ * not found. */
 Test(namespaces_lasting, a_name_made_anew_is_another) {
         static const char request[] =
                 "{'network':'tcp4','address':'127.0.0.1:8080','networkNamespace':'blue'"

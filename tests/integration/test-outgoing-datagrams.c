@@ -163,8 +163,8 @@ Test(outgoing_datagrams, d1_no_address_to_be_reused) {
 
 /* ---- what is not for them ------------------------------------------------------------------------ */
 
-/* Datagrams of third parties are the endpoint's, all of them, also while sockets come and go beside it.
- */
+/* Datagrams of third parties are the endpoint's, all of them, also while sockets come and go
+ * beside it. */
 static void expect_third_parties(int family, const char *host, const char *endpoint) {
         Dialled dialled[N_DIALS];
         KitSocket held;

@@ -267,8 +267,8 @@ Test(parking, failed_call_leaves_it_parked) {
         scene_close(&scene);
 }
 
-/* ---- whose it is -----------------------------------------------------------------------------------
- */
+/* ---- whose it
+ * is ----------------------------------------------------------------------------------- */
 
 /* What waits there was meant for another user: the newcomer gets a socket of its own. */
 /* What waits is the tenant's: whoever else belongs to it is the next client as well. */

@@ -239,7 +239,8 @@ Test(ports, zero_finds_what_policy_gives) {
         kit_stop(&kit);
 }
 
-/* The kernel would give a port of UDP several times over, to who says SO_REUSEPORT or SO_REUSEADDR before. */
+/* The kernel would give a port of UDP several times over, to who says SO_REUSEPORT or SO_REUSEADDR
+ * before. */
 Test(ports, d7_ports_of_datagrams_are_unique) {
         enum { FIRST = 7000, N_PORTS = 10, N = 30 };
         static const char *const addresses[] = { "127.0.0.1:7000-7009", "127.0.0.1:0" };
@@ -257,10 +258,12 @@ Test(ports, d7_ports_of_datagrams_are_unique) {
                 for (size_t n = 0; n < N; n++) {
                         if (n >= N_PORTS) {
                                 json_decref(kit_refused(control, "AddressInUse",
-                                                        "{'network':'udp4','address':'%s'}", addresses[i]));
+                                                        "{'network':'udp4','address':'%s'}",
+                                                        addresses[i]));
                                 continue;
                         }
-                        held[n] = kit_acquire(control, "{'network':'udp4','address':'%s'}", addresses[i]);
+                        held[n] =
+                                kit_acquire(control, "{'network':'udp4','address':'%s'}", addresses[i]);
                         cr_assert(ge(int, kit_port(&held[n]), FIRST));
                         cr_assert(lt(int, kit_port(&held[n]), FIRST + N_PORTS));
                         cr_assert(not(seen[kit_port(&held[n]) - FIRST]), "%d twice", kit_port(&held[n]));

@@ -304,8 +304,8 @@ Test(protocol, reply_lists_each_descriptor_once_from_zero) {
         scene_end(&scene);
 }
 
-/* All or none: what the first sockets of a call got is taken back, and an error carries no descriptors.
- */
+/* All or none: what the first sockets of a call got is taken back, and an error carries
+ * no descriptors. */
 Test(protocol, refused_call_carries_no_descriptors) {
         int control;
 

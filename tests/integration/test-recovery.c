@@ -58,7 +58,8 @@ static const char *state_of(int control, const KitSocket *held, char state[stati
 Test(recovery, leases_of_connections_are_resumed) {
         static const char *const requests[] = {
                 "{'network':'tcp4','address':'127.0.0.1:0','name':'web','steering':'roundRobin'}",
-                "{'network':'tcp4','address':'127.0.0.1:0','sharing':'exclusive','options':{'backlog':7}}",
+                "{'network':'tcp4','address':'127.0.0.1:0','sharing':'exclusive','options':{'backlog':7}"
+                "}",
                 "{'network':'udp4','address':'127.0.0.1:0'}",
                 "{'network':'unix','address':'@reuseportd-test-recovery'}",
         };
@@ -623,10 +624,10 @@ Test(recovery, only_its_holder_resumes_a_lease) {
         close(control);
         control = harness_connect(&kit.harness);
         {
-                json_auto_t *reply =
-                        kit_call(control, "Resume",
-                                 "{'leases':[{'lease':'%s','cookie':'1'},{'lease':'l1-0','cookie':'1'}]}",
-                                 kit_lease(&held));
+                json_auto_t *reply = kit_call(
+                        control, "Resume",
+                        "{'leases':[{'lease':'%s','cookie':'1'},{'lease':'l1-0','cookie':'1'}]}",
+                        kit_lease(&held));
 
                 cr_assert(eq(sz, json_array_size(kit_at(reply, "parameters.lost")), 2));
         }
@@ -744,7 +745,8 @@ Test(recovery, state_of_a_much_later_version) {
         held = kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0'}");
         harness_kill(&kit.harness);
         close(control);
-        cr_assert(eq(sz, (size_t)pwrite(keeper_find(&keeper, "..state")->fd, &version, sizeof(version), 16),
+        cr_assert(eq(sz,
+                     (size_t)pwrite(keeper_find(&keeper, "..state")->fd, &version, sizeof(version), 16),
                      sizeof(version)));
         harness_restart(&kit.harness);
         control = harness_connect(&kit.harness);
@@ -767,8 +769,8 @@ Test(recovery, store_without_room) {
         begin(&kit, CONFIG, ROOM);
         control = harness_connect(&kit.harness);
         for (size_t i = 0; i < N; i++)
-                held[i] = kit_acquire(control,
-                                      "{'network':'tcp4','address':'127.0.0.1:0','sharing':'exclusive'}");
+                held[i] = kit_acquire(
+                        control, "{'network':'tcp4','address':'127.0.0.1:0','sharing':'exclusive'}");
         /* The state is in there, and what the program has, if there is one. */
         not_kept = N + (kit_is_capable(control, "steer") ? 3 : 1) - ROOM;
         expect_status(control, "notKept", not_kept);
@@ -821,7 +823,8 @@ Test(recovery, group_that_was_kept_in_part) {
 
 /* As a unit's: made by somebody else. *@ret: its port. */
 static int listen_as_a_unit(int *ret) {
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        struct sockaddr_in address = { .sin_family = AF_INET,
+                                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
         socklen_t size = sizeof(address);
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -977,7 +980,8 @@ Test(recovery, listener_of_a_unit_is_for_whom_policy_gives_it) {
         control = harness_connect(&kit.harness);
         json_decref(kit_refused(control, "PolicyDenied", "{'network':'tcp','address':'127.0.0.1:%d'}",
                                 port));
-        json_decref(kit_refused(control, "PolicyDenied", "{'network':'tcp','address':':0','name':'web'}"));
+        json_decref(
+                kit_refused(control, "PolicyDenied", "{'network':'tcp','address':':0','name':'web'}"));
         expect_status(control, "endpoints", 1);
         close(control);
         end(&kit);

@@ -10,7 +10,8 @@ TestSuite(replace, .timeout = 60);
 
 #define CONFIG "[Broker]\nSocketMode=0666\nRetainSec=1h\n[Rule all]\nUser=*\nOptions=*\n"
 
-/* ---- refused --------------------------------------------------------------------------------------- */
+/* ----
+ * refused --------------------------------------------------------------------------------------- */
 
 Test(replace, another_user_may_not) {
         int control, status;
@@ -110,7 +111,8 @@ Test(replace, refused_halfway_changes_nothing) {
         kit_stop(&kit);
 }
 
-/* ---- done ------------------------------------------------------------------------------------------ */
+/* ----
+ * done ------------------------------------------------------------------------------------------ */
 
 Test(replace, everything_goes_on) {
         enum { N = 8 };
@@ -123,7 +125,8 @@ Test(replace, everything_goes_on) {
         control = harness_connect(&kit.harness);
         held[0] = kit_acquire(control, "{'network':'tcp4','address':'127.0.0.1:0','name':'web'}");
         held[1] = kit_acquire(control, "{'network':'tcp4','address':'%s'}", kit_address(&held[0]));
-        held[2] = kit_acquire(control, "{'network':'udp4','address':'127.0.0.1:0','sharing':'exclusive'}");
+        held[2] =
+                kit_acquire(control, "{'network':'udp4','address':'127.0.0.1:0','sharing':'exclusive'}");
         for (int i = 0; i < 3; i++) {
                 int before = control;
 

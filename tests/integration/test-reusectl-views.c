@@ -211,8 +211,8 @@ Test(reusectl, no_answer_in_time) {
         kit_stop(&kit);
 }
 
-/* ---- list ------------------------------------------------------------------------------------------
- */
+/* ----
+ * list ------------------------------------------------------------------------------------------ */
 
 /* A broker with two endpoints: "web" with two members, and one without a name. */
 typedef struct Stage {
@@ -414,8 +414,8 @@ Test(reusectl, list_of_what_is_stalled) {
         kit_stop(&kit);
 }
 
-/* ---- status and version ----------------------------------------------------------------------------
- */
+/* ---- status and
+ * version ---------------------------------------------------------------------------- */
 
 Test(reusectl, status) {
         static const char *const keys[] = { "version",   "started", "connections",
@@ -475,8 +475,8 @@ Test(reusectl, version) {
 }
 
 Test(reusectl, help_is_data) {
-        static const char *const commands[] = { "",        "run",     "ready",       "drain",
-                                                "weight",  "list",    "watch",       "status",
+        static const char *const commands[] = { "",        "run",     "ready",        "drain",
+                                                "weight",  "list",    "watch",        "status",
                                                 "version", "explain", "check-config", "dial" };
         Kit kit;
 

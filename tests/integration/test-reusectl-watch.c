@@ -10,8 +10,8 @@ TestSuite(reusectl_watch, .timeout = 60);
 
 static ToolResult result;
 
-/* ---- watch ------------------------------------------------------------------------------------------
- */
+/* ----
+ * watch ------------------------------------------------------------------------------------------ */
 
 /* Gives the watch something to see until it has seen something: when it begins, only it knows. */
 static void watch_rouse(int control, const Tool *tool) {

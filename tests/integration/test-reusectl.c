@@ -163,8 +163,8 @@ Test(reusectl_run, tree_that_is_refused) {
         kit_stop(&kit);
 }
 
-/* ---- what is handed over ----------------------------------------------------------------------------
- */
+/* ---- what is handed
+ * over ---------------------------------------------------------------------------- */
 
 Test(reusectl_run, sockets_and_names) {
         char line[256];
@@ -255,8 +255,8 @@ Test(reusectl_run, status_is_that_of_the_command) {
         kit_stop(&kit);
 }
 
-/* ---- how long the leases last ------------------------------------------------------------------------
- */
+/* ---- how long the leases
+ * last ------------------------------------------------------------------------ */
 
 Test(reusectl_run, lifetime_process) {
         int control, port;

@@ -71,8 +71,8 @@ Test(rules, t1_root_is_denied_by_an_empty_configuration) {
         kit_stop(&kit);
 }
 
-/* ---- one key at a time -----------------------------------------------------------------------------
- */
+/* ---- one key at a
+ * time ----------------------------------------------------------------------------- */
 
 /* Each rule gives @granted and not @denied, of which the reason then speaks. Paths: in the abstract. */
 static const struct {
@@ -199,8 +199,8 @@ Test(rules, t1_denied_before_anything_is_told) {
         kit_stop(&kit);
 }
 
-/* ---- users and groups ------------------------------------------------------------------------------
- */
+/* ---- users and
+ * groups ------------------------------------------------------------------------------ */
 
 static void expect_granted(const Kit *kit, uid_t uid, gid_t group, bool granted) {
         int control = kit_connect_as(kit, uid, group);
@@ -268,8 +268,8 @@ Test(rules, t6_identity_is_that_of_the_connection) {
         kit_stop(&kit);
 }
 
-/* ---- low ports --------------------------------------------------------------------------------------
- */
+/* ---- low
+ * ports -------------------------------------------------------------------------------------- */
 
 Test(rules, low_port_for_an_unprivileged_client) {
         Kit kit;

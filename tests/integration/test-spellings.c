@@ -182,8 +182,8 @@ Test(spellings, a_zone_and_a_device_that_differ_are_refused) {
         kit_stop(&kit);
 }
 
-/* On one port, and yet not the endpoint that is there: its user gets another one, and no member of that.
- */
+/* On one port, and yet not the endpoint that is there: its user gets another one, and no member
+ * of that. */
 Test(spellings, what_is_no_other_spelling_is_another_endpoint) {
         static const Spelling others[] = {
                 { "tcp6", "[::]:", "" },    { "tcp", "[::]:", ",'options':{'ipv6Only':true}" },

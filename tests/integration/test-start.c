@@ -71,8 +71,8 @@ static void remove_file(const char *folder, const char *path) {
         cr_assert(rmdir(folder) == 0, "something is left in %s", folder);
 }
 
-/* ---- configuration errors --------------------------------------------------------------------------
- */
+/* ---- configuration
+ * errors -------------------------------------------------------------------------- */
 
 Test(start, configuration_in_error) {
         static const struct {
@@ -162,8 +162,8 @@ Test(start, arguments_in_error) {
                 cr_assert(eq(int, run_daemon(table[i], said, sizeof(said)), EX_USAGE));
 }
 
-/* ---- the control socket ----------------------------------------------------------------------------
- */
+/* ---- the control
+ * socket ---------------------------------------------------------------------------- */
 
 Test(start, relative_and_too_long_paths) {
         static const char *const paths[] = {
@@ -290,8 +290,8 @@ Test(start, socket_mode_and_group) {
                 expect_socket_file("[Broker]\nSocketGroup=65534\nSocketMode=0620\n", 0620, 65534);
 }
 
-/* ---- reload -----------------------------------------------------------------------------------------
- */
+/* ----
+ * reload ----------------------------------------------------------------------------------------- */
 
 /* Asks until the answer is another: a signal is dealt with in the broker's own time. */
 static void expect_soon(int control, bool granted) {

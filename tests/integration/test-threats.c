@@ -12,8 +12,8 @@ static const char *const networks[] = { "tcp4", "tcp6", "udp4", "udp6" };
 
 enum { N_NETWORKS = sizeof(networks) / sizeof(networks[0]) };
 
-/* ---- T2: another program takes the port ------------------------------------------------------------
- */
+/* ---- T2: another program takes the
+ * port ------------------------------------------------------------ */
 
 /* Sets the host of @address to the wildcard of its family. */
 static void widen(struct sockaddr_storage *address) {
@@ -89,8 +89,8 @@ Test(threats, t2_no_other_program_gets_the_port) {
         kit_stop(&kit);
 }
 
-/* ---- T4: a member is ruined by its holder ----------------------------------------------------------
- */
+/* ---- T4: a member is ruined by its
+ * holder ---------------------------------------------------------- */
 
 static void ruin_by_backlog(int fd) {
         cr_assert(zero(int, listen(fd, 0)));
@@ -134,8 +134,8 @@ static void expect_other_served(int ruined, int other) {
         cr_fatal("nobody has come to the other member");
 }
 
-/* Each has a socket of its own: the options, the queue and the flags of another's stay what they were.
- */
+/* Each has a socket of its own: the options, the queue and the flags of another's stay what
+ * they were. */
 Test(threats, t4_a_ruined_member_is_its_holder_s_alone) {
         static void (*const ways[])(int fd) = { ruin_by_backlog, ruin_by_options, ruin_by_disconnecting,
                                                 ruin_by_shutdown };

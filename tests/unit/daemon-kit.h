@@ -199,8 +199,8 @@ static inline Lease *kit_lease_of(Kit *kit, uid_t uid, Member *member) {
         return lease;
 }
 
-/* A lease of the kit's client, not committed; it ends with @process or, if that is NULL, the connection.
- */
+/* A lease of the kit's client, not committed; it ends with @process or, if that is NULL,
+ * the connection. */
 static inline Lease *kit_lease(Kit *kit, Member *member, Process *process) {
         LeaseTerms terms = {
                 .subject = kit->subject,

@@ -31,7 +31,7 @@ typedef struct Manager {
         int fd;
         ManagerItem items[MANAGER_KEEPS_MAX];
         size_t n;
-        size_t max; /* beyond that it keeps nothing, and does not say so; 0: it keeps all */
+        size_t max;        /* beyond that it keeps nothing, and does not say so; 0: it keeps all */
         size_t n_messages; /* that came */
 } Manager;
 

@@ -26,8 +26,8 @@
                         return __LINE__ % 255 + 1;                                                      \
         } while (false)
 
-/* What a row of a table has for the number of the process, or of its pidfd, which is not known before.
- */
+/* What a row of a table has for the number of the process, or of its pidfd, which is not
+ * known before. */
 #define PASSED_OWN "own"
 
 static inline void passed_run(int (*f)(const void *userdata), const void *userdata, const char *what) {

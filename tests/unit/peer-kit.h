@@ -70,8 +70,8 @@ static inline void send_frame(int fd, const char *frame) {
         kit_turn(&kit);
 }
 
-/* All there is to read now, each NUL a newline. Descriptors are closed: their number goes to *@ret_fds.
- */
+/* All there is to read now, each NUL a newline. Descriptors are closed: their number goes
+ * to *@ret_fds. */
 static inline const char *receive(int fd, int *ret_fds) {
         union {
                 struct cmsghdr header;

@@ -87,7 +87,8 @@ static inline void scene_pass(Scene *scene, void (*live)(Kit *kit, Testament *le
                 poll(&(struct pollfd){ .fd = scene->manager.fd, .events = POLLIN }, 1, 1);
                 manager_turn(&scene->manager);
         }
-        cr_assert(eq(int, WIFSIGNALED(status) ? WTERMSIG(status) : 0, SIGKILL), "the earlier broker failed");
+        cr_assert(eq(int, WIFSIGNALED(status) ? WTERMSIG(status) : 0, SIGKILL),
+                  "the earlier broker failed");
         manager_turn(&scene->manager);
 }
 
@@ -154,7 +155,8 @@ static inline void scene_end(Scene *scene) {
         scene_end_with(scene, 0);
 }
 
-/* ---- what is there ---------------------------------------------------------------------------------- */
+/* ---- what is
+ * there ---------------------------------------------------------------------------------- */
 
 static inline Endpoint *scene_endpoint(Scene *scene, size_t i) {
         return endpoint_find(&scene->kit.services.endpoints, scene->left->address[i]);
@@ -179,8 +181,8 @@ static inline Lease *scene_lease(Scene *scene, size_t i) {
 }
 
 /* What GetStatus would tell. */
-static inline void scene_expect_tally(const Scene *scene, size_t endpoints, size_t members, size_t leases,
-                                      size_t lost, size_t foreign) {
+static inline void scene_expect_tally(const Scene *scene, size_t endpoints, size_t members,
+                                      size_t leases, size_t lost, size_t foreign) {
         const RecoveryTally *tally = &scene->kit.services.recovered;
 
         cr_assert(eq(sz, tally->n_endpoints, endpoints));
@@ -190,7 +192,8 @@ static inline void scene_expect_tally(const Scene *scene, size_t endpoints, size
         cr_assert(eq(sz, tally->n_foreign, foreign));
 }
 
-/* ---- what a test does to it --------------------------------------------------------------------------- */
+/* ---- what a test does to it
+ * --------------------------------------------------------------------------- */
 
 /* The state as it lies with the manager; to be freed. */
 static inline StateFile *scene_open_state(const Scene *scene) {
@@ -226,14 +229,16 @@ static inline void scene_edit(const Scene *scene, StateKind kind, uint64_t id,
 }
 
 /* One more record. */
-static inline void scene_add(const Scene *scene, uint32_t kind, uint64_t id, const void *data, size_t n) {
+static inline void scene_add(const Scene *scene, uint32_t kind, uint64_t id, const void *data,
+                             size_t n) {
         StateFile *file = scene_open_state(scene);
 
         cr_assert(zero(int, state_file_put(file, kind, id, data, n, &(uint32_t){ 0 })));
         state_file_free(file);
 }
 
-/* ---- what lies with the manager ----------------------------------------------------------------------------- */
+/* ---- what lies with the manager
+ * ----------------------------------------------------------------------------- */
 
 /* The descriptor of what has this id, as it lies with the manager. */
 static inline int scene_kept(const Scene *scene, uint64_t id) {

@@ -266,8 +266,8 @@ Test(config_errors, all_that_is_wrong_is_told) {
         expect_told("[Rule a]\nUser=*\n", 0, (const char *const[]){ NULL });
 }
 
-/* Bytes changed, cut out, doubled and inserted at random: any answer will do, but an answer it must be.
- */
+/* Bytes changed, cut out, doubled and inserted at random: any answer will do, but an answer it
+ * must be. */
 Test(config_errors, mutations_never_crash) {
         static const char valid[] =
                 "# comment\n[Broker]\nSocketMode=0660\nSocketGroup=0\nRetainSec=1min 30s\n"

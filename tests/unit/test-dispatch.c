@@ -53,8 +53,8 @@ static void caller_end(Caller *caller) {
         kit_end(&caller->kit);
 }
 
-/* The answer of dispatch_call(), and in *@ret_text what is sent, "" for nothing; valid until the next.
- */
+/* The answer of dispatch_call(), and in *@ret_text what is sent, "" for nothing; valid until
+ * the next. */
 static int serve(Caller *caller, const char *frame, size_t n, const char **ret_text) {
         Context context = {
                 .services = &caller->kit.services,

@@ -98,7 +98,8 @@ static void expect_nothing(Scene *scene) {
 
 TestSuite(fd_store, .timeout = 30);
 
-/* ---- messages -------------------------------------------------------------------------------------- */
+/* ----
+ * messages -------------------------------------------------------------------------------------- */
 
 Test(fd_store, a_descriptor_is_sent_under_its_name) {
         FdStoreEntry entry = { 0 };
@@ -168,7 +169,8 @@ Test(fd_store, without_one_nothing_is_done) {
         cr_assert(eq(ptr, fd_store_free(NULL), NULL));
 }
 
-/* ---- where the manager is ---------------------------------------------------------------------------- */
+/* ---- where the manager
+ * is ---------------------------------------------------------------------------- */
 
 static int new_store(const char *path, const char *max, FdStore **ret) {
         sd_event *event;
@@ -244,7 +246,8 @@ Test(fd_store, a_manager_with_a_path_is_found) {
         cr_assert(zero(int, rmdir(folder)));
 }
 
-/* ---- a queue that is full ---------------------------------------------------------------------------- */
+/* ---- a queue that is
+ * full ---------------------------------------------------------------------------- */
 
 Test(fd_store, what_finds_the_queue_full_is_sent_when_there_is_room) {
         static FdStoreEntry entries[40];
@@ -321,7 +324,8 @@ Test(fd_store, what_waits_at_the_end_is_given_up) {
         scene_end(&scene);
 }
 
-/* ---- a store that is full ---------------------------------------------------------------------------- */
+/* ---- a store that is
+ * full ---------------------------------------------------------------------------- */
 
 Test(fd_store, what_finds_no_room_is_sent_when_there_is_some) {
         FdStoreEntry entries[5] = { 0 };
@@ -388,7 +392,8 @@ Test(fd_store, a_number_that_is_none_is_no_limit) {
         scene_end(&scene);
 }
 
-/* ---- a manager that fails ---------------------------------------------------------------------------- */
+/* ---- a manager that
+ * fails ---------------------------------------------------------------------------- */
 
 Test(fd_store, a_manager_that_has_gone_keeps_nobody) {
         static FdStoreEntry entries[100];
@@ -441,7 +446,8 @@ Test(fd_store, the_end_does_not_wait_for_ever) {
         scene_end(&scene);
 }
 
-/* ---- a kernel that refuses --------------------------------------------------------------------------- */
+/* ---- a kernel that
+ * refuses --------------------------------------------------------------------------- */
 
 /* So many descriptors are under way that no more may be. Returns a socket that has them. */
 static int fill_flight(int one) {
@@ -450,9 +456,10 @@ static int fill_flight(int one) {
                 char bytes[CMSG_SPACE(sizeof(int))];
         } control = { 0 };
         struct iovec iov = { .iov_base = (char *)"x", .iov_len = 1 };
-        struct msghdr message = {
-                .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)
-        };
+        struct msghdr message = { .msg_iov = &iov,
+                                  .msg_iovlen = 1,
+                                  .msg_control = &control,
+                                  .msg_controllen = sizeof(control) };
         int pair[2];
 
         cr_assert(zero(int, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair)));

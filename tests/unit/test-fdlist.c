@@ -106,7 +106,8 @@ Test(fdlist, deinit_leaves_the_linger_of_a_listener) {
         close(listener);
 }
 
-/* What is given away is closed as its receiver likes; that it stays open elsewhere stands for it here. */
+/* What is given away is closed as its receiver likes; that it stays open elsewhere stands for
+ * it here. */
 Test(fdlist, sent_leaves_the_linger_of_what_is_given) {
         struct linger linger = { .l_onoff = 1, .l_linger = 7 };
         socklen_t size = sizeof(linger);

@@ -9,7 +9,8 @@
 
 static void grace_start(Kit *kit, Grace *grace) {
         kit_init(kit, 1000);
-        cr_assert(zero(int, grace_init(grace, kit->services.event, &kit->services.endpoints.timers_changed)));
+        cr_assert(zero(int,
+                       grace_init(grace, kit->services.event, &kit->services.endpoints.timers_changed)));
 }
 
 static Lease *wait_in(Kit *kit, Grace *grace) {

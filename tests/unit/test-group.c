@@ -438,8 +438,8 @@ Test(group, refounded_or_ended_lets_who_departs_depart) {
         }
 }
 
-/* ---- waking ----------------------------------------------------------------------------------------
- */
+/* ----
+ * waking ---------------------------------------------------------------------------------------- */
 
 static int watch_edges(int fd) {
         struct epoll_event event = { .events = EPOLLIN | EPOLLET };
@@ -489,8 +489,8 @@ static void set_migrate_req(const char *value) {
         cr_assert(zero(int, fclose(file)));
 }
 
-/* Without steering the broker does not know who was given something, but whether anybody can have been.
- */
+/* Without steering the broker does not know who was given something, but whether anybody can
+ * have been. */
 Test(group, nobody_is_woken_where_nothing_moves) {
         Member *first;
         int watch;

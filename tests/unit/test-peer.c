@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* One client over a socket pair: what it may send, what it is sent, and what is left when it has gone.
- */
+/* One client over a socket pair: what it may send, what it is sent, and what is left when it
+ * has gone. */
 
 #include "daemon/peer.h"
 
@@ -298,8 +298,8 @@ Test(peer, descriptors_come_with_their_reply_alone) {
         peers_end();
 }
 
-/* An answer that waits for the client to read keeps its descriptors, whatever becomes of the endpoint.
- */
+/* An answer that waits for the client to read keeps its descriptors, whatever becomes of
+ * the endpoint. */
 Test(peer, descriptors_of_an_answer_that_waits) {
         static const char filling[4096];
         int pair[2], n_received;

@@ -35,7 +35,8 @@ static void expect_steered(Scene *scene) {
 
 /* What was kept under a name that begins so, after @item. */
 static ManagerItem *next_kept(Scene *scene, const char *prefix, ManagerItem *item) {
-        for (item = item ? item + 1 : scene->manager.items; item < scene->manager.items + scene->manager.n; item++)
+        for (item = item ? item + 1 : scene->manager.items;
+             item < scene->manager.items + scene->manager.n; item++)
                 if (strncmp(item->name, prefix, strlen(prefix)) == 0)
                         return item;
         return NULL;
@@ -54,8 +55,8 @@ static void expect_maps(Scene *scene, size_t n) {
         cr_assert(eq(sz, count_kept(scene, STATE_COUNTS_NAME), n));
 }
 
-/* As a broker leaves it that is killed before its records say where the sockets are: there is what it has of its
- * own, what it had found, and the state as it was. */
+/* As a broker leaves it that is killed before its records say where the sockets are: there is what it
+ * has of its own, what it had found, and the state as it was. */
 static void die_amid_recovery(Scene *scene) {
         ManagerItem maps[8];
         const char *reason;
@@ -171,8 +172,10 @@ Test(recovery_steering, a_group_that_was_steered_may_be_no_longer) {
         cr_assert(eq(int, scene_kept(&scene, scene.left->sentinel), -1));
         expect_maps(&scene, 0);
         kit_flows(scene_endpoint(&scene, 0), 16);
-        cr_assert(eq(sz, kit_serve(scene_member(&scene, 0)) + kit_serve(scene_member(&scene, 1)) +
-                                 kit_serve(scene_member(&scene, 2)), 16));
+        cr_assert(eq(sz,
+                     kit_serve(scene_member(&scene, 0)) + kit_serve(scene_member(&scene, 1)) +
+                             kit_serve(scene_member(&scene, 2)),
+                     16));
         scene_end(&scene);
 }
 
@@ -191,7 +194,8 @@ Test(recovery_steering, a_place_that_cannot_be_is_no_harm) {
         scene_end(&scene);
 }
 
-/* ---- flows that were counted ---------------------------------------------------------------------------------- */
+/* ---- flows that were counted
+ * ---------------------------------------------------------------------------------- */
 
 static void live_with_flows(Kit *kit, Testament *left) {
         live_steered(kit, left);
@@ -295,7 +299,8 @@ static void change_count_at_to_far(void *saved, Scene *scene) {
 }
 
 Test(recovery_steering, flows_that_cannot_be_there_are_none) {
-        static void (*const changes[])(void *saved, Scene *scene) = { change_count_to_none, change_count_at_to_odd,
+        static void (*const changes[])(void *saved, Scene *scene) = { change_count_to_none,
+                                                                      change_count_at_to_odd,
                                                                       change_count_at_to_far };
 
         for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {

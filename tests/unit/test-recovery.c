@@ -13,11 +13,13 @@ TestSuite(recovery, .timeout = 30);
 static uint64_t cookie_of(int fd) {
         uint64_t cookie = 0;
 
-        cr_assert(zero(int, getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &(socklen_t){ sizeof(cookie) })));
+        cr_assert(zero(int,
+                       getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &(socklen_t){ sizeof(cookie) })));
         return cookie;
 }
 
-/* ---- all of it -------------------------------------------------------------------------------------- */
+/* ---- all of
+ * it -------------------------------------------------------------------------------------- */
 
 static void live_with_much(Kit *kit, Testament *left) {
         Tenant tenant = tenant_of("web", 0);
@@ -29,7 +31,8 @@ static void live_with_much(Kit *kit, Testament *left) {
         lease = testament_acquire(kit, left, 0, "tcp4", SHARING_EXCLUSIVE);
         cr_assert(zero(int, endpoint_rename(lease->member->endpoint, "front")));
         lease->member->endpoint->tenant = tenant;
-        cr_assert(zero(int, wire_copy(&wire_options, &options, (void **)&lease->member->endpoint->requested)));
+        cr_assert(zero(
+                int, wire_copy(&wire_options, &options, (void **)&lease->member->endpoint->requested)));
         left->since_usec = lease->since_usec;
         /* A group: one is live, one drains, one stands by. */
         lease = testament_acquire(kit, left, 1, "tcp4", SHARING_GROUP);
@@ -142,7 +145,8 @@ Test(recovery, no_object_is_called_like_the_state) {
         scene_end(&scene);
 }
 
-/* ---- time -------------------------------------------------------------------------------------------- */
+/* ----
+ * time -------------------------------------------------------------------------------------------- */
 
 static void live_with_time_that_is_over(Kit *kit, Testament *left) {
         Lease *lease = testament_acquire(kit, left, 0, "udp4", SHARING_EXCLUSIVE);
@@ -223,7 +227,8 @@ Test(recovery, without_steering_nothing_is_parked_beside_a_live_member) {
         scene_end(&scene);
 }
 
-/* ---- the file ------------------------------------------------------------------------------------------ */
+/* ---- the file
+ * ------------------------------------------------------------------------------------------ */
 
 /* What was kept is of no use, and given up. */
 Test(recovery, a_state_that_cannot_be_read_is_made_anew) {
@@ -285,7 +290,8 @@ Test(recovery, a_state_that_is_damaged_is_read_up_to_there) {
         file = scene_open_state(&scene);
         while (state_file_next(file, &slot) && slot.id != scene.left->endpoint[1])
                 ;
-        cr_assert(eq(int, (int)pwrite(state_file_get_fd(file), &order, sizeof(order), (off_t)slot.at * 64),
+        cr_assert(eq(int,
+                     (int)pwrite(state_file_get_fd(file), &order, sizeof(order), (off_t)slot.at * 64),
                      (int)sizeof(order)));
         state_file_free(file);
         scene_recover(&scene);

@@ -212,13 +212,14 @@ Test(request, every_type_of_value) {
         const RawOption *raw;
 
         cr_assert(zero(int, reuse_request_new(&request)));
-        cr_assert(zero(int,
-                       reuse_request_add_spec(request,
-                                              "udp:224.0.0.1:80,sharing=exclusive,steering=cpu,weight=7,"
-                                              "standby=on,retainSec=-1,networkNamespace=blue,samePortAs=3,noDelay=0,"
-                                              "priority=9223372036854775807,broadcast=false,"
-                                              "multicastGroups=224.0.0.1+224.0.0.2,raw=1:-2:00fF+3:4:",
-                                              NULL)));
+        cr_assert(
+                zero(int, reuse_request_add_spec(
+                                  request,
+                                  "udp:224.0.0.1:80,sharing=exclusive,steering=cpu,weight=7,"
+                                  "standby=on,retainSec=-1,networkNamespace=blue,samePortAs=3,noDelay=0,"
+                                  "priority=9223372036854775807,broadcast=false,"
+                                  "multicastGroups=224.0.0.1+224.0.0.2,raw=1:-2:00fF+3:4:",
+                                  NULL)));
         socket = &request->sockets[0];
         cr_assert(eq(int, socket->sharing, SHARING_EXCLUSIVE));
         expect_text(wire_steering[socket->steering], "cpu");

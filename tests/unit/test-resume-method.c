@@ -70,7 +70,8 @@ static const char *resume(Caller *caller, const char *leases, const char *more) 
         };
 
         snprintf(frame, sizeof(frame),
-                 "{\"method\":\"io.reuseportd.Resume\",\"parameters\":{\"leases\":[%s]%s}}", leases, more);
+                 "{\"method\":\"io.reuseportd.Resume\",\"parameters\":{\"leases\":[%s]%s}}", leases,
+                 more);
         cr_assert(zero(int, dispatch_call(&context, frame, strlen(frame))));
         context_finish(&context, true);
         return caller->kit.services.buffer.data;

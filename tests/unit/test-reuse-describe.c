@@ -285,8 +285,8 @@ Test(reuse_describe, s3_24_connections) {
         leaks_expect_none();
 }
 
-/* One socket has one number, whatever descriptor it is asked of; and a group is told from a single one.
- */
+/* One socket has one number, whatever descriptor it is asked of; and a group is told from a
+ * single one. */
 Test(reuse_describe, cookie_and_group) {
         int fds[] = { socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0),
                       socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), -1 };
@@ -407,8 +407,8 @@ Test(reuse_describe, s3_24_unix_sockets) {
 
 /* ---- the receiver ---- */
 
-/* The descriptor stays the caller's, as it was: flags of its own, and of the socket that others share.
- */
+/* The descriptor stays the caller's, as it was: flags of its own, and of the socket that
+ * others share. */
 Test(reuse_describe, s3_24_nothing_is_changed) {
         static const int flags[] = { 0, O_NONBLOCK };
         int n_fds = leaks_count_fds();

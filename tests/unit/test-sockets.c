@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* The answers to Acquire: numbers, descriptors and cookies that belong together, and those that do not.
- */
+/* The answers to Acquire: numbers, descriptors and cookies that belong together, and those that
+ * do not. */
 
 #include <fcntl.h>
 #include <poll.h>

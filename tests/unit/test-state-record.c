@@ -52,7 +52,8 @@ static void append(StateBuffer *buffer, uint32_t tag, const void *data, uint32_t
 }
 
 /* From memory of its own, so that reading on is noticed. */
-static int decode(StateKind kind, const StateBuffer *buffer, void *ret, StateBuffer *rest, char **ret_data) {
+static int decode(StateKind kind, const StateBuffer *buffer, void *ret, StateBuffer *rest,
+                  char **ret_data) {
         *ret_data = malloc(buffer->n ?: 1);
         if (buffer->n > 0)
                 memcpy(*ret_data, buffer->data, buffer->n);
@@ -76,7 +77,8 @@ static void expect_malformed(StateKind kind, StateBuffer *buffer) {
 
 TestSuite(state_record, .timeout = 10);
 
-/* ---- there and back -------------------------------------------------------------------------------- */
+/* ---- there and
+ * back -------------------------------------------------------------------------------- */
 
 Test(state_record, an_endpoint_is_read_back) {
         SavedEndpoint have, saved = { .network = "tcp4",
@@ -149,8 +151,9 @@ Test(state_record, a_member_is_read_back) {
 }
 
 Test(state_record, a_lease_is_read_back) {
-        SavedLease have,
-                saved = { .member = 1, .since_usec = 2, .subject = some_subject(3), .process = 4, .rule = "r" };
+        SavedLease have, saved = {
+                .member = 1, .since_usec = 2, .subject = some_subject(3), .process = 4, .rule = "r"
+        };
         _cleanup_(freep) char *data = NULL;
         StateBuffer buffer = { 0 }, rest = { 0 };
 
@@ -185,7 +188,8 @@ Test(state_record, what_is_zero_is_left_out) {
         }
 }
 
-/* ---- fields of a newer broker ---------------------------------------------------------------------- */
+/* ---- fields of a newer
+ * broker ---------------------------------------------------------------------- */
 
 Test(state_record, unknown_fields_are_kept_and_read_again) {
         StateBuffer first = { 0 }, second = { 0 }, rest = { 0 }, again = { 0 };
@@ -276,7 +280,8 @@ Test(state_record, of_a_field_that_is_there_twice_the_last_counts) {
         state_buffer_deinit(&buffer);
 }
 
-/* ---- what is malformed ----------------------------------------------------------------------------- */
+/* ---- what is
+ * malformed ----------------------------------------------------------------------------- */
 
 Test(state_record, a_record_that_is_cut_short_is_malformed) {
         SavedLease have, saved = { .member = 1, .subject = some_subject(3), .rule = "rule" };

@@ -6,11 +6,15 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <linux/filter.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include "proto/cleanup.h"
+
+enum {
+        FIND_MSEC = 100, /* until something of this host must have come */
+};
 
 static int make_own(void *userdata, int family) {
         int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -60,22 +64,50 @@ int families_probe(int (*make)(void *userdata, int family), void *userdata, Addr
         return r;
 }
 
+/* A datagram socket, which shares its port: with whoever does, or, at port 0, with who comes after it.
+ * Returns it, or -1. */
+static int open_sharing(const void *address, socklen_t len) {
+        const struct sockaddr_in *in = address;
+        _cleanup_(fd_closep) int fd = -1;
+        bool alone = in->sin_family == AF_INET && in->sin_port == 0;
+
+        fd = socket(in->sin_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (fd < 0 || (alone && bind(fd, address, len) < 0) ||
+            setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &(int){ 1 }, sizeof(int)) < 0 ||
+            (in->sin_family == AF_INET6 &&
+             setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, &(int){ 0 }, sizeof(int)) < 0) ||
+            (!alone && bind(fd, address, len) < 0))
+                return -1;
+        return fd_take(&fd);
+}
+
 /*
- * Those kernels have a table of the connected ones, by both ends, and take out of its group whoever
- * comes to be in it: then there is no group to have a program. One that is set before bind makes it a
- * group of its own, whatever the port.
+ * As Dial does: a member of a group, a socket that is made aside and connected, and something from its
+ * peer. The first that has the port keeps away whoever else would let others in.
  */
 bool families_find_connected(void) {
-        static struct sock_filter first = { .code = BPF_RET | BPF_K, .k = 0 };
-        static const struct sock_fprog program = { .len = 1, .filter = &first };
-        const struct sockaddr_in peer = { .sin_family = AF_INET,
-                                          .sin_port = htons(9),
-                                          .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-        _cleanup_(fd_closep) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        struct sockaddr_in here = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        struct sockaddr_in from = here;
+        struct sockaddr_in6 mapped = { .sin6_family = AF_INET6 };
+        socklen_t n_here = sizeof(here), n_from = sizeof(from);
+        _cleanup_(fd_closep) int first = open_sharing(&here, sizeof(here));
+        _cleanup_(fd_closep) int peer = open_sharing(&from, sizeof(from));
+        _cleanup_(fd_closep) int member = -1, aside = -1;
+        struct pollfd either[2];
 
-        return fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &(int){ 1 }, sizeof(int)) == 0 &&
-               setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program)) == 0 &&
-               connect(fd, (const struct sockaddr *)&peer, sizeof(peer)) == 0 &&
-               setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program)) < 0 &&
-               errno == EINVAL;
+        if (first < 0 || peer < 0 || getsockname(first, (struct sockaddr *)&here, &n_here) < 0 ||
+            getsockname(peer, (struct sockaddr *)&from, &n_from) < 0)
+                return false;
+        mapped.sin6_port = here.sin_port;
+        inet_pton(AF_INET6, "::ffff:127.0.0.1", &mapped.sin6_addr);
+        member = open_sharing(&here, sizeof(here));
+        aside = open_sharing(&mapped, sizeof(mapped));
+        first = fd_close(first);
+        if (member < 0 || aside < 0 || connect(aside, (const struct sockaddr *)&from, n_from) < 0 ||
+            setsockopt(aside, SOL_IPV6, IPV6_ADDRFORM, &(int){ AF_INET }, sizeof(int)) < 0 ||
+            sendto(peer, "", 1, 0, (const struct sockaddr *)&here, n_here) != 1)
+                return false;
+        either[0] = (struct pollfd){ .fd = aside, .events = POLLIN };
+        either[1] = (struct pollfd){ .fd = member, .events = POLLIN };
+        return poll(either, 2, FIND_MSEC) > 0 && either[0].revents == POLLIN;
 }

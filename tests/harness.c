@@ -28,6 +28,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -521,4 +522,13 @@ int harness_run_as(uid_t uid, int (*f)(void *userdata), void *userdata) {
         cr_assert_eq(waitpid(pid, &status, 0), pid);
         cr_assert_eq(WIFEXITED(status), 1, "the child ended with status %#x", status);
         return WEXITSTATUS(status);
+}
+
+void harness_require_connected_found(void) {
+        struct utsname name;
+        int major, minor;
+
+        cr_assert(uname(&name) == 0 && sscanf(name.release, "%d.%d", &major, &minor) == 2);
+        if (major < 6 || (major == 6 && minor < 13))
+                cr_skip_test("connected datagram sockets are not found in a group before Linux 6.13");
 }

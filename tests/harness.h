@@ -117,6 +117,10 @@ const char *harness_value(const char *json, const char *key, char *buffer, size_
 /* Closes the descriptors of a reply. */
 void harness_close(HarnessReply *reply);
 
+/* Skips the test where the kernel does not find a connected datagram socket beside those that share its
+ * port: before Linux 6.13. */
+void harness_require_connected_found(void);
+
 /* A network namespace of this process's own, with loopback up; skips the test without root. */
 void harness_private_network(void);
 

@@ -125,6 +125,7 @@ Test(outgoing_groups, steered_datagrams_to_a_wildcard_go_on) {
 }
 
 Test(outgoing_groups, steered_datagrams_of_ipv4_go_on) {
+        harness_require_connected_found();
         kit_require_root();
         expect_steered("udp4", AF_INET, "127.0.0.1", "127.0.0.1");
 }

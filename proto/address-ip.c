@@ -273,8 +273,9 @@ static const char *host_apply(Host *host, int wanted, const AddressFamilies *fam
                 return "an IPv4 address on a network of IPv6; give an IPv6 address, or a network "
                        "of IPv4";
 
-        /* As in Go, even for 0.0.0.0: without a digit in the network, a wildcard serves both. */
-        dual = wanted == AF_UNSPEC && families->mapped && host_is_wildcard(host);
+        /* As in Go, even for 0.0.0.0: without a digit in the network, a wildcard serves both, or would.
+         */
+        dual = wanted == AF_UNSPEC && (families->mapped || !families->ipv4) && host_is_wildcard(host);
         if (dual) {
                 host->family = AF_INET6;
                 host->in6 = in6addr_any;

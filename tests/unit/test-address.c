@@ -407,17 +407,18 @@ Test(address, host_without_ipv6) {
         expect_host_cases(cases, ELEMENTS(cases), &no_ipv6);
 }
 
-Test(address, host_without_ipv4) {
+/* A wildcard is what it would be with IPv4, and serves IPv6. */
+Test(address, s3_5_host_without_ipv4) {
         static const HostCase cases[] = {
                 { "tcp", "127.0.0.1:80", NULL, "no IPv4" },
-                { "udp", "0.0.0.0:80", NULL, "no IPv4" },
+                { "udp", "0.0.0.0:80", "udp", "[::]:80" },
                 { "tcp", "[::ffff:1.2.3.4]:80", NULL, "no IPv4" },
-                { "tcp", "[::ffff:0.0.0.0]:80", NULL, "no IPv4" },
+                { "tcp", "[::ffff:0.0.0.0]:80", "tcp", "[::]:80" },
                 { "tcp4", ":80", NULL, "no IPv4" },
                 { "tcp4", "localhost:80", NULL, "no IPv4" },
                 { "tcp6", "127.0.0.1:80", NULL, "IPv4 address on a network of IPv6" },
-                { "tcp", ":80", "tcp6", "[::]:80" },
-                { "tcp", "[::]:80", "tcp6", "[::]:80" },
+                { "tcp", ":80", "tcp", "[::]:80" },
+                { "tcp", "[::]:80", "tcp", "[::]:80" },
                 { "tcp", "localhost:80", "tcp6", "[::1]:80" },
                 { "udp", "[::1]:80", "udp6", "[::1]:80" },
                 { "unixgram", "/run/x", "unixgram", "/run/x" },

@@ -78,6 +78,17 @@ static bool option_is_set(int fd, int level, int name) {
         return getsockopt(fd, level, name, &value, &size) == 0 && value != 0;
 }
 
+/* Whether @fd is of another network namespace than a socket that is made now. If that cannot be told
+ * (before Linux 5.14), it is not. */
+static bool is_elsewhere(int fd) {
+        uint64_t own, its;
+        socklen_t n_own = sizeof(own), n_its = sizeof(its);
+        _cleanup_(fd_closep) int made = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+        return made >= 0 && getsockopt(made, SOL_SOCKET, SO_NETNS_COOKIE, &own, &n_own) == 0 &&
+               getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &its, &n_its) == 0 && own != its;
+}
+
 /* By getsockname() or getpeername(). Returns false if there is none, as of who is not connected. */
 static bool address_read(const reuse_description *description, int fd,
                          int (*f)(int, struct sockaddr *, socklen_t *), Address *ret,
@@ -97,6 +108,7 @@ static bool address_read(const reuse_description *description, int fd,
         /* An IPv6 socket that serves IPv4 says so in the clothes of IPv6; it is written as what
          * it is. */
         address_unmap(ret);
+        ret->zone_elsewhere = address_zone(ret) != 0 && is_elsewhere(fd);
         address_format(ret, text);
         return true;
 }

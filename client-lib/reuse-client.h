@@ -308,7 +308,8 @@ uint64_t reuse_description_get_cookie(const reuse_description *description);
 /*
  * The network ("tcp4", "tcp6", "tcp" if it serves both, "udp4", "unix", ..., "ip4:1") and the address it
  * is bound to, as reuse_listen() takes them. An address of IPv4 that an IPv6 socket has is written as
- * one of IPv4. Port 0: it is not bound; "": a UNIX socket without a name. Since 0.1.
+ * one of IPv4. A zone is an index if the socket is of another network namespace. Port 0: it is not
+ * bound; "": a UNIX socket without a name. Since 0.1.
  */
 const char *reuse_description_get_network(const reuse_description *description);
 const char *reuse_description_get_local_address(const reuse_description *description);

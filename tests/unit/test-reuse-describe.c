@@ -287,6 +287,29 @@ Test(reuse_describe, s3_24_connections) {
 
 /* One socket has one number, whatever descriptor it is asked of; and a group is told from a
  * single one. */
+/* The name of a zone says nothing to who is in another network namespace. */
+Test(reuse_describe, zone_of_another_namespace_is_its_index) {
+        struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_scope_id = 1 };
+        int fd, n_fds = leaks_count_fds();
+
+        setup();
+        inet_pton(AF_INET6, "fe80::1", &in6.sin6_addr);
+        fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        cr_assert(zero(int, setsockopt(fd, SOL_IPV6, IPV6_FREEBIND, &(int){ 1 }, sizeof(int))));
+        cr_assert(bind(fd, (struct sockaddr *)&in6, sizeof(in6)) == 0, "%m");
+        for (int i = 0; i < 2; i++) {
+                reuse_description *description = described(fd);
+                const char *local = reuse_description_get_local_address(description);
+
+                cr_assert(ne(ptr, strstr(local, i == 0 ? "[fe80::1%lo]:" : "[fe80::1%1]:"), NULL), "%s",
+                          local);
+                reuse_description_free(description);
+                cr_assert(kit_own_network());
+        }
+        close(fd);
+        leaks_expect_fds(n_fds);
+}
+
 Test(reuse_describe, cookie_and_group) {
         int fds[] = { socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0),
                       socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), -1 };

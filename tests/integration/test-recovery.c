@@ -12,8 +12,7 @@ TestSuite(recovery, .timeout = 60);
 Test(recovery, leases_of_connections_are_resumed) {
         static const char *const requests[] = {
                 "{'network':'tcp4','address':'127.0.0.1:0','name':'web','steering':'roundRobin'}",
-                "{'network':'tcp4','address':'127.0.0.1:0','sharing':'exclusive','options':{'backlog':7}"
-                "}",
+                "{'network':'tcp4','address':':0','sharing':'exclusive','options':{'backlog':7}}",
                 "{'network':'udp4','address':'127.0.0.1:0'}",
                 "{'network':'unix','address':'@reuseportd-test-recovery'}",
         };

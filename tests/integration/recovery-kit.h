@@ -42,3 +42,10 @@ static inline const char *state_of(int control, const KitSocket *held, char stat
         snprintf(state, 16, "%s", kit_text(endpoint, "members.0.state"));
         return state;
 }
+
+static inline void wait_parked(int control, const KitSocket *held) {
+        char state[16];
+
+        while (strcmp(state_of(control, held, state), "parked") != 0)
+                ;
+}

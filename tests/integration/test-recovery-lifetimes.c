@@ -68,8 +68,7 @@ Test(recovery, lease_of_a_process_goes_on_without_its_help) {
         KIT_EXPECT_TEXT(state_of(control, &held, state), "live");
         /* and it still ends with the process. */
         end_holder(pid);
-        while (strcmp(state_of(control, &held, state), "parked") != 0)
-                ;
+        wait_parked(control, &held);
         json_decref(held.reply);
         close(control);
         end(&kit);
@@ -77,7 +76,6 @@ Test(recovery, lease_of_a_process_goes_on_without_its_help) {
 
 Test(recovery, process_that_ended_meanwhile) {
         KitSocket held;
-        char state[16];
         int control;
         pid_t pid;
         Kit kit;
@@ -88,8 +86,7 @@ Test(recovery, process_that_ended_meanwhile) {
         end_holder(pid);
         harness_restart(&kit.harness);
         control = harness_connect(&kit.harness);
-        while (strcmp(state_of(control, &held, state), "parked") != 0)
-                ;
+        wait_parked(control, &held);
         cr_assert(not(kit_resume(control, &held)));
         json_decref(held.reply);
         close(control);
@@ -128,8 +125,7 @@ Test(recovery, lease_of_a_descriptor_goes_on_without_its_help) {
         KIT_EXPECT_TEXT(state_of(control, &held, state), "live");
         /* and it still ends with the descriptor. */
         close(fd);
-        while (strcmp(state_of(control, &held, state), "parked") != 0)
-                ;
+        wait_parked(control, &held);
         kit_drop(&held);
         close(control);
         end(&kit);
@@ -137,7 +133,6 @@ Test(recovery, lease_of_a_descriptor_goes_on_without_its_help) {
 
 Test(recovery, descriptor_that_was_closed_meanwhile) {
         KitSocket held;
-        char state[16];
         int control, fd;
         Kit kit;
 
@@ -149,8 +144,7 @@ Test(recovery, descriptor_that_was_closed_meanwhile) {
         close(fd);
         harness_restart(&kit.harness);
         control = harness_connect(&kit.harness);
-        while (strcmp(state_of(control, &held, state), "parked") != 0)
-                ;
+        wait_parked(control, &held);
         cr_assert(not(kit_resume(control, &held)));
         kit_drop(&held);
         close(control);
@@ -194,8 +188,7 @@ Test(recovery, client_that_ended_before_it_came_back) {
         expect_status(control, "leases", 1);
         KIT_EXPECT_TEXT(state_of(control, &held, state), "live");
         end_holder(pid);
-        while (strcmp(state_of(control, &held, state), "parked") != 0)
-                ;
+        wait_parked(control, &held);
         cr_assert(not(kit_resume(control, &held)));
         json_decref(held.reply);
         close(control);

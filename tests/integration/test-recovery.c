@@ -237,8 +237,7 @@ Test(recovery, parked_socket_with_its_queue) {
         close(control);
         peer = kit_connect_to(&held);
         control = harness_connect(&kit.harness);
-        while (strcmp(state_of(control, &held, state), "parked") != 0)
-                ;
+        wait_parked(control, &held);
         kill_and_restart(&kit);
         close(control);
         control = harness_connect(&kit.harness);

@@ -20,6 +20,7 @@
 #include "tests/bench/user.h"
 
 static const char broker_config[] = "[Broker]\n"
+                                    "MaxConnectionsPerUser=4096\n"
                                     "MaxLeasesPerUser=1000000\n"
                                     "[Rule bench]\n"
                                     "User=*\n"

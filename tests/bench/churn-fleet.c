@@ -50,6 +50,7 @@ static int fleet_recruit(Fleet *fleet) {
                 order.work_nsec *= FLEET_SLOW_FACTOR;
         order.hand = &fleet->hands[place];
         atomic_store(&order.hand->holds, HAND_EMPTY);
+        atomic_store(&order.hand->serves, 0);
         r = member_start(&order, &fleet->places[place]);
         if (r < 0)
                 return error_trace(r);
@@ -93,6 +94,15 @@ static int fleet_kill(Fleet *fleet) {
         note.dead_nsec = clock_nsec();
         note.holds = atomic_load(&fleet->hands[place].holds);
         return note.holds == HAND_EMPTY ? 0 : fleet_note(fleet, &note);
+}
+
+/* Who gives the last socket back ends the endpoint, as is meant. However slow the machine is at
+ * starting processes, the oldest goes only when a younger one serves. */
+static bool fleet_can_spare_one(const Fleet *fleet) {
+        for (size_t i = 1; i < fleet->n_live; i++)
+                if (atomic_load(&fleet->hands[fleet->live[i]].serves))
+                        return true;
+        return false;
 }
 
 static int fleet_ask_to_leave(Fleet *fleet) {
@@ -157,7 +167,7 @@ int fleet_turn(Fleet *fleet) {
         case MANNER_RELEASE:
         case MANNER_DRAIN:
                 /* As many are leaving as there can be: this one waits for its turn. */
-                if (fleet_find_place(fleet) == FLEET_PLACES)
+                if (fleet_find_place(fleet) == FLEET_PLACES || !fleet_can_spare_one(fleet))
                         return 0;
                 r = fleet_ask_to_leave(fleet);
                 break;

@@ -16,6 +16,7 @@
 
 typedef struct Hand {
         _Alignas(64) _Atomic uint64_t holds;
+        _Atomic int serves;      /* the member has its socket */
         _Atomic int failed;      /* the member could not go on, and has said why */
         _Atomic size_t replaced; /* sockets that a broker did not know of, of all members here */
 } Hand;

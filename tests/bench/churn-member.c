@@ -171,8 +171,10 @@ static int member_settle(Member *member) {
                 r = lease_take(&member->order->lease, &member->lease);
         else
                 r = plain_open(member->order->lease.kind, &member->lease.fd);
-        if (r == 0 && eventfd_write(member->order->ready, 1) < 0)
-                r = error_origin(-errno);
+        if (r == 0) {
+                atomic_store(&member->order->hand->serves, 1);
+                r = eventfd_write(member->order->ready, 1) < 0 ? error_origin(-errno) : 0;
+        }
         return r < 0 ? error_trace(r) : 0;
 }
 

@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 
 #include "daemon/judge.h"
+#include "daemon/lending.h"
 #include "daemon/methods.h"
 #include "daemon/origin.h"
 #include "daemon/overlap.h"
@@ -36,6 +37,7 @@ typedef struct Outgoing {
         Endpoint *endpoint;    /* whose port it is; NULL: nobody's */
         Endpoint *beside;      /* who has the address that it comes to have; NULL: nobody */
         bool unbound;
+        bool aside; /* it can be made where lending_steps_aside() says */
 } Outgoing;
 
 static const Policy *policy_of(const Context *context) {
@@ -79,6 +81,8 @@ static int check_remote(Context *context, Outgoing *outgoing) {
                 return refuse_address(context, in->remote_address, "give one port, not a range");
         if (outgoing->remote.port_first == 0)
                 return refuse_address(context, in->remote_address, "give the port to connect to");
+        outgoing->aside = context->services->finds_connected &&
+                          lending_steps_aside(&outgoing->remote, &outgoing->families);
         /* A wildcard may have been of two families. */
         outgoing->remote.ipv6_only = address_family(&outgoing->remote) == AF_INET6;
         return 0;
@@ -176,35 +180,6 @@ typedef struct Candidates {
         size_t n;
 } Candidates;
 
-static bool is_of_datagrams_of_ipv4(const Address *address) {
-        return address->transport == TRANSPORT_UDP && address_family(address) == AF_INET;
-}
-
-/* Whether it can be made aside: the kernel finds such a socket, and its network has them. */
-static bool can_step_aside(const Context *context, const Outgoing *outgoing) {
-        return is_of_datagrams_of_ipv4(&outgoing->remote) && outgoing->families.mapped &&
-               context->services->finds_connected;
-}
-
-static bool shares_datagrams(const Endpoint *endpoint) {
-        const Address *address = &endpoint->address;
-
-        return endpoint->sharing == SHARING_GROUP && address->transport == TRANSPORT_UDP &&
-               !address_is_wildcard(address);
-}
-
-/*
- * Beside datagram sockets that share an address a further one that is connected parts the next member
- * from them, if the kernel finds it first. One of IPv4 is found last if it is made aside. Of IPv6 it is
- * the one that was bound first, which must stay: the sentinel does, and only what is steered has one.
- */
-static bool is_lent(const Context *context, const Outgoing *outgoing, const Endpoint *endpoint) {
-        if (!shares_datagrams(endpoint))
-                return true;
-        return address_family(&endpoint->address) == AF_INET ? can_step_aside(context, outgoing)
-                                                             : group_is_steered(endpoint);
-}
-
 static bool is_own(const Context *context, const Outgoing *outgoing, const Endpoint *endpoint) {
         return judge_is_own(policy_of(context), endpoint, context->subject,
                             outgoing->wanted.namespace_path);
@@ -217,7 +192,7 @@ static void consider(const Context *context, const Outgoing *outgoing, Endpoint 
                 return;
         if (endpoint->network_namespace != outgoing->wanted.network_namespace ||
             !origin_serves(&endpoint->address, &outgoing->remote) ||
-            !is_lent(context, outgoing, endpoint) || !is_own(context, outgoing, endpoint))
+            !lending_has_room(endpoint, outgoing->aside) || !is_own(context, outgoing, endpoint))
                 return;
         candidates->endpoints[candidates->n] = endpoint;
         candidates->items[candidates->n++] = (OriginCandidate){ &endpoint->address, endpoint->id };
@@ -263,7 +238,7 @@ static bool may_come_from(const Context *context, Outgoing *outgoing, Endpoint *
         Endpoint *neighbour;
         Address source;
 
-        if (!is_lent(context, outgoing, endpoint))
+        if (!lending_has_room(endpoint, outgoing->aside))
                 return false;
         outgoing->beside = endpoint;
         if (local->transport != TRANSPORT_UDP || !address_is_wildcard(local) ||
@@ -273,7 +248,7 @@ static bool may_come_from(const Context *context, Outgoing *outgoing, Endpoint *
         neighbour = find_at(context, outgoing, &source);
         if (neighbour)
                 outgoing->beside = neighbour;
-        return is_lent(context, outgoing, outgoing->beside);
+        return lending_has_room(outgoing->beside, outgoing->aside);
 }
 
 /* Chooses among what the caller has. */
@@ -365,33 +340,6 @@ static int obey(Context *context, Outgoing *outgoing) {
 
 /* ---- the socket ---------------------------------------------------------------------------------- */
 
-/* Has those let the socket in who have their port alone. */
-static int lend(const Context *context, const Outgoing *outgoing, Endpoint *endpoint) {
-        const Member *member;
-        int r = 0;
-
-        if (endpoint->sharing == SHARING_GROUP || endpoint->passed)
-                return 0;
-        endpoint->lent |= !can_step_aside(context, outgoing);
-        TAILQ_FOREACH (member, &endpoint->members, entry)
-                if (r == 0)
-                        r = socket_factory_lend(member->fd);
-        return error_trace(r);
-}
-
-/* Others of the same tenant may have the port at addresses of their own. */
-static int lend_neighbours(const Context *context, const Outgoing *outgoing) {
-        Endpoint *endpoint = context->services->endpoints.by_key;
-        int r = 0;
-
-        for (; endpoint && r == 0; endpoint = endpoint->hh.next)
-                if (endpoint->network_namespace == outgoing->wanted.network_namespace &&
-                    overlap_between(&endpoint->address, &outgoing->wanted.address) &&
-                    tenant_equal(&endpoint->tenant, &outgoing->endpoint->tenant))
-                        r = lend(context, outgoing, endpoint);
-        return error_trace(r);
-}
-
 static int refuse_dial(Context *context, const Outgoing *outgoing, int outcome,
                        const SocketFailure *failure) {
         const Address *local = &outgoing->wanted.address;
@@ -434,25 +382,25 @@ static int open_dial(Context *context, const Outgoing *outgoing, int *ret_fd, Ad
                 .options = outgoing->in->options,
                 .unbound = outgoing->unbound,
                 .reuse = endpoint != NULL,
-                .aside = endpoint && can_step_aside(context, outgoing),
+                .aside = endpoint && outgoing->aside,
                 .uid = context->subject->uid,
                 .gid = context->subject->gid,
                 .announce = steered ? group_announce : NULL,
                 .userdata = endpoint,
         };
         SocketFailure failure;
-        int r = endpoint ? lend(context, outgoing, endpoint) : 0;
+        int r = endpoint ? lending_open(endpoint, outgoing->aside) : 0;
 
         if (r < 0)
                 return refuse_failure(context, "setsockopt", NULL, -r);
-        if (outgoing->beside && shares_datagrams(outgoing->beside) &&
-            address_family(&outgoing->beside->address) == AF_INET6)
-                r = group_anchor(outgoing->beside);
+        if (outgoing->beside)
+                r = lending_anchor(outgoing->beside);
         if (r != 0)
                 return refuse_steering(context, "localAddress", r);
         r = socket_factory_dial(&spec, ret_fd, ret_bound, &failure);
         if (r == SOCKET_FACTORY_E_IN_USE && endpoint) {
-                r = lend_neighbours(context, outgoing);
+                r = lending_open_neighbours(&context->services->endpoints, &endpoint->tenant,
+                                            spec.network_namespace, &spec.local, outgoing->aside);
                 if (r < 0)
                         return refuse_failure(context, "setsockopt", NULL, -r);
                 r = socket_factory_dial(&spec, ret_fd, ret_bound, &failure);

@@ -177,3 +177,10 @@ static inline char *scene_acquire_text(size_t n) {
         cr_assert(zero(int, fclose(file)));
         return text;
 }
+
+static inline void scene_send_acquire(int control, size_t n) {
+        char *text = scene_acquire_text(n);
+
+        harness_send_frame(control, text);
+        free(text);
+}

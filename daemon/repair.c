@@ -86,35 +86,95 @@ static void repair_departing(Member *member) {
         group_nudge(endpoint);
 }
 
-/*
- * The kernel binds raw IP anew, as often as its holder likes, unless it is connected: then it takes the
- * packets of one peer, and without a port nothing else says so.
- */
-static bool repair_is_moved(const Member *member) {
+static bool repair_is_at_its_address(const Member *member) {
         const Address *address = &member->endpoint->address;
         struct sockaddr_storage ss = { 0 };
         socklen_t len = sizeof(ss);
         Address bound = *address;
 
         if (getsockname(member->fd, (struct sockaddr *)&ss, &len) < 0)
-                return true;
+                return false;
         address_set_sockaddr(&bound, &ss, len);
-        return bound.len != address->len || memcmp(&bound.u, &address->u, bound.len) != 0 ||
-               bind(member->fd, &address->u.sa, address->len) < 0;
+        return bound.len == address->len && memcmp(&bound.u, &address->u, bound.len) == 0;
+}
+
+/*
+ * The kernel binds raw IP anew, as often as its holder likes, unless it is connected: then it takes the
+ * packets of one peer, and without a port nothing else says so.
+ */
+static const char *repair_bound(const Member *member) {
+        const Address *address = &member->endpoint->address;
+
+        if (repair_is_at_its_address(member) && bind(member->fd, &address->u.sa, address->len) == 0)
+                return NULL;
+        return "a holder bound the socket elsewhere";
+}
+
+static bool repair_has_peer(const Member *member) {
+        struct sockaddr_storage peer;
+        socklen_t len = sizeof(peer);
+
+        return getpeername(member->fd, (struct sockaddr *)&peer, &len) == 0;
+}
+
+/* The device it is to be bound to, which is not one that its holder bound it to. */
+static int repair_device(const Member *member) {
+        const Endpoint *endpoint = member->endpoint;
+        const Address *address = &endpoint->address;
+        socklen_t size = sizeof(int);
+        int index = 0;
+
+        if (address_family(address) == AF_INET6 && address->u.in6.sin6_scope_id != 0)
+                return (int)address->u.in6.sin6_scope_id;
+        if (address_is_ip(address) && endpoint->requested && endpoint->requested->bind_to_device)
+                (void)!getsockopt(member->fd, SOL_SOCKET, SO_BINDTOIFINDEX, &index, &size);
+        return index;
+}
+
+/*
+ * A datagram socket that is connected hears one peer, and at a wildcard it has moved to an address. Both
+ * can be undone, unless it is in a group: newer kernels give all flows to one member of a group that
+ * ever had a connected one. With the peer the kernel forgets the device.
+ */
+static const char *repair_connected(const Member *member) {
+        static const struct sockaddr nobody = { .sa_family = AF_UNSPEC };
+        int device = repair_device(member);
+
+        if (!repair_has_peer(member))
+                return NULL;
+        if (member->endpoint->sharing == SHARING_GROUP)
+                return "a holder connected the socket, and with it the group";
+        if (connect(member->fd, &nobody, sizeof(nobody)) < 0 ||
+            (device > 0 &&
+             setsockopt(member->fd, SOL_SOCKET, SO_BINDTOIFINDEX, &device, sizeof(device)) < 0) ||
+            !repair_is_at_its_address(member))
+                return "a holder connected the socket, and it cannot be taken off its peer";
+        repair_tell(member, "repaired", "a holder connected the socket; it hears everybody again");
+        return NULL;
+}
+
+static const char *repair_place(const Member *member) {
+        const Address *address = &member->endpoint->address;
+
+        if (address_is_raw(address))
+                return repair_bound(member);
+        return address_socket_type(address) == SOCK_DGRAM ? repair_connected(member) : NULL;
 }
 
 bool repair_moved(Endpoint *endpoint) {
-        Member *member, *next;
+        const char *reason;
+        Member *orphan;
 
-        if (!address_is_raw(&endpoint->address) || endpoint->passed)
+        if (endpoint->passed)
                 return false;
-        for (member = TAILQ_FIRST(&endpoint->members); member; member = next) {
+        while ((orphan = endpoint_orphan(endpoint)) && (reason = repair_place(orphan))) {
                 bool last = endpoint->n_members == 1;
 
-                next = TAILQ_NEXT(member, entry);
-                if (!LIST_EMPTY(&member->leases) || !repair_is_moved(member))
+                if (orphan->departure.waiting) {
+                        repair_departing(orphan);
                         continue;
-                repair_close(member, "a holder bound the socket elsewhere");
+                }
+                repair_close(orphan, reason);
                 if (last)
                         return true;
         }

@@ -192,6 +192,127 @@ Test(parking, queue_is_kept) {
         scene_close(&scene);
 }
 
+/* Its holder talks to one peer alone, which is another datagram socket of its family. */
+static void connect_to_one(int fd) {
+        struct sockaddr_storage address;
+        socklen_t size = kit_bound_address(fd, &address);
+        int peer = socket(address.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+        if (address.ss_family == AF_UNIX)
+                size = sizeof(sa_family_t);
+        else
+                ((struct sockaddr_in *)&address)->sin_port = 0;
+        cr_assert(zero(int, bind(peer, (struct sockaddr *)&address, size)));
+        size = kit_bound_address(peer, &address);
+        cr_assert(zero(int, connect(fd, (struct sockaddr *)&address, size)));
+        close(peer);
+}
+
+static void expect_peer_forgotten(Scene *scene, const char *socket) {
+        char request[256];
+        KitSocket held, next;
+        struct sockaddr_storage peer;
+        socklen_t size = sizeof(peer);
+        int device;
+
+        snprintf(request, sizeof(request), "{'name':'one',%s}", socket);
+        held = acquire_and_hang_up(scene, request);
+        device = kit_int_option(held.fd, SOL_SOCKET, SO_BINDTOIFINDEX);
+        connect_to_one(held.fd);
+        next = kit_acquire(scene->control, "%s", request);
+        cr_assert(eq(int, kit_true(next.reply, "adopted"), true), "%s", request);
+        KIT_EXPECT_TEXT(kit_text(next.reply, "cookie"), kit_text(held.reply, "cookie"));
+        KIT_EXPECT_TEXT(kit_address(&next), kit_address(&held));
+        kit_expect_event(scene->watch, "repaired", kit_text(held.reply, "endpoint"));
+        kit_expect_event(scene->watch, "adopted", kit_text(held.reply, "endpoint"));
+        cr_assert(eq(int, getpeername(next.fd, (struct sockaddr *)&peer, &size), -1));
+        cr_assert(eq(int, kit_int_option(next.fd, SOL_SOCKET, SO_BINDTOIFINDEX), device));
+        kit_expect_served(next.fd);
+        kit_drop(&held);
+        finish(scene, &next);
+}
+
+/* What a datagram socket was connected to is its holder's business, and ends with it. */
+Test(parking, next_client_hears_everybody) {
+        Scene scene;
+        char request[256];
+
+        scene_open(&scene, PARKING_CONFIG);
+        expect_peer_forgotten(&scene, "'network':'udp4','address':'127.0.0.1:0','sharing':'exclusive'");
+        expect_peer_forgotten(&scene, "'network':'udp4','address':':0','sharing':'exclusive'");
+        expect_peer_forgotten(&scene, "'network':'udp6','address':'[::1]:0','sharing':'shared'");
+        expect_peer_forgotten(&scene, "'network':'udp','address':':0','sharing':'shared'");
+        expect_peer_forgotten(&scene, "'network':'udp4','address':'127.0.0.1:0','sharing':'exclusive',"
+                                      "'options':{'bindToDevice':'lo'}");
+        for (int i = 0; i < 2; i++) {
+                snprintf(request, sizeof(request), "'network':'unixgram','address':'%s%s/socket'",
+                         i ? "@" : "", scene.kit.harness.folder);
+                expect_peer_forgotten(&scene, request);
+        }
+        scene_close(&scene);
+}
+
+Test(parking, next_client_hears_everybody_of_the_link, .init = harness_private_network) {
+        Scene scene;
+
+        if (system("ip addr add fe80::1/64 dev lo nodad") != 0)
+                cr_skip_test("no address of IPv6 on the link");
+        scene_open(&scene, PARKING_CONFIG);
+        expect_peer_forgotten(&scene, "'network':'udp6','address':'[fe80::1%lo]:0','sharing':'shared'");
+        scene_close(&scene);
+}
+
+/* Of IPv6 no more: what its holder made of it is not at the address any more. */
+Test(parking, connected_and_of_another_family_is_not_adopted) {
+        static const char request[] = "{'name':'one','network':'udp','address':':0','sharing':'shared'}";
+        struct sockaddr_in6 peer = { .sin6_family = AF_INET6, .sin6_port = htons(9) };
+        KitSocket held, next;
+        Scene scene;
+
+        cr_assert(eq(int, inet_pton(AF_INET6, "::ffff:127.0.0.1", &peer.sin6_addr), 1));
+        scene_open(&scene, PARKING_CONFIG);
+        if (!kit_is_capable(scene.control, "dualStack"))
+                cr_skip_test("an IPv6 socket cannot serve IPv4 here");
+        held = acquire_and_hang_up(&scene, request);
+        cr_assert(zero(int, connect(held.fd, (struct sockaddr *)&peer, sizeof(peer))));
+        cr_assert(zero(
+                int, setsockopt(held.fd, IPPROTO_IPV6, IPV6_ADDRFORM, &(int){ AF_INET }, sizeof(int))));
+        held.fd = fd_close(held.fd);
+        next = kit_acquire(scene.control, "%s", request);
+        cr_assert(not(kit_true(next.reply, "adopted")));
+        kit_expect_event(scene.watch, "closed", kit_text(held.reply, "endpoint"));
+        kit_expect_event(scene.watch, "acquired", kit_text(next.reply, "endpoint"));
+        kit_expect_served(next.fd);
+        json_decref(held.reply);
+        finish(&scene, &next);
+        scene_close(&scene);
+}
+
+/* The kernel does not forget that a group had a connected one: it is made anew. */
+Test(parking, connected_group_is_not_adopted) {
+        static const char *const addresses[] = { "127.0.0.1:0", ":0" };
+        Scene scene;
+
+        scene_open(&scene, PARKING_CONFIG);
+        for (int i = 0; i < 2; i++) {
+                char request[128];
+                KitSocket held, next;
+
+                snprintf(request, sizeof(request), "{'network':'udp4','address':'%s'}", addresses[i]);
+                held = acquire_and_hang_up(&scene, request);
+                connect_to_one(held.fd);
+                next = kit_acquire(scene.control, "{'network':'udp4','address':'%s'}",
+                                   kit_address(&held));
+                cr_assert(not(kit_true(next.reply, "adopted")));
+                kit_expect_event(scene.watch, "closed", kit_text(held.reply, "endpoint"));
+                kit_expect_event(scene.watch, "acquired", kit_text(next.reply, "endpoint"));
+                kit_drop(&held);
+                kit_expect_served(next.fd);
+                finish(&scene, &next);
+        }
+        scene_close(&scene);
+}
+
 Test(parking, request_overrides_the_default) {
         Scene scene;
         KitSocket held, next;

@@ -32,8 +32,7 @@ bool lending_has_room(const Endpoint *endpoint, bool aside) {
         return address_family(&endpoint->address) == AF_INET ? aside : group_is_steered(endpoint);
 }
 
-/* Members of a group let in whoever is of their kind, and what was passed is not the broker's to change.
- */
+/* A group lets in whoever is of its kind, and what was passed is not the broker's to change. */
 int lending_open(Endpoint *endpoint, bool aside) {
         const Member *member;
         int r = 0;

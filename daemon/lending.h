@@ -17,7 +17,8 @@ bool lending_has_room(const Endpoint *endpoint, bool aside);
 /* Has the sockets of @endpoint let one in. Returns 0 or a negative errno. */
 int lending_open(Endpoint *endpoint, bool aside);
 
-/* The same for all whose sockets overlap @local in @network_namespace and are @tenant's. */
+/* The same for all whose sockets overlap @local in @network_namespace and are @tenant's, who may have
+ * the port at addresses of their own. */
 int lending_open_neighbours(const EndpointRegistry *endpoints, const Tenant *tenant,
                             const Namespace *network_namespace, const Address *local, bool aside);
 

@@ -117,17 +117,19 @@ static bool repair_has_peer(const Member *member) {
         return getpeername(member->fd, (struct sockaddr *)&peer, &len) == 0;
 }
 
-/* The device it is to be bound to, which is not one that its holder bound it to. */
+/* The device it is to be bound to, which is not one that its holder bound it to; 0: none, and negative
+ * when the kernel does not say, which it does not take either. */
 static int repair_device(const Member *member) {
         const Endpoint *endpoint = member->endpoint;
         const Address *address = &endpoint->address;
         socklen_t size = sizeof(int);
-        int index = 0;
+        int index = -1;
 
         if (address_family(address) == AF_INET6 && address->u.in6.sin6_scope_id != 0)
                 return (int)address->u.in6.sin6_scope_id;
-        if (address_is_ip(address) && endpoint->requested && endpoint->requested->bind_to_device)
-                (void)!getsockopt(member->fd, SOL_SOCKET, SO_BINDTOIFINDEX, &index, &size);
+        if (!endpoint->requested || !endpoint->requested->bind_to_device)
+                return 0;
+        (void)!getsockopt(member->fd, SOL_SOCKET, SO_BINDTOIFINDEX, &index, &size);
         return index;
 }
 
@@ -145,7 +147,7 @@ static const char *repair_connected(const Member *member) {
         if (member->endpoint->sharing == SHARING_GROUP)
                 return "a holder connected the socket, and with it the group";
         if (connect(member->fd, &nobody, sizeof(nobody)) < 0 ||
-            (device > 0 &&
+            (device != 0 &&
              setsockopt(member->fd, SOL_SOCKET, SO_BINDTOIFINDEX, &device, sizeof(device)) < 0) ||
             !repair_is_at_its_address(member))
                 return "a holder connected the socket, and it cannot be taken off its peer";

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* The broker and its clients come to the end of the descriptors that the kernel, or the broker, gives.
- */
+/* The broker and its clients come to the end of the descriptors that the kernel or the broker gives. */
 
-#include "proto/limits.h"
 #include <sys/resource.h>
 
+#include "proto/limits.h"
 #include "tests/integration/scene.h"
 
 TestSuite(descriptors, .timeout = 60);

@@ -7,7 +7,6 @@
  */
 
 #include "proto/limits.h"
-
 #include "tests/integration/scene.h"
 
 TestSuite(limits, .timeout = 60);
